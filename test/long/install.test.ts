@@ -83,7 +83,7 @@ describe('an installed package', () => {
 
   it('the command contains the licenses of its bundled packages', () => {
     const text = readFileSync(path.join(modules, 'cli', 'bundle', 'THIRD-PARTY-LICENSES.txt'), 'utf8');
-    for (const name of ['commander', 'pino', '@nats-io/transport-node', 'zod'])
+    for (const name of ['commander', 'pino', '@nats-io/transport-node', 'zod', 'hono', 'preact', 'uplot'])
       expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
   });
 });

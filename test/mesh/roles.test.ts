@@ -13,6 +13,7 @@ import { Random } from '@conclave/simulator';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { peerUser, roleUser, SecuredNats, testUser } from '../support/secured-nats.js';
+import { ViewProcess } from '../support/view.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { sample } from './garbage-samples.js';
 
@@ -253,4 +254,20 @@ it('promise 37: each role can do its work without a violation', async () => {
   expect(nats.violations.slice(had)).toEqual([]);
   // Nor did the peers ever; the connection of n3 was the thief's.
   expect(nats.violations.filter((line) => /^n[12] /.test(line))).toEqual([]);
+});
+
+it('the page of an observer shows events and states, and names the roles for messages and keys', async () => {
+  const view = await ViewProcess.start(nats.server.url, { env: nats.environment('observer') });
+  stops.add(() => view.stop());
+  const reader = ((await fetch(`${view.url}api/stream`)).body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
+  let seen = '';
+  while (!/"peer":"n1","status":\{/.test(seen) || !seen.includes('this login needs the role operator')) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`the stream has ended: ${seen}`);
+    seen += decoder.decode(value, { stream: true });
+  }
+  await reader.cancel();
+  const keys = await fetch(`${view.url}api/keys?prefix=`);
+  expect(await keys.json()).toMatchObject({ error: { code: 'EPERM' } });
 });

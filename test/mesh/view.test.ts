@@ -1,9 +1,13 @@
 /** The page of a real group in a real browser. Messages inside a peer's process are mirrored, so that all of them are seen. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { type KnownEventRecord, readRecording } from '@conclave/view';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { chromiumFile, keepPicture, launchBrowser } from '../support/browser.js';
+import { type CommandRun, startCommand } from '../support/command.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { ViewProcess } from '../support/view.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
@@ -16,6 +20,16 @@ let mesh: Mesh;
 let view: ViewProcess;
 let browser: Browser;
 let page: Page;
+let recording: CommandRun;
+const folder = makeFolder('view');
+
+/** Moves a slider as a user does; runs in the browser. */
+const setRange = (element: unknown, value: string | null): void => {
+  const slider = element as { value: string; dispatchEvent(event: Event): void };
+  slider.value = value ?? '';
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+  slider.dispatchEvent(new Event('change', { bubbles: true }));
+};
 
 describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
   beforeAll(async () => {
@@ -26,10 +40,14 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await mesh.start('n4', 'n5');
     view = await ViewProcess.start(server.url, { args: ['--allow-admin'] });
     stops.add(() => view.stop());
+    recording = startCommand(server.url, ['record', '--json', path.join(folder, 'change.records')]);
     browser = await launchBrowser();
     stops.add(() => browser.close());
   });
-  afterAll(() => stops.run());
+  afterAll(async () => {
+    await stops.run();
+    removeFolder(folder);
+  });
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await keepPicture(page, `failed-${task.name.replace(/\W+/g, '-').slice(0, 60)}`);
     await page.close();
@@ -192,6 +210,43 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await page.getByText('possible now').waitFor();
     expect(await text('.what-if .steps span')).toEqual(['Catching up', 'Joint', 'Stable']);
     await keepPicture(page, 'what-if');
+  });
+
+  it('plays a recording of the change at any speed, in steps and backwards', async () => {
+    const recorded = path.join(folder, 'change.records');
+    recording.child.kill('SIGINT');
+    const { code, out } = await recording.ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ file: recorded, full: false });
+    const replay = await ViewProcess.start('nats://127.0.0.1:1', { args: ['--replay', recorded] });
+    stops.add(() => replay.stop());
+    page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    await page.goto(replay.url);
+    const time = page.getByRole('slider', { name: 'Time' });
+    await time.waitFor();
+    const [first, last] = await Promise.all([time.getAttribute('min'), time.getAttribute('max')]);
+    const goTo = (at: string | null) => time.evaluate(setRange, at);
+    await goTo(last);
+    await page.locator('.change .badge.done').first().waitFor();
+    expect(await text('.steps .past span')).toEqual(['Catching up', 'Joint', 'Stable']);
+    await keepPicture(page, 'replay');
+    await goTo(first);
+    await page.getByText('No change was observed.').waitFor();
+    // By events, over the beginning of the joint stage and back.
+    const { records } = await readRecording(recorded);
+    const events = records.filter(({ kind }) => kind === 'event') as KnownEventRecord[];
+    const joint = events.findIndex(({ name, body }) => name === 'stage_changed' && body.stage === 'joint');
+    const at = (events[joint] as KnownEventRecord).at;
+    const current = page.locator('.steps .current span');
+    await goTo(String(at - 1));
+    await expect.poll(() => current.textContent()).toBe('Catching up');
+    const steps = events.slice(0, joint + 1).filter((event) => event.at > at - 1).length;
+    for (let step = 0; step < steps; step++) await page.keyboard.press(']');
+    await expect.poll(() => current.textContent()).toBe('Joint');
+    await page.keyboard.press('[');
+    await expect.poll(() => current.textContent()).toBe('Catching up');
+    await page.keyboard.press('b');
+    await page.getByText('No change was observed.').waitFor();
   });
 
   it('recovers when its server was gone, and says so meanwhile', async () => {

@@ -18,6 +18,7 @@ interface RecordOptions extends Omit<CommonOptions, 'timeoutMs'> {
 const mebibyte = 1024 * 1024;
 /** A recording may be read in more detail than a page is watched. */
 const defaultRate = 2000;
+const flushMs = 1000;
 
 export function registerRecord(program: Command): void {
   withWatchOptions(
@@ -59,9 +60,12 @@ function record(output: Output, file: string, options: RecordOptions): Promise<v
       onRestarted: () => undefined,
       onControls: () => undefined,
     });
+    // What is older than this can be read even if this process is killed.
+    const flushing = setInterval(() => writer.flush(), flushMs);
     if (!output.json) output.note(`recording group ${options.group} into ${file}; Ctrl-C ends it`);
     await Promise.race([ended, untilStopped()]);
     await source.close();
+    clearInterval(flushing);
     const { isFull, records } = writer;
     const bytes = await writer.close();
     if (output.json) output.record({ file, records, bytes, full: isFull });

@@ -1,5 +1,4 @@
 /** `conclave view`: serves the page of a live group, of a recording, or of a simulated group, until Ctrl-C. */
-import { isIP } from 'node:net';
 import { ConclaveError } from '@conclave/protocol';
 import type { ViewServer } from '@conclave/view';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -9,7 +8,7 @@ import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js
 import type { Output } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
 import { runAction } from '../run-action.js';
-import { defaultListen, type Listen, startLiveView } from '../view/live-view.js';
+import { defaultListen, isLoopback, type Listen, namesOf, startLiveView } from '../view/live-view.js';
 
 interface ViewOptions extends Omit<CommonOptions, 'timeoutMs'> {
   readonly listen: Listen;
@@ -71,6 +70,9 @@ export function listenOption(): Option {
 }
 
 function viewLive(output: Output, options: ViewOptions): Promise<void> {
+  if (!isLoopback(options.listen.host)) {
+    output.note('everybody who reaches this address sees what the login of this command may see');
+  }
   return withAdminClient(options, async (adminClient) => {
     await serve(output, await startLiveView(adminClient, options), adminClient.connection.closed());
   });
@@ -80,14 +82,18 @@ async function viewRecording(output: Output, file: string, { listen }: ViewOptio
   const { ReplaySource, readRecording, ViewServer } = await import('@conclave/view');
   const recording = await readRecording(file);
   if (recording.truncated) output.note(`${file} ends in the middle: what is before that is shown`);
-  await serve(output, await ViewServer.start({ source: new ReplaySource(recording), ...listen }), undefined);
+  await serve(
+    output,
+    await ViewServer.start({ source: new ReplaySource(recording), ...listen, hosts: namesOf(listen) }),
+    undefined,
+  );
 }
 
 async function viewSimulation(output: Output, { listen, question, seed }: ViewOptions): Promise<void> {
   const { Playground } = await import('@conclave/simulator/playground');
   const { ViewServer } = await import('@conclave/view');
   const source = new Playground({ question, seed });
-  await serve(output, await ViewServer.start({ source, ...listen }), undefined);
+  await serve(output, await ViewServer.start({ source, ...listen, hosts: namesOf(listen) }), undefined);
 }
 
 /** @param lost resolves when the connection to NATS has ended for good */
@@ -103,10 +109,6 @@ async function serve(output: Output, server: ViewServer, lost: Promise<unknown> 
     ended?.catch(() => undefined);
     await server.close();
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 /** `127.0.0.1:8250`, `[::1]:8250`, or a port alone. */

@@ -1,4 +1,6 @@
 /** The page of a live group: its source, its keys and its admin commands, over a connection of the command. */
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { ConclaveClient } from '@conclave/client';
 import type { AdminCommand, AdminRequest, PeerId } from '@conclave/protocol';
 import type { Action, GroupRequests, LiveSource, ViewServer } from '@conclave/view';
@@ -20,6 +22,15 @@ export interface LiveViewOptions {
   readonly messagesForBrowsersOnly?: boolean | undefined;
 }
 
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** The names of the page: on other addresses than those of this machine, also the name of the machine. */
+export function namesOf({ host }: Listen): string[] {
+  return isLoopback(host) ? [] : [hostname(), ...(isIP(host) === 0 ? [host] : [])];
+}
+
 /** A change of members may take as long as its own limit. */
 const adminTimeoutMs = 120_000;
 
@@ -32,6 +43,7 @@ export async function startLiveView(adminClient: AdminClient, options: LiveViewO
   return ViewServer.start({
     source: await liveSource(adminClient, options),
     ...options.listen,
+    hosts: namesOf(options.listen),
     keys: new LiveKeys(client),
     admin: options.allowAdmin ? (action) => execute(adminClient, action) : undefined,
   });

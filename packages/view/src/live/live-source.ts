@@ -4,10 +4,10 @@
  * What NATS does not permit to this login is reported by a note that names the role which is needed; the rest goes on.
  */
 import { type Observation, observe, observeMessages } from '@conclave/observer';
-import { ConclaveError, type GroupId, limits, type PeerId, type StatusReply } from '@conclave/protocol';
+import { ConclaveError, type EventBody, type GroupId, limits, type PeerId, type StatusReply } from '@conclave/protocol';
 import type { NatsConnection } from 'nats';
 import { eventRecord, messageRecord } from '../records/message-record.js';
-import type { StatusRecord, ViewRecord } from '../records/record.js';
+import type { MessageRecord, StatusRecord, ViewRecord } from '../records/record.js';
 import type { SourceInfo, SourceListener, ViewSource } from '../source/view-source.js';
 import { MessageSampler } from './message-sampler.js';
 
@@ -106,6 +106,7 @@ export class LiveSource implements ViewSource {
       onEvent: (event) => {
         if (event.name === 'stage_changed') this.isChanging = event.body.stage !== 'none';
         this.waiting.push(eventRecord(Date.now(), event.name, event.body));
+        if (event.name === 'admin_command') this.waiting.push(replyRecord(Date.now(), event.body));
         this.bound();
       },
     });
@@ -248,4 +249,18 @@ export class LiveSource implements ViewSource {
     this.waiting.shift();
     this.dropped += 1;
   }
+}
+
+/** The reply to an admin command: the command itself is not observed, but the event about it is. */
+function replyRecord(at: number, body: EventBody<'admin_command'>): MessageRecord {
+  const { peer_id: peer, command, outcome, code, caller } = body;
+  return {
+    at,
+    kind: 'message',
+    name: `admin.${command}.reply`,
+    from: { peer, actor: 'node' },
+    to: { peer: '', actor: 'operator' },
+    fields: { outcome, ...(code === '' ? {} : { code }), caller: caller.name },
+    bytes: 0,
+  };
 }

@@ -112,6 +112,7 @@ export class RecordWriter {
 
   /** Makes what was written readable, even if this process dies. */
   flush(): void {
+    if (this.pending === 0) return;
     this.gzip.flush(constants.Z_SYNC_FLUSH, () => {
       this.pending = 0;
     });
