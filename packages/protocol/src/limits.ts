@@ -235,18 +235,6 @@ export const limits = {
   recordingBytes: 256 * MiB,
   /** The text of a recording that is read. */
   recordedTextBytes: 1024 * MiB,
-  /** The time of which the page keeps events and charts. */
-  viewMs: 60 * 60 * 1000,
-  /** Points of a chart of the page. */
-  viewPoints: 3600,
-  /** Entries of the page's timeline. */
-  viewTimeline: 2000,
-  /** Arrows of the page's sequence diagram. */
-  viewMessages: 2000,
-  /** Peers that the page shows. */
-  viewPeers: 64,
-  /** Membership changes, and elections, that the page keeps. */
-  viewChanges: 20,
   /** Browsers that show a page at once. */
   viewBrowsers: 32,
   /** Records that wait for a browser. */
@@ -257,8 +245,24 @@ export const limits = {
   viewActions: 32,
   /** Messages per second that a page shows; with more, it shows a sample. */
   viewMessageRate: 300,
+} as const;
+
+/** What the model of the page keeps: a constant of its own, as the page that browsers load contains no others. */
+export const viewLimits = {
+  /** The time of which the page keeps events and charts. */
+  ageMs: 60 * 60 * 1000,
+  /** Points of a chart of the page. */
+  points: 3600,
+  /** Entries of the page's timeline. */
+  timeline: 2000,
+  /** Arrows of the page's sequence diagram. */
+  messages: 2000,
+  /** Peers that the page shows. */
+  peers: 64,
+  /** Membership changes, and elections, that the page keeps. */
+  changes: 20,
   /** Topics of notes that the page keeps. */
-  viewNotes: 32,
+  notes: 32,
 } as const;
 
 /** Times that a deployment may set; each is an option of `conclave run`. */

@@ -1,4 +1,4 @@
-import { limits } from '@conclave/protocol';
+import { viewLimits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { type ChangeState, ViewModel, type ViewRecord } from '../src/index.js';
 import { after, before, changeRecords, event, message, progress, status } from './samples.js';
@@ -243,13 +243,13 @@ describe('the model of the page', () => {
       ]);
     }
     const { arrows, timeline, series, peers, notes } = model.state;
-    expect(arrows.length).toBeLessThanOrEqual(limits.viewMessages * 1.25);
-    expect(timeline.length).toBeLessThanOrEqual(limits.viewTimeline * 1.25);
-    expect(series.at.length).toBeLessThanOrEqual(limits.viewPoints * 1.1);
+    expect(arrows.length).toBeLessThanOrEqual(viewLimits.messages * 1.25);
+    expect(timeline.length).toBeLessThanOrEqual(viewLimits.timeline * 1.25);
+    expect(series.at.length).toBeLessThanOrEqual(viewLimits.points * 1.1);
     expect(series.writes.length).toBe(series.at.length);
-    expect(Object.keys(peers).length).toBe(limits.viewPeers);
-    expect(Object.keys(notes).length).toBe(limits.viewNotes);
-    expect(timeline[0]?.at).toBeGreaterThanOrEqual(model.state.now - limits.viewMs);
+    expect(Object.keys(peers).length).toBe(viewLimits.peers);
+    expect(Object.keys(notes).length).toBe(viewLimits.notes);
+    expect(timeline[0]?.at).toBeGreaterThanOrEqual(model.state.now - viewLimits.ageMs);
   });
 
   it('ignores what refers to nothing it knows', () => {

@@ -120,6 +120,19 @@ describe('the server of the page', () => {
     await reader.cancel();
   });
 
+  it('sends the whole state instead of very many records at once, and none is lost', async () => {
+    const { url, source } = await start();
+    const reader = await stream(url);
+    await nextEvent(reader, 'state');
+    const many = Array.from({ length: 2 * limits.viewBrowserRecords }, (_, at) =>
+      message(at, 'node.ack', 'n1.log-store', 'n1.node', {}),
+    );
+    source.listener?.onRecords(many);
+    const { state } = await nextEvent<{ state: { lost: number; now: number } }>(reader, 'state');
+    expect(state).toMatchObject({ lost: 0, now: many.length - 1 });
+    await reader.cancel();
+  });
+
   it.each([
     ['a page of another origin', { origin: 'http://evil.example' }],
     ['another page of this machine', { origin: 'http://127.0.0.1:1' }],

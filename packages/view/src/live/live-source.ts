@@ -4,7 +4,15 @@
  * What NATS does not permit to this login is reported by a note that names the role which is needed; the rest goes on.
  */
 import { type Observation, observe, observeMessages } from '@conclave/observer';
-import { ConclaveError, type EventBody, type GroupId, limits, type PeerId, type StatusReply } from '@conclave/protocol';
+import {
+  ConclaveError,
+  type EventBody,
+  type GroupId,
+  limits,
+  type PeerId,
+  type StatusReply,
+  viewLimits,
+} from '@conclave/protocol';
 import type { NatsConnection } from 'nats';
 import { eventRecord, messageRecord } from '../records/message-record.js';
 import type { MessageRecord, StatusRecord, ViewRecord } from '../records/record.js';
@@ -199,7 +207,7 @@ export class LiveSource implements ViewSource {
   }
 
   private add(peer: PeerId): void {
-    if (this.peers.size < limits.viewPeers) this.peers.add(peer);
+    if (this.peers.size < viewLimits.peers) this.peers.add(peer);
   }
 
   private async ask(peer: PeerId | undefined): Promise<StatusRecord | undefined> {

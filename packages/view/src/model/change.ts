@@ -1,5 +1,5 @@
 /** The membership change in progress: its stages, its new peers, and the majorities of its entries, vote by vote. */
-import { limits } from '@conclave/protocol/limits';
+import { viewLimits } from '@conclave/protocol/limits';
 import type { KnownEventRecord, MessageRecord, StatusRecord } from '../records/record.js';
 import { peerOf, setConfiguration, updateMembership } from './peers.js';
 import type { Ballot, CatchUp, ChangeState, Majority, ViewState } from './view-state.js';
@@ -59,7 +59,7 @@ function foldStage(state: ViewState, at: number, body: KnownEventRecord<'stage_c
   closeStage(change, at);
   change.stage = body.stage;
   change.stages.push({ stage: body.stage, from: at, to: null });
-  if (change.stages.length > limits.viewChanges) change.stages.shift();
+  if (change.stages.length > viewLimits.changes) change.stages.shift();
   if (body.stage !== 'catching_up') {
     // Its entry is appended only once all new peers have caught up.
     for (const one of Object.values(change.catchUp))
@@ -102,7 +102,7 @@ function begin(
   if (state.change !== null) {
     if (state.change.outcome === 'going_on') end(state, state.change, at, 'failed', 'another change began');
     state.pastChanges.push(state.change);
-    if (state.pastChanges.length > limits.viewChanges) state.pastChanges.shift();
+    if (state.pastChanges.length > viewLimits.changes) state.pastChanges.shift();
   }
   const change: ChangeState = {
     id: state.nextId,
@@ -161,7 +161,7 @@ function foldProgress(state: ViewState, at: number, body: KnownEventRecord<'catc
   progress.lag = body.lag;
   progress.samples.push({ at, match: body.match_index, last: body.last_index });
   while (progress.samples.length > 2 && (progress.samples[0]?.at ?? at) < at - rateMs) progress.samples.shift();
-  if (progress.samples.length > limits.viewChanges) progress.samples.splice(1, 1);
+  if (progress.samples.length > viewLimits.changes) progress.samples.splice(1, 1);
   const first = progress.samples[0];
   if (first === undefined || first.at === at) return;
   const seconds = (at - first.at) / 1000;
@@ -192,7 +192,7 @@ function openBallot(state: ViewState, index: number, peers: readonly string[], o
   const majorities = stage === 'joint' ? [majority('old', oldPeers), majority('new', peers)] : [majority('all', peers)];
   const ballot: Ballot = { stage, index, majorities, committedAt: null };
   change.ballots.push(ballot);
-  if (change.ballots.length > limits.viewChanges) change.ballots.shift();
+  if (change.ballots.length > viewLimits.changes) change.ballots.shift();
 }
 
 function majority(set: Majority['set'], peers: readonly string[]): Majority {

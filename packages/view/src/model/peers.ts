@@ -1,5 +1,5 @@
 /** What is known of each peer. */
-import { limits } from '@conclave/protocol/limits';
+import { viewLimits } from '@conclave/protocol/limits';
 import type { FaultRecord, KnownEventRecord, StatusRecord } from '../records/record.js';
 import { newPeer, type PeerState, type ViewState } from './view-state.js';
 
@@ -8,7 +8,7 @@ export function peerOf(state: ViewState, name: string): PeerState | undefined {
   // The second name would replace the prototype of the table.
   if (name === '' || name === '__proto__') return undefined;
   if (!Object.hasOwn(state.peers, name)) {
-    if (Object.keys(state.peers).length >= limits.viewPeers) return undefined;
+    if (Object.keys(state.peers).length >= viewLimits.peers) return undefined;
     state.peers[name] = newPeer(name);
     updateMembership(state);
   }

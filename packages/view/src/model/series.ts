@@ -1,5 +1,5 @@
 /** The charts: a point for each step of time. */
-import { limits } from '@conclave/protocol/limits';
+import { viewLimits } from '@conclave/protocol/limits';
 import type { MessageRecord, StatusRecord } from '../records/record.js';
 import type { Series, ViewState } from './view-state.js';
 
@@ -22,7 +22,7 @@ export class SeriesFold {
     if (step <= last) return;
     this.closePoint();
     // A long silence needs only its last points.
-    let next = Math.max(last + series.stepMs, step - series.stepMs * limits.viewPoints);
+    let next = Math.max(last + series.stepMs, step - series.stepMs * viewLimits.points);
     for (; next < step; next += series.stepMs) this.addPoint(next);
     this.addPoint(step);
   }
@@ -91,7 +91,7 @@ export class SeriesFold {
     for (const column of [series.writes, series.latency, series.messages]) column.push(null);
     series.term.push(term > 0 ? term : null);
     for (const column of Object.values(series.lag)) column.push(null);
-    if (series.at.length > limits.viewPoints * 1.1) dropFirst(series, series.at.length - limits.viewPoints);
+    if (series.at.length > viewLimits.points * 1.1) dropFirst(series, series.at.length - viewLimits.points);
   }
 }
 

@@ -5,10 +5,10 @@
  *
  * Invariants:
  * 1. The state is plain JSON: a model of its copy continues in the same way.
- * 2. Nothing grows without a bound: each list has one in `limits`, and what is older than `limits.viewMs` is dropped.
+ * 2. Nothing grows without a bound: each list has one in `viewLimits`, and what is older than `viewLimits.ageMs` is dropped.
  * 3. A record that refers to something unknown changes nothing else, and never throws: recordings come from anywhere.
  */
-import { limits } from '@conclave/protocol/limits';
+import { viewLimits } from '@conclave/protocol/limits';
 import type { KnownEventRecord, RateRecord, ViewRecord } from '../records/record.js';
 import type { SourceInfo } from '../source/view-source.js';
 import { foldChangeEvent, foldKnownChanges, foldOutcome, foldStored } from './change.js';
@@ -44,7 +44,7 @@ export class ViewModel {
     const entry = timelineEntry(record, state);
     if (entry !== undefined) {
       state.timeline.push(entry);
-      keepLast(state.timeline, limits.viewTimeline, state.now);
+      keepLast(state.timeline, viewLimits.timeline, state.now);
     }
     switch (record.kind) {
       case 'event':
@@ -78,7 +78,7 @@ export class ViewModel {
     const { state } = this;
     state.arrows.push({ ...record, id: state.nextId });
     state.nextId += 1;
-    keepLast(state.arrows, limits.viewMessages, state.now);
+    keepLast(state.arrows, viewLimits.messages, state.now);
     for (const { peer, actor } of [record.from, record.to]) {
       if (peer === '') continue;
       const known = peerOf(state, peer)?.actors[actor];
@@ -96,7 +96,7 @@ export class ViewModel {
     const { notes } = this.state;
     if (record.topic === undefined) return;
     if (record.text === '') delete notes[record.topic];
-    else if (Object.hasOwn(notes, record.topic) || Object.keys(notes).length < limits.viewNotes) {
+    else if (Object.hasOwn(notes, record.topic) || Object.keys(notes).length < viewLimits.notes) {
       notes[record.topic] = { text: record.text, level: record.level, at: record.at };
     }
   }
@@ -112,8 +112,8 @@ function keepLast(items: { readonly at: number }[], most: number, now: number): 
   // In steps: removing from the front copies all others.
   if (items.length > most + most / 4) items.splice(0, items.length - most);
   const first = items[0];
-  if (first !== undefined && first.at < now - limits.viewMs) {
-    const kept = items.findIndex(({ at }) => at >= now - limits.viewMs + 60_000);
+  if (first !== undefined && first.at < now - viewLimits.ageMs) {
+    const kept = items.findIndex(({ at }) => at >= now - viewLimits.ageMs + 60_000);
     items.splice(0, kept < 0 ? items.length - 1 : kept);
   }
 }

@@ -50,16 +50,15 @@ export class ViewHub {
     source.subscribe({
       onRecords: (records) => {
         this.model.fold(records);
-        for (const { queue } of this.browsers) queue.add(records);
+        // The state is smaller than so many records, as after a jump in a recording.
+        if (records.length > limits.viewBrowserRecords / 4) this.sendState();
+        else for (const { queue } of this.browsers) queue.add(records);
       },
       onRestarted: (info, records) => {
         this.info = info;
         this.model = new ViewModel(info);
         this.model.fold(records);
-        for (const browser of this.browsers) {
-          browser.queue.clear();
-          browser.needsState = true;
-        }
+        this.sendState();
       },
       onControls: () => {
         for (const browser of this.browsers) browser.needsControls = true;
@@ -100,6 +99,14 @@ export class ViewHub {
     clearInterval(this.timer);
     for (const { controller } of this.browsers) tryTo(() => controller.close());
     this.browsers.clear();
+  }
+
+  /** Each browser receives the whole state next. */
+  private sendState(): void {
+    for (const browser of this.browsers) {
+      browser.queue.clear();
+      browser.needsState = true;
+    }
   }
 
   private flush(): void {
