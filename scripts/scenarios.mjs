@@ -10,7 +10,8 @@ await runMain(async () => {
   const args = process.argv.slice(2);
   const rewrite = args.includes('--rewrite');
   if (rewrite) args.splice(args.indexOf('--rewrite'), 1);
-  const recording = args.includes('--record') ? args.splice(args.indexOf('--record'), 2)[1] : undefined;
+  const [flag, recording] = args.includes('--record') ? args.splice(args.indexOf('--record'), 2) : [];
+  if (flag !== undefined && recording === undefined) throw new Error('--record needs the name of a file');
   await setUp();
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const env = {

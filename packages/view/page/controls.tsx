@@ -7,7 +7,7 @@ import { initialValue, Parameter } from './parameter.js';
 import { controls } from './store.js';
 import { isTyping } from './typing.js';
 
-/** Before the explanation; the commands of all other headings come after it, and can be folded away. */
+/** Before an explanation; the commands of all other headings come after it, and can be folded away. */
 const firstHeadings = ['Playback', 'Questions'];
 
 export function Controls() {
@@ -18,27 +18,27 @@ export function Controls() {
   const commands = current.commands.filter(({ name }) => name !== 'seek');
   const headings = [...new Set(commands.map(({ heading }) => heading))];
   const ofHeading = (name: string) => commands.filter(({ heading }) => heading === name);
-  const others = headings.filter((name) => !firstHeadings.includes(name));
+  const isFirst = (name: string) => explanation === undefined || firstHeadings.includes(name);
   return (
     <section class="controls card" aria-label="Controls">
       <div class="controls-top">
         <Position current={current} />
-        {headings
-          .filter((name) => firstHeadings.includes(name))
-          .map((name) => (
-            <Commands key={name} heading={name} commands={ofHeading(name)} />
-          ))}
+        {headings.filter(isFirst).map((name) => (
+          <Commands key={name} heading={name} commands={ofHeading(name)} />
+        ))}
         <p role="status" class={outcome?.ok === false ? 'outcome bad' : 'outcome'}>
           {outcome?.text}
         </p>
       </div>
       {explanation !== undefined && <Explanation explanation={explanation} />}
-      {others.map((name) => (
-        <details key={name} class="more" open={explanation?.steps === undefined}>
-          <summary>{name}</summary>
-          <Commands heading={name} commands={ofHeading(name)} />
-        </details>
-      ))}
+      {headings
+        .filter((name) => !isFirst(name))
+        .map((name) => (
+          <details key={name} class="more" open={explanation?.steps === undefined}>
+            <summary>{name}</summary>
+            <Commands heading={name} commands={ofHeading(name)} />
+          </details>
+        ))}
     </section>
   );
 }

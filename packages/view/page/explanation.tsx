@@ -27,7 +27,10 @@ const stateWords = { next: '', current: 'now', done: 'done', failed: 'failed' } 
 function Step({ step: { text, state, outcomes, error } }: { step: ExplainedStep }) {
   const item = useRef<HTMLLIElement>(null);
   useEffect(() => {
-    if (state === 'current' || state === 'failed') item.current?.scrollIntoView({ block: 'center' });
+    const panel = item.current?.closest('.controls');
+    // Only within the panel: the page itself stays where it is.
+    if (state === 'next' || state === 'done' || item.current === null || !(panel instanceof HTMLElement)) return;
+    if (panel.scrollHeight > panel.clientHeight) panel.scrollTop = item.current.offsetTop - panel.clientHeight / 2;
   }, [state]);
   return (
     <li ref={item} class={`step ${state}`} aria-current={state === 'current' ? 'step' : undefined}>

@@ -8,7 +8,7 @@ import { InvalidArgumentError, Command as Program } from 'commander';
 import type { Command } from '../language/command.js';
 import { formatScript, parseScript } from '../language/script.js';
 import { randomPlan } from '../plan/random-plan.js';
-import { recordedRun, writeRecords } from '../recording/index.js';
+import { type RecordedRun, recordedRun, writeRecords } from '../recording/index.js';
 import { missingCoverage } from '../run/expected-coverage.js';
 import { type RunResult, runCommands, type Violation } from '../run/run-seed.js';
 import { shrink } from '../run/shrink.js';
@@ -76,7 +76,9 @@ async function runOne(seed: number, options: Options): Promise<number> {
   }
   const began = performance.now();
   const onLine = options.trace === true ? (line: string) => console.log(line) : undefined;
-  const result = await run(seed, script, onLine, options.record);
+  const runOptions = { hash: true, onLine };
+  const recorded = options.record === undefined ? undefined : recordedRun(script, seed, runOptions);
+  const result = recorded?.result ?? runCommands(script, seed, runOptions);
   const tookMs = performance.now() - began;
   if (options.json === true) console.log(JSON.stringify(result));
   else {
@@ -84,25 +86,23 @@ async function runOne(seed: number, options: Options): Promise<number> {
     console.log(speedLine({ seeds: 1, steps: result.steps, virtualMs: result.virtualMs, tookMs }));
     console.log(`trace ${result.traceHash}`);
   }
-  if (result.violation === undefined) return 0;
-  report(seed, result.violation, script, options);
-  return 1;
+  if (result.violation !== undefined) report(seed, result.violation, script, options);
+  const isWritten = recorded === undefined || (await write(seed, recorded, options.record ?? ''));
+  return result.violation === undefined && isWritten ? 0 : 1;
 }
 
-/** @param file for the recording; undefined: none is made */
-async function run(
-  seed: number,
-  script: readonly Command[],
-  onLine: ((line: string) => void) | undefined,
-  file: string | undefined,
-): Promise<RunResult> {
-  if (file === undefined) return runCommands(script, seed, { hash: true, onLine });
-  const { result, records } = recordedRun(script, seed, { hash: true, onLine });
-  const title =
-    result.violation === undefined ? `seed ${seed}` : `seed ${seed}: ${result.violation.invariant} is broken`;
-  const count = await writeRecords(file, title, gitCommit(), records);
-  console.error(`${count} records written to ${file}: conclave view --replay ${file}`);
-  return result;
+/** Writes a recording; returns whether that was possible. */
+async function write(seed: number, { result, records }: RecordedRun, file: string): Promise<boolean> {
+  const { violation } = result;
+  const title = violation === undefined ? `seed ${seed}` : `seed ${seed}: ${violation.invariant} is broken`;
+  try {
+    const count = await writeRecords(file, title, gitCommit(), records);
+    console.error(`${count} records written to ${file}: conclave view --replay ${file}`);
+    return true;
+  } catch (error) {
+    console.error(`error: the recording is not written: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 /** Coverage is not checked for single seeds. */

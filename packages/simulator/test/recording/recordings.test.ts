@@ -211,6 +211,14 @@ describe('npm run simulate', () => {
     expect(records.some((record) => record.kind === 'event' && record.name === 'leader_elected')).toBe(true);
   });
 
+  test('fails if the recording cannot be written', async () => {
+    const script = path.join(folder, 'short.txt');
+    writeFileSync(script, 'peers n1\nrun 100\n');
+    const args = [command, '--seed', '3', '--script', script, '--record', path.join(folder, 'none', 'file.gz')];
+    const error = expect.stringContaining('error: the recording is not written: ENOENT');
+    await expect(promisify(execFile)(process.execPath, args)).rejects.toMatchObject({ code: 1, stderr: error });
+  });
+
   test('rejects --record without --seed', async () => {
     const run = promisify(execFile)(process.execPath, [command, '--record', path.join(folder, 'none.gz')]);
     await expect(run).rejects.toMatchObject({
