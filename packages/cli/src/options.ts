@@ -31,8 +31,8 @@ export function withCommonOptions(command: Command): Command {
 }
 
 /** The common options of commands that ask peers, but no group. */
-export function withGrouplessOptions(command: Command): Command {
-  return withPrefixOptions(withTimeoutOption(withNatsOption(command)));
+export function withGrouplessOptions(command: Command, timeoutText?: string): Command {
+  return withPrefixOptions(withTimeoutOption(withNatsOption(command), timeoutText));
 }
 
 /** The common options of commands that run until they are stopped. */
@@ -72,10 +72,8 @@ export function withLoginOptions(command: Command, text: string, fallback?: stri
 /** The text for commands that start a mesh. */
 export const namedServersText = 'NATS servers that run already; none: start one';
 
-function withTimeoutOption(command: Command): Command {
-  return command.addOption(
-    new Option('--timeout-ms <ms>', 'how long the command may take').argParser(wholeNumber(1, 86_400_000)),
-  );
+function withTimeoutOption(command: Command, text = 'how long the command may take'): Command {
+  return command.addOption(new Option('--timeout-ms <ms>', text).argParser(wholeNumber(1, 86_400_000)));
 }
 
 /** `--prefix` and `--json`, which every command has. */

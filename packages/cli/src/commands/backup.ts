@@ -21,9 +21,10 @@ export function registerBackup(program: Command): void {
       .command('backup')
       .argument('<file>', 'what is to be written')
       .addOption(
-        new Option('--peer <name>', 'the peer whose state to write; a follower may lag a little')
-          .argParser(parsePeer)
-          .default(undefined, 'the leader'),
+        new Option(
+          '--peer <name>',
+          'the peer whose state to write; a follower may lag a little (default: the leader)',
+        ).argParser(parsePeer),
       )
       .description('write the state of the group to a file while it runs'),
   ).action((file: string, options: BackupOptions) =>

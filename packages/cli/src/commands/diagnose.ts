@@ -33,11 +33,11 @@ export function registerDiagnose(program: Command): void {
       .addArgument(new Argument('[level]', 'the lowest level to log').choices(LogLevelName.options))
       .addOption(peerOption())
       .addOption(
-        new Option('--actor <kind>', 'only the process of this actor')
-          .choices(actorKinds)
-          .default(undefined, 'all processes of the peer'),
+        new Option('--actor <kind>', 'only the process of this actor (default: all processes of the peer)').choices(
+          actorKinds,
+        ),
       )
-      .description('print or set what running processes of a peer log, until they end'),
+      .description('print or set the log level of the running processes of a peer; a restart resets it'),
   ).action((level: LogLevelName | undefined, options: LogLevelOptions) =>
     diagnose(options, (adminClient, output) => setLevel(adminClient, level, options, output)),
   );
@@ -46,15 +46,13 @@ export function registerDiagnose(program: Command): void {
       .command('profile')
       .addArgument(new Argument('<kind>', 'processor time, or allocated memory').choices(ProfileKind.options))
       .addOption(peerOption())
-      .addOption(new Option('--actor <kind>', 'the process of this actor').choices(actorKinds).default('node'))
+      .addOption(new Option('--actor <kind>', 'which process: that of this actor').choices(actorKinds).default('node'))
       .addOption(
         new Option('--seconds <n>', 'for how long')
           .argParser(wholeNumber(1, limits.profileSeconds))
           .default(defaultSeconds),
       )
-      .addOption(
-        new Option('--out <file>', 'where to write it').default(undefined, '<peer>-<actor>.cpuprofile or .heapprofile'),
-      )
+      .addOption(new Option('--out <file>', 'where to write it (default: <peer>-<actor>.cpuprofile or .heapprofile)'))
       .description('take a profile of a running process, for the developer tools of a browser'),
   ).action((kind: ProfileKind, options: ProfileOptions) =>
     diagnose(options, (adminClient, output) => takeProfile(adminClient, kind, options, output)),

@@ -26,6 +26,7 @@ export function registerExporter(program: Command): void {
       .command('exporter')
       .addOption(listenOption('--listen <address>', 'where to serve /metrics', '127.0.0.1:9464'))
       .description('serve the metrics of all peers and actors to Prometheus, until Ctrl-C'),
+    'how long to wait for the reply of each actor (default: 2000)',
   ).action((options: ExporterOptions) => runAction(options, (output) => serve(output, options)));
 }
 

@@ -51,9 +51,10 @@ export function registerPermissions(program: Command): void {
     .addOption(new Option('--role <role>', 'the role').choices(userRoles).makeOptionMandatory())
     .addOption(new Option('--peer <name>', 'which peer, with --role peer').argParser(parsePeer))
     .addOption(
-      new Option('--group <names>', 'only these groups; may be repeated')
-        .argParser(parseGroups)
-        .default(undefined, 'of a peer and an operator all; else main'),
+      new Option(
+        '--group <names>',
+        'only these groups; may be repeated (default: all for a peer and an operator, otherwise main)',
+      ).argParser(parseGroups),
     )
     .option('--all-groups', 'all groups', false)
     .addOption(
@@ -63,19 +64,22 @@ export function registerPermissions(program: Command): void {
         .default(defaultPrefix),
     )
     .addOption(
-      new Option('--inbox-prefix <subject>', 'the inbox of its replies: its --nats-inbox-prefix')
-        .argParser(parseSubject)
-        .default(undefined, '_INBOX.<role>, of a peer _INBOX.peer.<name>'),
+      new Option(
+        '--inbox-prefix <subject>',
+        'the inbox of its replies: its --nats-inbox-prefix (default: _INBOX.<role>, for a peer _INBOX.peer.<name>)',
+      ).argParser(parseSubject),
     )
     .addOption(
-      new Option('--reply-prefix <subject>', 'the inboxes to which a peer may reply; may be repeated')
-        .argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), parseSubject(text)])
-        .default(undefined, '_INBOX'),
+      new Option(
+        '--reply-prefix <subject>',
+        'the inboxes to which a peer may reply; may be repeated (default: _INBOX)',
+      ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), parseSubject(text)]),
     )
     .addOption(
-      new Option('--owner <name>', 'the name that the watches of a client or reader must have')
-        .argParser(parseOwner)
-        .default(undefined, 'any'),
+      new Option(
+        '--owner <name>',
+        'the name that the watches of a client or reader must have (default: any)',
+      ).argParser(parseOwner),
     )
     .addOption(new Option('--user <name>', 'with nsc: the name of the user').argParser(parseToken))
     .addOption(new Option('--account <name>', 'with nsc: its account').argParser(parseToken))

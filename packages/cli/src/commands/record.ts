@@ -31,11 +31,11 @@ export function registerRecord(program: Command): void {
           .default(limits.recordingBytes / mebibyte),
       )
       .addOption(
-        new Option('--message-rate <n>', 'messages per second that are recorded; of more, a sample')
+        new Option('--message-rate <n>', 'messages per second that are recorded; if there are more, a sample of them')
           .argParser(wholeNumber(1, 100_000))
           .default(defaultRate),
       )
-      .description('record what happens in the group into a file for: conclave view --replay <file>; until Ctrl-C'),
+      .description('record what happens in the group to a file, until Ctrl-C; `view --replay` plays it'),
   ).action((file: string, options: RecordOptions) => runAction(options, (output) => record(output, file, options)));
 }
 

@@ -22,7 +22,7 @@ export function registerSnapshot(program: Command): void {
   withCommonOptions(
     program
       .command('snapshot')
-      .addOption(new Option('--peer <name>', 'only this peer').argParser(parsePeer).default(undefined, 'each member'))
+      .addOption(new Option('--peer <name>', 'only this peer (default: each member)').argParser(parsePeer))
       .description('take a snapshot, and compact the log before it'),
   ).action((options: SnapshotOptions) =>
     runAction(options, (output) =>

@@ -27,17 +27,21 @@ export function registerView(program: Command): void {
       .addOption(listenOption())
       .option('--replay <file>', 'show this recording instead of a live group')
       .option('--simulate', 'show a simulated group instead, with faults and prepared questions')
-      .option('--question <name>', 'with --simulate: open this question about membership changes')
+      .option(
+        '--question <name>',
+        'with --simulate: open this prepared question about membership changes; an unknown name prints all',
+      )
       .addOption(
-        new Option('--seed <n>', 'with --simulate: what the run’s randomness comes from; 1 by default').argParser(
+        new Option('--seed <n>', 'with --simulate: the seed of all randomness in the run (default: 1)').argParser(
           wholeNumber(0, 2 ** 31),
         ),
       )
       .option('--allow-admin', 'let the page send admin commands, each after a confirmation', false)
       .addOption(
-        new Option('--message-rate <n>', 'messages per second that the page shows; with more, a sample').argParser(
-          wholeNumber(1, 100_000),
-        ),
+        new Option(
+          '--message-rate <n>',
+          'messages per second that the page shows; if there are more, a sample of them (default: 300)',
+        ).argParser(wholeNumber(1, 100_000)),
       )
       .description('serve a page that shows the group live, until Ctrl-C'),
   ).action((options: ViewOptions) =>

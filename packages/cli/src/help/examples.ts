@@ -7,12 +7,15 @@ type Example = readonly [line: string, meaning: string];
 
 const examples: Readonly<Record<string, readonly Example[]>> = {
   'log-level': [
-    ['log-level debug --peer n1', 'all processes of n1'],
-    ['log-level --peer n1 --actor node', 'print the level of one'],
+    ['log-level debug --peer n1', 'log more in all processes of n1'],
+    ['log-level --peer n1 --actor node', 'print the level of the process of its node'],
   ],
   profile: [
-    ['profile cpu --peer n1', 'ten seconds of the node of n1'],
-    ['profile heap --peer n1 --actor log-store --seconds 30', 'what allocates memory'],
+    ['profile cpu --peer n1', 'the processor time of the process of its node, for ten seconds'],
+    [
+      'profile heap --peer n1 --actor log-store --seconds 30',
+      'which functions of the process of its log-store allocate memory',
+    ],
   ],
   exporter: [
     ['exporter', 'the metrics of the whole mesh, on http://127.0.0.1:9464/metrics'],
@@ -33,7 +36,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ['view --simulate --question who-may-lead', 'a simulated group that answers a question, step by step'],
     ['view --replay incident.records', 'a recording, at any speed and backwards'],
   ],
-  record: [['record incident.records', 'until Ctrl-C, for view --replay']],
+  record: [['record incident.records', 'record the group main until Ctrl-C']],
   bootstrap: [['bootstrap n1 n2 n3', 'create the group main']],
   status: [
     ['status', 'the group and its peers'],
