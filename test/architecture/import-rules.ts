@@ -21,7 +21,7 @@ const ACTORS = ['node', 'replicator', 'ballot-box', 'log-store', 'kv'];
 export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   // NATS is only for its entry `login`.
   protocol: { ours: [], thirdParties: ['msgpackr', 'nats', 'zod'] },
-  actor: { ours: ['protocol'], thirdParties: ['nats', 'pino'] },
+  actor: { ours: ['protocol'], thirdParties: ['@opentelemetry/api', 'nats', 'pino'] },
   node: { ours: ['protocol', 'actor'], thirdParties: [] },
   replicator: { ours: ['protocol', 'actor'], thirdParties: [] },
   'ballot-box': { ours: ['protocol', 'actor'], thirdParties: [] },

@@ -28,6 +28,7 @@ import { Mailbox } from './mailbox.js';
 import { isMeasuring } from './metrics/measuring.js';
 import { MessageCounts } from './metrics/message-counts.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
+import { MessageSpans, traceIdOf, tracesOf } from './tracing/tracing.js';
 import type { Subscription, Transport } from './transport.js';
 
 /** What the host process gives to every actor. */
@@ -90,6 +91,8 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new DropCounter();
   private readonly turns: RunQueue;
+  /** Of messages with traces. They end with the turn, unless the shell takes them. */
+  readonly spans: MessageSpans;
   private readonly received = new MessageCounts();
   private readonly sent = new MessageCounts();
   /** Inputs that waited when a turn began. */
@@ -107,10 +110,14 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     private readonly context: ActorContext,
     private readonly perform: (effect: OwnEffect<Effect>) => void,
     most?: { readonly messages: number; readonly bytes: number },
+    /** Whether the spans of messages end with the turn; else the shell takes and ends them. */
+    private readonly endsSpans = true,
   ) {
     this.log = new ActorLog(context.log, context);
     this.mailbox = new Mailbox(most);
     this.turns = context.turns ?? processRunQueue;
+    const { groupId: group, peerId: peer, actor } = context;
+    this.spans = new MessageSpans({ 'conclave.group': group, 'conclave.peer': peer, 'conclave.actor': actor });
   }
 
   /** Subscribes to the actor's messages; `first` is the first input, if the core needs one. */
@@ -187,6 +194,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
       this.takeRequests();
       if (this.stopped) return false;
       this.step({ type: 'idle' });
+      if (!this.spans.isEmpty && this.endsSpans) this.spans.take()();
     } catch (error) {
       this.stop();
       this.context.fail(error, { ...this.whose(), log: this.log });
@@ -221,6 +229,8 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
       case 'message': {
         const { message } = item.input;
         this.log.note(message);
+        const traces = tracesOf(message);
+        if (traces !== undefined) this.trace(message.name, traces);
         if (message.name.endsWith('.tick')) this.lastTickMs = performance.now();
         this.step(item.input);
         return;
@@ -229,6 +239,12 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
         this.onTimer(item.run);
         return;
     }
+  }
+
+  private trace(name: string, traces: readonly string[]): void {
+    this.spans.begin(name, traces);
+    for (const trace of traces)
+      this.log.write('debug', 'trace: message received', { trace_id: traceIdOf(trace), message: name });
   }
 
   private onTimer(run: TimerRun): void {

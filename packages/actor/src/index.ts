@@ -22,5 +22,6 @@ export * from './peer-transport.js';
 export * from './requests.js';
 export * from './run-queue.js';
 export * from './serve.js';
+export * from './tracing/tracing.js';
 export * from './transport.js';
 export * from './watch-publisher.js';

@@ -24,13 +24,14 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
-import { headers, type Msg, type MsgHdrs, NoRespondersError, RequestError } from 'nats';
+import { headers, type Msg, type MsgHdrs, NoRespondersError, type PublishOptions, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
 import { callerOf } from './caller.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { RequestTimes } from './metrics/request-times.js';
 import type { Connection } from './nats-connection.js';
 import { serveRequests } from './serve.js';
+import { RequestTrace, traceHeader } from './tracing/tracing.js';
 import type { Subscription } from './transport.js';
 import { WatchPublisher } from './watch-publisher.js';
 
@@ -46,6 +47,8 @@ export interface Request {
   readonly encoding: Encoding;
   /** Who sent it, as far as that is known. */
   readonly caller: Caller;
+  /** Its trace, if its sender named one. */
+  readonly trace?: RequestTrace | undefined;
   /** Sends the reply; false, and nothing is sent: it is too large for a message. Then call `refuse`. */
   reply(body: unknown): boolean;
   /** As `reply`, with a body that is encoded already: many requests can be answered with one. */
@@ -215,6 +218,7 @@ export class RequestServer {
 /** A received request. One without a reply subject is executed all the same. */
 class ReceivedRequest implements Request {
   readonly encoding: Encoding;
+  readonly trace: RequestTrace | undefined;
   private readonly sinceMs = performance.now();
 
   constructor(
@@ -225,6 +229,8 @@ class ReceivedRequest implements Request {
   ) {
     counts.requests += 1;
     this.encoding = encodingOf(message.data);
+    // Most requests have no headers.
+    this.trace = message.headers === undefined ? undefined : RequestTrace.of(message.headers, message.subject, log);
   }
 
   get name(): string {
@@ -254,7 +260,7 @@ class ReceivedRequest implements Request {
   replyEncoded(data: Uint8Array): boolean {
     if (data.length > this.connection.messageBytes) return false;
     this.count();
-    if (this.message.reply) this.connection.publish(this.message.reply, data);
+    if (this.message.reply) this.connection.publish(this.message.reply, data, this.replyOptions());
     return true;
   }
 
@@ -272,10 +278,21 @@ class ReceivedRequest implements Request {
       return;
     }
     const { head, data } = refusals.of(error, this.encoding, line);
-    this.connection.publish(this.message.reply, data, { headers: head });
+    this.connection.publish(this.message.reply, data, this.replyOptions(head));
+  }
+
+  /** The headers of a reply: those of an error, and the trace of the request. */
+  private replyOptions(head?: MsgHdrs): PublishOptions | undefined {
+    if (this.trace === undefined) return head === undefined ? undefined : { headers: head };
+    // Refusals share their headers.
+    const traced = headers();
+    for (const [key, values] of head ?? []) for (const value of values) traced.append(key, value);
+    traced.set(traceHeader, this.trace.traceparent);
+    return { headers: traced };
   }
 
   private count(error?: ErrorBody): void {
+    this.trace?.end(error);
     const ms = performance.now() - this.sinceMs;
     this.counts.processingNs += Math.round(ms * 1e6);
     this.counts.times?.record(this.name, ms / 1000, error);

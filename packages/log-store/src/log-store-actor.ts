@@ -50,7 +50,7 @@ export class LogStoreActor implements Actor {
   ) {
     const isUnverified = dependencies.storage.isUnverified?.(context.groupId);
     this.core = new LogStoreCore({ ...context, diskReserveBytes: dependencies.disk.reserveBytes, isUnverified });
-    this.runner = new CoreRunner(this.core, context, (effect) => this.perform(effect));
+    this.runner = new CoreRunner(this.core, context, (effect) => this.perform(effect), undefined, false);
   }
 
   start(): void {
@@ -154,6 +154,8 @@ export class LogStoreActor implements Actor {
 
   private write(write: Promise<void>): void {
     this.lastWrite = write.catch(() => undefined);
+    // What was received by now is in this write, or was there before.
+    if (!this.runner.spans.isEmpty) void this.lastWrite.then(this.runner.spans.take());
     this.submit(
       write.then(() => ({ type: 'written' })),
       'write_failed',

@@ -198,6 +198,9 @@ export class NodeActor implements Actor {
       case 'refuse':
         this.requests.open.refuse(effect.requestId, effect.error);
         break;
+      case 'trace':
+        this.requests.open.reach(effect.requestId, effect.stage, effect.index);
+        break;
       case 'event':
         this.publish(effect.event);
         break;

@@ -54,6 +54,8 @@ export const limits = {
   hostedGroups: 256,
   /** Commands of a host that wait for the running one. */
   hostCommands: 64,
+  /** Traces of requests that a message carries. */
+  messageTraces: 16,
   /** The time of a profile, its bytes, and those of a chunk of it. */
   profileSeconds: 60,
   profileBytes: 64 * MiB,

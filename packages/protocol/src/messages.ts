@@ -24,6 +24,7 @@ import {
   StateDigest,
   StoreId,
   Term,
+  Traceparent,
 } from './types.js';
 
 const group = { group_id: GroupId };
@@ -135,6 +136,9 @@ const Target = z.object({
 });
 export type Target = z.infer<typeof Target>;
 
+/** The traces of the requests whose entries these are: `traceparent` of each, at most `limits.messageTraces`. */
+const traced = { traces: z.array(Traceparent).max(limits.messageTraces).optional() };
+
 const append = {
   ...own,
   ...frame,
@@ -150,6 +154,7 @@ const append = {
   batches: Batches,
   /** The log has everything that its leader has reported as committed, so that a log that was unverified when it was opened is verified. */
   verified: z.boolean().optional(),
+  ...traced,
 };
 
 interface Definition<S extends z.ZodType> {
@@ -240,6 +245,7 @@ export const messages = {
       runs: z.array(z.object({ first_index: LogIndex, last_index: LogIndex, bytes: Count })).max(limits.appendBatches),
       /** As many as runs, or none. */
       batches: Batches,
+      ...traced,
     }),
   ),
   'log-store.vote': define(
@@ -546,6 +552,7 @@ export const messages = {
       runs: z
         .array(z.object({ first_index: LogIndex, last_index: LogIndex, configuration: Configuration.nullable() }))
         .max(limits.appendBatches),
+      ...traced,
     }),
   ),
   'ballot-box.stop': define('node', 'the peer neither campaigns nor leads', z.object({ ...own, ...frame, term: Term })),

@@ -71,6 +71,10 @@ export const ActorKind = z.enum(actorKinds);
 export type ActorKind = z.infer<typeof ActorKind>;
 
 /** Bytes as received, which only their final reader decodes. */
+/** The header of W3C Trace Context, version 00: version, id of the trace, id of the span, flags. */
+export const traceparentPattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+export const Traceparent = z.string().regex(traceparentPattern);
+
 export const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected binary');
 
 export const asTerm = (value: number): Term => value as Term;

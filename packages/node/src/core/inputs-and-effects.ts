@@ -104,6 +104,8 @@ export type NodeInput =
       readonly requestId: number;
       readonly payload: Uint8Array;
       readonly command: unknown;
+      /** The trace of the request (`traceparent`), if it has one. */
+      readonly trace?: string | undefined;
       /** The version of the command, as the state machine counts; the default is 0. */
       readonly version?: number | undefined;
       /** The history that the request names, if it names one. */
@@ -146,6 +148,13 @@ export type NodeEffect =
   /** Answers a request: with the reply of an admin command, or the result of the state machine. */
   | { readonly type: 'reply'; readonly requestId: number; readonly result: unknown }
   | { readonly type: 'refuse'; readonly requestId: number; readonly error: ErrorBody }
+  /** A request with a trace has come so far: its entry, with this index, is appended or committed. */
+  | {
+      readonly type: 'trace';
+      readonly requestId: number;
+      readonly stage: 'appended' | 'committed';
+      readonly index: LogIndex;
+    }
   | { readonly type: 'event'; readonly event: ConclaveEvent }
   /** Publishes changes for a watch. Effects of one step may share a body, which is encoded once. */
   | {

@@ -76,6 +76,11 @@ export class OpenRequests {
     if (open !== undefined) open.answers = answers;
   }
 
+  /** A request with a trace has come so far. */
+  reach(id: number, stage: string, index: number): void {
+    this.open.get(id)?.request.trace?.reach(stage, index);
+  }
+
   reply(id: number, result: unknown): void {
     const { request, answers } = this.remove(id) ?? {};
     if (request === undefined || answers === undefined) return;

@@ -29,6 +29,8 @@ export interface DecodedRequest {
   readonly name: string;
   readonly encoding: Encoding;
   readonly body: unknown;
+  /** Its trace (`traceparent`), if it has one. */
+  readonly trace?: string | undefined;
 }
 
 export interface ParseContext extends RequestContext {
@@ -84,7 +86,7 @@ function parseCommand({ addressee, name, body }: DecodedRequest): ParsedRequest 
 }
 
 function parseOperation(
-  { addressee, name, encoding, body }: DecodedRequest,
+  { addressee, name, encoding, body, trace }: DecodedRequest,
   service: Service,
   context: ParseContext,
 ): ParsedRequest {
@@ -125,7 +127,7 @@ function parseOperation(
     case 'write': {
       const { payload, command, version, reply, events } = parsed;
       return {
-        input: (requestId) => ({ type: 'propose', requestId, payload, command, version, groupUid }),
+        input: (requestId) => ({ type: 'propose', requestId, payload, command, version, groupUid, trace }),
         reply,
         writes: true,
         events,

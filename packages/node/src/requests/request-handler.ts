@@ -85,7 +85,7 @@ export class RequestHandler {
     const { name, encoding } = request;
     try {
       const { level, leader_id: leaderId } = core().summary();
-      const decoded = { addressee, api, name, encoding, body: request.decode() };
+      const decoded = { addressee, api, name, encoding, body: request.decode(), trace: request.trace?.traceparent };
       const parsed = parseRequest(decoded, service, { level, leaderId, generateId });
       this.open.onParsed(id, this.answersOf(parsed, api, request));
       return parsed.input(id);

@@ -74,6 +74,8 @@ export function formatEffect(effect: NodeEffect): string | undefined {
     }
     case 'serve':
       return effect.group ? 'serve the group' : 'serve the group no more';
+    case 'trace':
+      return `trace: ${effect.stage} ${effect.index}`;
     case 'leave_subjects':
       return 'leave the own subjects';
     case 'publish_led_history':

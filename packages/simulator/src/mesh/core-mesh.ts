@@ -326,6 +326,9 @@ export class CoreMesh extends Processes {
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);
           break;
+        case 'trace':
+          // Simulated requests have no traces.
+          break;
         case 'leave_subjects':
           // Not simulated: requests on a peer's own subjects reach all of its running nodes (`nodesOf`).
           break;

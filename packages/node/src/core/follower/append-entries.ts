@@ -79,7 +79,7 @@ export class AppendEntriesHandler {
     if (state.wentBack !== '') return context.drop('feed_append_to_older_copy');
     if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
     if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
-    this.accept(entries, batches);
+    this.accept(entries, batches, body.traces);
   }
 
   onAppendEntries(body: AppendEntries): void {
@@ -212,7 +212,8 @@ export class AppendEntriesHandler {
     own.whenTermDurable(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
   }
 
-  private accept(body: Entries, batches: readonly CachedBatch[]): void {
+  /** @param traces of the requests whose entries these are */
+  private accept(body: Entries, batches: readonly CachedBatch[], traces?: string[]): void {
     const { state, own, roles } = this;
     const verified = batches.at(-1)?.header.last ?? body.prev_index;
     const { fresh, truncateFrom } = this.newEntries(batches);
@@ -224,6 +225,7 @@ export class AppendEntriesHandler {
     if (isVerified) state.verify();
     own.sendAppendToLogStore({
       ...(isVerified ? { verified: true } : {}),
+      ...(traces === undefined ? {} : { traces }),
       group_uid: body.group_uid,
       leader_id: body.leader_id,
       leader_term: body.term,

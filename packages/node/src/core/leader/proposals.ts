@@ -13,6 +13,13 @@ import { WriterThrottle } from './writer-throttle.js';
 
 interface Proposal extends AppendedCommand {
   readonly requestId: number | undefined;
+  /** Of its request, if that has one. */
+  readonly trace?: string | undefined;
+}
+
+interface TracedEntry {
+  readonly requestId: number;
+  readonly index: LogIndex;
 }
 
 /**
@@ -29,6 +36,8 @@ export class Proposals {
   private bytes = 0;
   /** The last index of each append that is not committed, and when it was appended. */
   private inFlight: { readonly last: LogIndex; readonly sinceMs: number }[] = [];
+  /** The entries of requests with a trace that are not committed. */
+  private traced: TracedEntry[] = [];
   readonly throttle: WriterThrottle;
 
   constructor(
@@ -43,12 +52,14 @@ export class Proposals {
   /**
    * Queues the payload of a request. `appendQueued` appends it; the node calls it at the end of each turn (`idle`).
    * @param outcomeFull the outcome of a request for which there is no room
+   * @param trace of the request, if it has one
    */
   propose(
     requestId: number | undefined,
     payload: Uint8Array,
     command: unknown,
     outcomeFull: Outcome = 'not_done',
+    trace?: string,
   ): void {
     const waiting = this.queue.length + this.appended.size;
     const isFull = waiting >= limits.pendingProposals || this.bytes + payload.length > limits.pendingProposalBytes;
@@ -59,7 +70,7 @@ export class Proposals {
     } else if (isFull) {
       if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting', outcomeFull);
     } else {
-      this.queue.push({ requestId, payload, command });
+      this.queue.push({ requestId, payload, command, trace });
       this.bytes += payload.length;
     }
   }
@@ -97,10 +108,11 @@ export class Proposals {
       bytes += this.appendBatch(this.queue.slice(taken, taken + count));
       taken += count;
     }
+    const appended = this.queue.slice(0, taken);
     this.queue = this.queue.slice(taken);
     this.inFlight.push({ last: this.state.log.lastIndex, sinceMs: this.context.nowMs });
     this.throttle.onAppended(bytes);
-    this.appender.announce();
+    this.appender.announce(this.tracesOf(appended));
   }
 
   /**
@@ -126,9 +138,27 @@ export class Proposals {
     return this.appender.appendCommands(proposals);
   }
 
+  /** Reports that these proposals, the last ones of the log, are appended. Returns the traces of their requests. */
+  private tracesOf(appended: readonly Proposal[]): string[] {
+    const traces: string[] = [];
+    const first = this.state.log.lastIndex - appended.length + 1;
+    for (const [at, { requestId, trace }] of appended.entries()) {
+      if (trace === undefined || requestId === undefined) continue;
+      const index = asLogIndex(first + at);
+      this.context.emit({ type: 'trace', requestId, stage: 'appended', index });
+      this.traced.push({ requestId, index });
+      if (traces.length < limits.messageTraces) traces.push(trace);
+    }
+    return traces;
+  }
+
   /** All entries up to the commit index are committed. */
   onCommitted(): void {
     const { context, state, inFlight } = this;
+    while (this.traced.length > 0 && (this.traced[0]?.index ?? 0) <= state.commitIndex) {
+      const { requestId, index } = this.traced.shift() as TracedEntry;
+      context.emit({ type: 'trace', requestId, stage: 'committed', index });
+    }
     let committed = 0;
     for (const { last, sinceMs } of inFlight) {
       if (last > state.commitIndex) break;
@@ -169,6 +199,7 @@ export class Proposals {
     }
     this.queue = [];
     this.inFlight = [];
+    this.traced = [];
     this.appended.clear();
     this.bytes = 0;
     this.throttle.end();

@@ -146,6 +146,7 @@ export class LocalActors {
       batches: content.batches,
     };
     if (content.verified !== undefined) body.verified = content.verified;
+    if (content.traces !== undefined) body.traces = content.traces;
     link.sent({ name: 'log-store.append', body }, bytesOf(content), this.context.nowMs);
     this.recordTerm(content.leader_term);
     return body;

@@ -56,9 +56,12 @@ export class LogAppender {
     return bytes.length;
   }
 
-  /** Announces the batches that were appended since the last announcement. */
-  announce(): void {
-    this.announceBatches(null);
+  /**
+   * Announces the batches that were appended since the last announcement.
+   * @param traces of the requests whose entries these are
+   */
+  announce(traces: string[] = []): void {
+    this.announceBatches(null, traces);
   }
 
   /** Appends a configuration and announces it. Returns its index. */
@@ -84,16 +87,23 @@ export class LogAppender {
     return asLogIndex(this.state.log.lastIndex + 1);
   }
 
-  private announceBatches(configuration: Configuration | null): void {
+  private announceBatches(configuration: Configuration | null, traces: string[] = []): void {
     const { state, own, batches } = this;
     const [firstBatch] = batches;
     if (firstBatch === undefined) return;
     this.batches = [];
+    const traced = traces.length === 0 ? {} : { traces };
     const first_index = batchHeader(firstBatch).first;
     const { lastIndex: last_index } = state.log;
     own.sendFramed('ballot-box', (frame) => ({
       name: 'ballot-box.register',
-      body: { ...own.identity, ...frame, term: state.term, runs: [{ first_index, last_index, configuration }] },
+      body: {
+        ...own.identity,
+        ...frame,
+        term: state.term,
+        runs: [{ first_index, last_index, configuration }],
+        ...traced,
+      },
     }));
     own.sendAppendToFeed(
       {
@@ -106,13 +116,14 @@ export class LogAppender {
         batches,
         // A leader has all that was committed before its term.
         ...(state.wasUnverified ? { verified: true } : {}),
+        ...traced,
       },
       state.log.termAt(asLogIndex(first_index - 1)) ?? asTerm(0),
     );
-    this.sendToReplicators(batches);
+    this.sendToReplicators(batches, traced);
   }
 
-  private sendToReplicators(batches: readonly Uint8Array[]): void {
+  private sendToReplicators(batches: readonly Uint8Array[], traced: { readonly traces?: string[] }): void {
     const { state, own } = this;
     const runs = batches.map((batch) => {
       const { first, last } = batchHeader(batch);
@@ -123,7 +134,15 @@ export class LogAppender {
       'replicator',
       (frame) => ({
         name: 'replicator.append',
-        body: { ...own.identity, ...frame, term: state.term, commit_index: state.commitIndex, runs, batches: payload },
+        body: {
+          ...own.identity,
+          ...frame,
+          term: state.term,
+          commit_index: state.commitIndex,
+          runs,
+          batches: payload,
+          ...traced,
+        },
       }),
       payload.reduce((sum, batch) => sum + batch.length, 0),
     );

@@ -111,7 +111,7 @@ export class RequestRouter {
     }
   }
 
-  private onPropose({ requestId, payload, command, version = 0, groupUid }: Of<'propose'>): void {
+  private onPropose({ requestId, payload, command, version = 0, groupUid, trace }: Of<'propose'>): void {
     const { leadership, otherHistory, proposals, transfer } = this.parts;
     const { context } = this;
     if (otherHistory.refuses(requestId, true)) return;
@@ -124,7 +124,7 @@ export class RequestRouter {
       const text = `${notReading.join(', ')} cannot read commands of version ${version}: upgrade all members to a release that can`;
       return context.refuse(requestId, 'EUNSUPPORTED', text, outcome);
     }
-    proposals.propose(requestId, payload, command, outcome);
+    proposals.propose(requestId, payload, command, outcome, trace);
   }
 
   private onWatch(input: Of<'watch'>): void {
