@@ -19,6 +19,8 @@ export interface FloodResult {
   readonly replies: Readonly<Record<string, number>>;
 }
 
+const manyKeys = Array.from({ length: 200 }, (_, number) => `k${number}`);
+
 /** Each kind of request of a group `main` with the peers n1, n2 and n3; `follower` is one that does not lead. */
 export function floodKinds(follower: string): FloodKind[] {
   const group = (name: string, body: (number: number) => unknown): FloodKind => ({
@@ -36,6 +38,11 @@ export function floodKinds(follower: string): FloodKind[] {
     short(group(`${follower}.kv.get`, () => ({ key: 'k1', consistency: 'linearizable' }))),
     group('kv.batch', (number) => ({ commands: [[0, 'put', `b${number}`, 'v']] })),
     group('kv.range', () => ({ prefix: 'k' })),
+    { name: 'kv.range by lease', ...only('conclave.main.kv.range', { prefix: 'k', consistency: 'lease' }) },
+    { name: 'kv.batch_get', ...only('conclave.main.kv.batch_get', { keys: manyKeys }) },
+    { name: 'kv.changes', ...only('conclave.main.kv.changes', { prefix: 'nothing has it', from_revision: 1 }) },
+    group(`${follower}.kv.range`, () => ({ prefix: 'k', consistency: 'linearizable' })),
+    group('kv.lease_grant', () => ({ ttl_ms: 60_000 })),
     short(
       group('kv.watch', (number) => ({
         prefix: 'k',
