@@ -41,7 +41,7 @@ import type { NodeMeasurements } from './core/node-core.js';
 import { nodeSamples } from './node-samples.js';
 import type { Addressee } from './requests/parse-request.js';
 import { type RequestedCore, RequestHandler } from './requests/request-handler.js';
-import { TimedStateMachine } from './timed-state-machine.js';
+import { newApplyHistogram, timeApplies } from './timed-state-machine.js';
 
 /** The parts of a `NodeCore` that its process uses. */
 export interface ServingCore extends Core<NodeInput, NodeEffect>, RequestedCore {
@@ -89,7 +89,7 @@ export class NodeActor implements Actor {
   private readonly requests: RequestHandler;
   private readonly counts = new Map<string, EndpointCounts>();
   private readonly times = { admin: new RequestTimes('admin'), kv: new RequestTimes('kv') };
-  private readonly applySeconds = TimedStateMachine.newHistogram();
+  private readonly applySeconds = newApplyHistogram();
   private readonly snapshotSeconds = new FixedHistogram();
   private readonly events = new Map<EventName, number>();
   private readonly micro: MicroService;
@@ -165,8 +165,10 @@ export class NodeActor implements Actor {
   }
 
   private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
-    const timed = (stateMachine: StateMachine) =>
-      isMeasuring ? new TimedStateMachine(stateMachine, this.applySeconds) : stateMachine;
+    const timed = (stateMachine: StateMachine) => {
+      if (isMeasuring) timeApplies(stateMachine, this.applySeconds);
+      return stateMachine;
+    };
     const core = this.dependencies.makeCore(newIncarnation(), timed, divergence);
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }

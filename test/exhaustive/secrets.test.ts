@@ -1,0 +1,323 @@
+/**
+ * No secret of a login is in an output, a log, an event, a file of data or the list of processes: each command, with logins of each kind, of
+ * which NATS accepts some and rejects others.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { connectWith, NatsLogin } from '@conclave/protocol/login';
+import { createUser } from '@nats-io/nkeys';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { exitCodes } from '../../packages/cli/src/exit-codes.js';
+import { createProgram } from '../../packages/cli/src/program.js';
+import { Stops } from '../mesh/fault-mesh.js';
+import { Authority } from '../support/certificates.js';
+import { startCommand } from '../support/command.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
+import { type NatsServer, startNats } from '../support/nats.js';
+import { Operator } from '../support/nats-jwt.js';
+import { startPeer } from '../support/peers.js';
+
+/** How a command is given its login. */
+interface Login {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+type Which = 'good' | 'bad';
+
+const stops = new Stops();
+const folder = makeFolder('secrets');
+const dataFolder = path.join(folder, 'data');
+const file = (name: string, text: string): string => {
+  const at = path.join(folder, name);
+  mkdirSync(path.dirname(at), { recursive: true });
+  writeFileSync(at, text);
+  return at;
+};
+const passwords = { good: 'sesame-good-5d1', bad: 'sesame-bad-77e' };
+const tokens = { good: 'tulip-good-30c', bad: 'tulip-bad-94f' };
+const users = { good: createUser(), bad: createUser() };
+const seedOf = (which: Which): string => new TextDecoder().decode(users[which].getSeed());
+const operator = new Operator();
+const credsOf = (which: Which): string => path.join(folder, `${which}.creds`);
+const secrets = [...Object.values(passwords), ...Object.values(tokens), seedOf('good'), seedOf('bad')];
+/** What peers published, and what one of them logged. */
+const heard: string[] = [];
+const servers = {} as Record<'users' | 'token' | 'operator', NatsServer>;
+let tls: Readonly<Record<string, string>>;
+
+const within = ['--timeout-ms', '1000'];
+const inData = (name: string): string[] => ['--data-dir', path.join(dataFolder, name)];
+/** What each command is given. */
+const commands: Readonly<Record<string, readonly string[]>> = {
+  run: ['--peer', 'n7', ...inData('n7'), '--nats-login-attempts', '1'],
+  up: ['--peers', '1', '--placement', 'one', '--prefix', 'up', ...inData('up')],
+  bootstrap: ['n1'],
+  status: [],
+  check: [],
+  'groups list': [],
+  'groups create': ['other', '--peers', 'n1'],
+  'groups delete': ['other', '--peers', 'n1', '--yes'],
+  upgrade: [],
+  'peers add': ['n9', ...within],
+  'peers remove': ['n9', '--yes'],
+  'peers change': ['n1', '--yes'],
+  'peers read-only': ['n1', 'off'],
+  'peers reset': ['--peer', 'n1', '--new-peers', 'n1', '--yes'],
+  'peers cancel': [],
+  restart: ['--run', 'false'],
+  'leader transfer': [],
+  snapshot: ['--peer', 'n1'],
+  'kv put': ['k', 'v'],
+  'kv get': ['k'],
+  'kv range': [],
+  'kv watch': [],
+  'kv delete': ['k'],
+  'kv cas': ['k', '0', 'v'],
+  txn: ['{"compare":[],"then":[]}'],
+  'lease grant': ['60000'],
+  'lease keep': ['7'],
+  'lease revoke': ['7'],
+  'lease get': ['7'],
+  'lease list': [],
+  'lock list': [],
+  'lock get': ['printer'],
+  'lock run': ['printer', '--', 'true'],
+  watch: [],
+  'log-level': ['--peer', 'n1'],
+  profile: ['cpu', '--peer', 'n1', '--seconds', '1', '--out', path.join(folder, 'node.cpuprofile')],
+  exporter: ['--listen', '127.0.0.1:0'],
+  view: ['--listen', '127.0.0.1:0'],
+  record: [path.join(folder, 'recording')],
+  backup: [path.join(folder, 'second-backup')],
+  restore: [path.join(folder, 'backup'), '--peers', 'n1'],
+  bench: ['--seconds', '1', '--warm-up-seconds', '0', '--rows', 'one-1', ...inData('bench')],
+  soak: ['--minutes', '0.02', '--sample-seconds', '1', ...inData('soak')],
+  demo: ['--seconds', '0', '--writers', '1', '--placement', 'one'],
+  health: ['--peer', 'n1'],
+  'context add': ['added', '--group', 'main'],
+};
+/** Those that do not end by themselves are interrupted once they have printed this. */
+const endless: Readonly<Record<string, RegExp>> = {
+  run: /"msg":"ready"/,
+  up: /In another terminal/,
+  watch: /./,
+  'kv watch': /"?k"?/,
+  exporter: /127\.0\.0\.1:\d/,
+  view: /127\.0\.0\.1:\d/,
+  record: /./,
+};
+/** They use the server that an option names, whatever the environment has. */
+const namedByOption = ['bench', 'soak', 'demo'];
+const withoutContexts = ['run', 'up', 'health', ...namedByOption];
+
+/** The ways to log in to the server with users. */
+function userLogins(which: Which): Record<string, Login> {
+  const [secret, { url }] = [passwords[which], servers.users];
+  const inUrl = url.replace('://', `://ann:${secret}@`);
+  const context = { url, user: 'ann', password: secret };
+  file(`conclave/contexts/${which}.json`, JSON.stringify({ nats: inUrl }));
+  return {
+    'a password file': { env: { CONCLAVE_NATS_USER: 'ann', CONCLAVE_NATS_PASSWORD_FILE: file(`${which}.pw`, secret) } },
+    'a password': { env: { CONCLAVE_NATS_USER: 'ann', CONCLAVE_NATS_PASSWORD: secret } },
+    'a URL': { env: { NATS_URL: inUrl } },
+    'a URL as an argument': { args: ['--nats', inUrl] },
+    'a configuration file': { env: { NATS_URL: '', CONCLAVE_CONFIG: file(`${which}.yaml`, `nats: ${inUrl}\n`) } },
+    'an nkey': { env: { CONCLAVE_NATS_NKEY: seedOf(which) } },
+    'an nkey file': { env: { CONCLAVE_NATS_NKEY_FILE: file(`${which}.nk`, seedOf(which)) } },
+    'a context of nats': {
+      args: ['--nats-context', file(`${which}.json`, JSON.stringify(context))],
+      env: { NATS_URL: '' },
+    },
+    'a context of conclave': { env: { NATS_URL: '', CONCLAVE_CONTEXT: which } },
+  };
+}
+
+function tokenLogins(which: Which): Record<string, Login> {
+  const [secret, { url }] = [tokens[which], servers.token];
+  return {
+    'a token': { env: { NATS_URL: url, CONCLAVE_NATS_TOKEN: secret } },
+    'a token file': { env: { NATS_URL: url, CONCLAVE_NATS_TOKEN_FILE: file(`${which}.token`, secret) } },
+    'a token in a URL': { env: { NATS_URL: url.replace('://', `://${secret}@`) } },
+    'a token as an argument': { args: [`--nats=${secret}@${url.replace('nats://', '')}`] },
+  };
+}
+
+function credsLogins(which: Which): Record<string, Login> {
+  return {
+    'a credentials file': { env: { NATS_URL: servers.operator.url, CONCLAVE_NATS_CREDS: credsOf(which) } },
+  };
+}
+
+beforeAll(async () => {
+  stops.add(async () => removeFolder(folder));
+  const authority = new Authority(folder, 'authority');
+  const own = authority.sign('server', ['IP:127.0.0.1']);
+  const client = authority.sign('client', ['DNS:client']);
+  tls = {
+    CONCLAVE_NATS_TLS_CA: authority.certificate,
+    CONCLAVE_NATS_TLS_CERT: client.certificate,
+    CONCLAVE_NATS_TLS_KEY: client.key,
+  };
+  const files = `cert_file: "${own.certificate}", key_file: "${own.key}", ca_file: "${authority.certificate}"`;
+  const inConfiguration = {
+    users: `authorization { timeout: 60, users: [
+      { user: ann, password: "${passwords.good}" }, { nkey: ${users.good.getPublicKey()} }] }`,
+    token: `authorization { timeout: 60, token: "${tokens.good}" }`,
+    operator: operator.configuration,
+  };
+  operator.writeUser(credsOf('good'));
+  operator.writeUser(credsOf('bad'), Math.floor(Date.now() / 1000) - 60);
+  for (const which of ['good', 'bad'] as const) {
+    const lines = readFileSync(credsOf(which), 'utf8').split('\n');
+    secrets.push(...lines.filter((line) => line.length > 40 && !line.startsWith('-')));
+  }
+  secrets.push(readFileSync(client.key, 'utf8').split('\n')[1] as string);
+  for (const [name, configuration] of Object.entries(inConfiguration)) {
+    const server = await startNats({
+      configuration: `tls { ${files}, verify: true, timeout: 60 }\n${configuration}`,
+    });
+    servers[name as keyof typeof servers] = server;
+    stops.add(() => server.stop());
+  }
+  await startGroup();
+});
+afterAll(() => stops.run());
+
+async function startGroup(): Promise<void> {
+  const { url } = servers.users;
+  const env = { ...tls, ...userLogins('good')['a password file']?.env };
+  const login = NatsLogin.of({
+    servers: url,
+    user: 'ann',
+    password: passwords.good,
+    tlsCa: tls.CONCLAVE_NATS_TLS_CA,
+    tlsCert: tls.CONCLAVE_NATS_TLS_CERT,
+    tlsKey: tls.CONCLAVE_NATS_TLS_KEY,
+  });
+  const observer = await connectWith(login);
+  stops.add(() => observer.close());
+  observer.subscribe('>', {
+    callback: (_, { subject, data }) => void heard.push(`${subject} ${Buffer.from(data).toString()}`),
+  });
+  const onLine = (_: string, line: string): void => void heard.push(line);
+  const peer = await startPeer({ peer: 'n1', nats: [url], placement: 'one', env, onLine });
+  stops.add(() => peer.stop());
+  for (const words of [
+    ['bootstrap', 'n1'],
+    ['backup', path.join(folder, 'backup')],
+  ]) {
+    expect(await startCommand(url, words, env).ended).toMatchObject({ code: 0 });
+  }
+}
+
+function expectNoSecrets(where: string, text: string): void {
+  for (const secret of secrets) expect(text.includes(secret), `${where}: ${text}`).toBe(false);
+}
+
+/** Runs a command to its end, or until it has printed what ends it; what it printed. */
+async function outputOf(name: string, { args = [], env = {} }: Login, isAccepted: boolean): Promise<string> {
+  const words = [...name.split(' '), ...args, ...(commands[name] ?? [])];
+  const own = { ...tls, XDG_CONFIG_HOME: folder, ...env };
+  const { child, ended } = startCommand(servers.users.url, words, own);
+  let shown = '';
+  const onData = (data: Buffer): void => {
+    shown += data.toString();
+    expectNoSecrets('the list of processes', execFileSync('ps', ['-ww', '-eo', 'args']).toString());
+    if (endless[name]?.test(shown)) child.kill('SIGINT');
+  };
+  child.stderr?.on('data', onData);
+  child.stdout?.on('data', onData);
+  // A watch prints nothing until something changes.
+  while (name === 'kv watch' && isAccepted && child.exitCode === null && child.signalCode === null) {
+    await startCommand(servers.users.url, ['kv', 'put', 'k', 'v', ...args], own).ended;
+  }
+  const { code, out, error } = await ended;
+  return `${code} ${out}${error}`;
+}
+
+async function expectAnswer(name: string, how: string, login: Login, which: Which): Promise<void> {
+  const output = await outputOf(name, login, which === 'good');
+  const what = `${name} with ${how}`;
+  expectNoSecrets(what, output);
+  if (which === 'good') expect(output, what).not.toMatch(/^7 |ELOGIN|no NATS server/);
+  else expect(output, what).toMatch(/^7 .*rejects the login/s);
+}
+
+/** Each command with one of the logins, so that all of them take turns. */
+async function expectAnswers(names: readonly string[], logins: Record<string, Login>, which: Which): Promise<void> {
+  for (const [at, name] of names.entries()) {
+    const usable = Object.entries(logins).filter(([how, { args = [] }]) => {
+      if (namedByOption.includes(name)) return args.length > 0;
+      return how !== 'a context of conclave' || !withoutContexts.includes(name);
+    });
+    const [how, login] = usable[at % usable.length] as (typeof usable)[number];
+    await expectAnswer(name, how, login, which);
+  }
+}
+
+const connecting = Object.keys(commands).filter((name) => name !== 'context add');
+const few = ['status', 'health', 'run', 'kv put', 'watch', 'lock run', 'check'];
+
+it('the table has every command that logs in', () => {
+  const found: string[] = [];
+  const walk = (command: Command, names: readonly string[]): void => {
+    for (const each of command.commands) walk(each, [...names, each.name()]);
+    if (command.commands.length > 0 || !command.options.some(({ long }) => long === '--nats-user')) return;
+    found.push(names.join(' '));
+  };
+  walk(createProgram(), []);
+  expect(Object.keys(commands).toSorted()).toEqual(found.toSorted());
+});
+
+it('no command shows a secret of a login that NATS rejects', { timeout: 1_800_000 }, async () => {
+  await expectAnswers(connecting, userLogins('bad'), 'bad');
+  for (const [how, login] of Object.entries(userLogins('bad'))) await expectAnswer('status', how, login, 'bad');
+  await expectAnswers(few, tokenLogins('bad'), 'bad');
+  await expectAnswers(few, credsLogins('bad'), 'bad');
+});
+
+it('no command shows a secret of a login that NATS accepts', { timeout: 1_800_000 }, async () => {
+  await expectAnswers(connecting, userLogins('good'), 'good');
+  for (const [how, login] of Object.entries(userLogins('good'))) await expectAnswer('status', how, login, 'good');
+  // On these servers there is no group: to be told so is an answer.
+  const alone = few.filter((name) => !['kv put', 'watch'].includes(name));
+  await expectAnswers(alone, tokenLogins('good'), 'good');
+  await expectAnswers(alone, credsLogins('good'), 'good');
+});
+
+it('a login in a URL is added to a context without being printed, and no error quotes it', async () => {
+  const url = `nats://ann:${passwords.good}@127.0.0.1:4222`;
+  const half = `{"nats": "${passwords.good}@127.0.0.1", group: main}`;
+  const printing = [
+    ['context', 'add', 'added', '--nats', url],
+    ['config', 'check', file('own.yaml', `nats: [${url}]\ncommands: { "kv get": { nats: "${url}" } }\n`)],
+    ['config', 'check', '--json', file('own.yaml', `nats: ${url}\n`)],
+  ];
+  const failing = [
+    ['config', 'check', file('half.json', half)],
+    ['config', 'check', file('half.yaml', `nats: "a"${passwords.good}@b\n`)],
+    ['status', '--natz', url],
+    ['status', `--nats-servers=${url}`],
+    ['health', '--nats', url, '--peer', url],
+    ['status', '--group', url],
+    [url],
+    ['peers', 'add', url, '--json'],
+  ];
+  for (const words of [...printing, ...failing]) {
+    const { code, out, error } = await startCommand('', words, { XDG_CONFIG_HOME: folder }).ended;
+    expect(code, `${words.join(' ')}: ${out}${error}`).toBe(printing.includes(words) ? 0 : exitCodes.usage);
+    expectNoSecrets(words.join(' '), out + error);
+  }
+});
+
+it('no log, event, message or file of data has a secret', () => {
+  expect(heard.length).toBeGreaterThan(100);
+  expectNoSecrets('a peer', heard.join('\n'));
+  const found = readdirSync(dataFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(found.length).toBeGreaterThan(5);
+  for (const { parentPath, name } of found) {
+    expectNoSecrets(name, readFileSync(path.join(parentPath, name), 'latin1'));
+  }
+});
