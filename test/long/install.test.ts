@@ -159,7 +159,8 @@ describe('in a user’s project', () => {
 
     const up = new Served('up', ['--peers', '5', '--placement', 'one', '--listen', '127.0.0.1:0']);
     try {
-      const { nats_url: natsUrl = '' } = await up.ready;
+      const { nats_url: natsUrl = '', view_url: viewUrl = '' } = await up.ready;
+      expect(await (await fetch(viewUrl)).text()).toContain('page.js');
       const samples = { readme: 'README.md', sample: 'docs/client.md' };
       for (const [name, document] of Object.entries(samples)) {
         const code = sample(document).replaceAll('nats://127.0.0.1:4222', natsUrl);

@@ -93,7 +93,9 @@ describe.skipIf(chromiumFile === undefined)('the page at 1,000 messages per seco
     await page.getByRole('region', { name: /Sequence diagram/ }).focus();
     await page.keyboard.press('PageDown');
     await expect
-      .poll(async () => Number(/match_index(\d+)/.exec((await page.locator('.details').textContent()) ?? '')?.[1]))
+      .poll(async () => Number(/match_index(\d+)/.exec((await page.locator('.details').textContent()) ?? '')?.[1]), {
+        timeout: 30_000,
+      })
       .toBeGreaterThan(sent - 5 * perSecond);
   });
 });

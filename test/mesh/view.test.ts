@@ -23,6 +23,9 @@ let page: Page;
 let recording: CommandRun;
 const folder = makeFolder('view');
 
+/** As long as the browser's own waits: a busy machine draws late. */
+const eventually = <T>(look: () => Promise<T>) => expect.poll(look, { timeout: 30_000 });
+
 /** Moves a slider as a user does; runs in the browser. */
 const setRange = (element: unknown, value: string | null): void => {
   const slider = element as { value: string; dispatchEvent(event: Event): void };
@@ -85,7 +88,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
       .evaluateAll((all) => all.map((one) => one.querySelectorAll('.stored').length))) {
       expect(count).toBeGreaterThanOrEqual(2);
     }
-    await expect.poll(() => row('n2').textContent()).toContain('not a member');
+    await eventually(() => row('n2').textContent()).toContain('not a member');
     await keepPicture(page, 'change-overview');
 
     await page.keyboard.press('2');
@@ -105,14 +108,14 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await open();
     await page.keyboard.press('4');
     await page.getByRole('button', { name: markup }).click();
-    await expect.poll(() => page.locator('pre.value').textContent()).toBe(`${markup} & more`);
+    await eventually(() => page.locator('pre.value').textContent()).toBe(`${markup} & more`);
     expect(await page.locator('main img, main b:has-text("bold")').count()).toBe(0);
     await mesh.plain.insist('kv.put', { key: markup, value: '{"json":true}' });
-    await expect.poll(() => page.locator('pre.value').textContent()).toBe('{"json":true}');
+    await eventually(() => page.locator('pre.value').textContent()).toBe('{"json":true}');
     await page.getByRole('button', { name: 'json' }).click();
-    await expect.poll(() => page.locator('pre.value').textContent()).toBe('{\n  "json": true\n}');
+    await eventually(() => page.locator('pre.value').textContent()).toBe('{\n  "json": true\n}');
     await page.getByRole('button', { name: 'bytes' }).click();
-    await expect.poll(() => page.locator('pre.value').textContent()).toContain('7b 22 6a 73 6f 6e');
+    await eventually(() => page.locator('pre.value').textContent()).toContain('7b 22 6a 73 6f 6e');
     expect(await page.title()).toBe('group main · Conclave');
     await keepPicture(page, 'keys');
   });
@@ -140,7 +143,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await page.getByRole('button', { name: 'Continue' }).waitFor();
     const first = await page.locator('.details p').textContent();
     await page.keyboard.press('ArrowUp');
-    await expect.poll(() => page.locator('.details p').textContent()).not.toBe(first);
+    await eventually(() => page.locator('.details p').textContent()).not.toBe(first);
     await keepPicture(page, 'keyboard');
   });
 
@@ -185,7 +188,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
   it('sends an admin command only after its confirmation', async () => {
     await lead(mesh, 'n1');
     await open();
-    await expect.poll(() => row('n1').textContent()).toContain('leader');
+    await eventually(() => row('n1').textContent()).toContain('leader');
     const dialog = page.getByRole('dialog');
     await row('n4').getByRole('button', { name: 'Make leader…' }).click();
     await dialog.getByText('Transfer the leadership to n4.').waitFor();
@@ -197,13 +200,13 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await dialog.getByRole('button', { name: 'Do it' }).click();
     await dialog.waitFor({ state: 'hidden' });
     await until('n4 leads', async () => ((await mesh.leaderStatus()).peer_id === 'n4' ? true : undefined));
-    await expect.poll(() => row('n4').textContent()).toContain('leader');
+    await eventually(() => row('n4').textContent()).toContain('leader');
   });
 
   it('says what a planned change would require, and which peers may be restarted', async () => {
     await open();
     await page.keyboard.press('5');
-    await expect.poll(() => page.locator('.answers').first().textContent()).toContain('may be restarted now');
+    await eventually(() => page.locator('.answers').first().textContent()).toContain('may be restarted now');
     await page.getByRole('button', { name: 'n2', exact: true }).click();
     await page.getByText('Exactly one peer is added or removed: the joint stage is skipped.').waitFor();
     await page.getByRole('button', { name: 'n4', exact: true }).click();
@@ -239,12 +242,12 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     const at = (events[joint] as KnownEventRecord).at;
     const current = page.locator('.steps .current span');
     await goTo(String(at - 1));
-    await expect.poll(() => current.textContent()).toBe('Catching up');
+    await eventually(() => current.textContent()).toBe('Catching up');
     const steps = events.slice(0, joint + 1).filter((event) => event.at > at - 1).length;
     for (let step = 0; step < steps; step++) await page.keyboard.press(']');
-    await expect.poll(() => current.textContent()).toBe('Joint');
+    await eventually(() => current.textContent()).toBe('Joint');
     await page.keyboard.press('[');
-    await expect.poll(() => current.textContent()).toBe('Catching up');
+    await eventually(() => current.textContent()).toBe('Catching up');
     await page.keyboard.press('b');
     await page.getByText('No change was observed.').waitFor();
   });
@@ -257,17 +260,17 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await keepPicture(page, 'lost-connection');
     view = await ViewProcess.start(server.url, { listen: host, args: ['--allow-admin'] });
     await page.getByText('The connection to the server of this page is lost').waitFor({ state: 'detached' });
-    await expect.poll(() => row('n4').textContent()).toContain('member');
+    await eventually(() => row('n4').textContent()).toContain('member');
   });
 
   it('shows a killed leader, and the election of another one', async () => {
     const { peer_id: killed, term } = await mesh.leaderStatus();
     await open();
-    await expect.poll(() => row(killed).textContent()).toContain('leader');
+    await eventually(() => row(killed).textContent()).toContain('leader');
     await mesh.kill(killed);
     const { peer_id: next } = await mesh.leaderAfter(term, killed);
-    await expect.poll(() => row(next).textContent(), { timeout: 30_000 }).toContain('leader');
-    await expect.poll(() => row(killed).textContent(), { timeout: 30_000 }).toContain('down');
+    await eventually(() => row(next).textContent()).toContain('leader');
+    await eventually(() => row(killed).textContent()).toContain('down');
     await keepPicture(page, 'killed-leader');
     await page.keyboard.press('3');
     await page.locator('.events .what', { hasText: 'leader elected' }).first().waitFor();
