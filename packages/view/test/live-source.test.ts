@@ -162,7 +162,7 @@ it('a page without a leader, and without NATS, says so until they are back', asy
 
 it('names the role that is needed for what NATS does not permit, and goes on', async () => {
   const denied = new ConclaveError('EPERM', 'NATS does not permit it');
-  const { until, stop } = await live({
+  const { until, records, stop } = await live({
     requests: {
       status: async () => {
         throw denied;
@@ -173,6 +173,7 @@ it('names the role that is needed for what NATS does not permit, and goes on', a
     },
   });
   await until(note('permission:status', /the role observer/));
+  expect(records.filter(note('leader', /./))).toEqual([]);
   publishAcknowledgement(9);
   await until(ofKind('message'));
   await stop();

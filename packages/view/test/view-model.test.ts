@@ -174,6 +174,20 @@ describe('the model of the page', () => {
     expect(peers.n4?.membership).toBe('joining');
   });
 
+  it('forgets a peer that is no member and does not run', () => {
+    const gone = (at: number, peer: string): ViewRecord => ({
+      at,
+      kind: 'status',
+      peer,
+      status: null,
+      error: { code: 'EUNREACHABLE', message: 'nobody listens' },
+    });
+    const records = [...changeRecords(), gone(5000, 'n2'), gone(5000, 'n4')];
+    const { peers } = modelOf(records).state;
+    expect(Object.keys(peers)).toEqual(['n1', 'n3', 'n4', 'n5']);
+    expect(peers.n4).toMatchObject({ condition: 'down', membership: 'member' });
+  });
+
   it('says nothing of the log of a follower that has not replied to the leader', () => {
     const silent = progress('n2', 0, { silent_ms: -1 });
     expect(modelOf([status(1, 'n1', { role: 'leader', progress: [silent] })]).state.peers.n2).toMatchObject({

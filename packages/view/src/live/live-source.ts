@@ -57,6 +57,8 @@ export class LiveSource implements ViewSource {
   private waiting: ViewRecord[] = [];
   private rate = { sent: 0, shown: 0, sinceMs: 0 };
   private readonly peers = new Set<PeerId>();
+  /** Members, and those to which the leader replicates. */
+  private wanted: ReadonlySet<PeerId> = new Set();
   /** The texts of notes in effect, by topic. */
   private readonly notes = new Map<string, string>();
   private isChanging = false;
@@ -179,23 +181,27 @@ export class LiveSource implements ViewSource {
 
   private async askLeader(): Promise<void> {
     const record = await this.ask(undefined);
-    if (record?.status == null) {
-      // Another request may find it again.
-      if (record?.error?.code !== 'EPERM') this.note('leader', 'No leader replies.', 'warning');
-      return;
-    }
+    // NATS does not permit the request.
+    if (record === undefined) return;
+    if (record.status === null) return this.note('leader', 'No leader replies.', 'warning');
     this.note('leader', '', 'info');
     const { configuration, progress, stage } = record.status;
     this.isChanging = stage !== 'none';
     const members = [...(configuration?.peers ?? []), ...(configuration?.old_peers ?? []), ...progress];
-    for (const { peer_id: peer } of members) this.add(peer);
+    this.wanted = new Set(members.map(({ peer_id: peer }) => peer));
+    for (const peer of this.wanted) this.add(peer);
     this.waiting.push(record);
   }
 
   private async askPeers(): Promise<void> {
     const records = await Promise.all([...this.peers].map((peer) => this.ask(peer)));
-    // A reply of the leader as a peer says the same as to the group.
-    this.waiting.push(...records.filter((record) => record !== undefined));
+    for (const record of records) {
+      if (record === undefined) continue;
+      this.waiting.push(record);
+      // A peer that is no member and does not run is asked again once it is found again.
+      const isGone = record.error?.code === 'EUNREACHABLE' && !this.wanted.has(record.peer as PeerId);
+      if (isGone) this.peers.delete(record.peer as PeerId);
+    }
   }
 
   private async discover(): Promise<void> {

@@ -97,6 +97,8 @@ export function foldStatus(state: ViewState, { at, peer: name, status, error }: 
     peer.healthy = false;
     peer.reason = error === undefined ? 'does not reply' : `${error.code}: ${error.message}`;
     if (error?.code === 'EUNREACHABLE') peer.condition = 'down';
+    // It does not run, and is nobody's concern.
+    if (peer.condition === 'down' && peer.membership === 'outside') delete state.peers[name];
     if (state.leader === name && peer.condition === 'down') state.leader = '';
     if (peer.role === 'leader') peer.role = '';
     return;
