@@ -112,6 +112,25 @@ it('a live group delivers its events, its messages, its states, and replies to i
   await stop();
 });
 
+it('the times of its records never decrease, although peers reply late and the clock is set back', async () => {
+  let now = 1_000_000;
+  const late = async (peer: string | undefined) => {
+    // n2 replies after what happens next.
+    if (peer === 'n2') await new Promise((resolve) => setTimeout(resolve, 300));
+    return status(0, peer ?? 'n1', { role: peer === 'n2' ? 'follower' : 'leader' }).status as StatusReply;
+  };
+  const { until, records, stop } = await live({
+    nowMs: () => now--,
+    requests: { status: late, discover: async () => [n1, asPeerId('n2')] },
+  });
+  await until(ofKind('status', ({ peer }) => peer === 'n1'));
+  publishAcknowledgement(1);
+  await until(ofKind('status', ({ peer }) => peer === 'n2'));
+  const times = records.map(({ at }) => at);
+  expect(times).toEqual(times.toSorted((one, other) => one - other));
+  await stop();
+});
+
 it('a busy group is shown as a sample, whose rate is known', async () => {
   const { until, stop } = await live({ messageRate: 10 });
   for (let index = 0; index < 500; index++) publishAcknowledgement(index);

@@ -35,6 +35,8 @@ export interface LiveSourceOptions {
   readonly messageRate?: number | undefined;
   /** Observe messages only while a browser shows them: nobody else pays for it. */
   readonly messagesForBrowsersOnly?: boolean | undefined;
+  /** Milliseconds since 1970; the clock of this machine by default. */
+  readonly nowMs?: (() => number) | undefined;
 }
 
 /** Messages are collected for this long. */
@@ -63,10 +65,14 @@ export class LiveSource implements ViewSource {
   private readonly notes = new Map<string, string>();
   private isChanging = false;
   private isClosed = false;
+  /** Of the last record that was delivered. */
+  private lastAt = 0;
+  private readonly nowMs: () => number;
   private dropped = 0;
 
   constructor(private readonly options: LiveSourceOptions) {
-    const { groupId, messageRate = limits.viewMessageRate } = options;
+    const { groupId, messageRate = limits.viewMessageRate, nowMs = Date.now } = options;
+    this.nowMs = nowMs;
     this.info = { title: `group ${groupId}`, group: groupId, mode: 'live', time: 'wall' };
     this.sampler = new MessageSampler(Math.max(1, Math.round((messageRate * windowMs) / 1000)));
   }
@@ -115,8 +121,8 @@ export class LiveSource implements ViewSource {
       prefix,
       onEvent: (event) => {
         if (event.name === 'stage_changed') this.isChanging = event.body.stage !== 'none';
-        this.waiting.push(eventRecord(Date.now(), event.name, event.body));
-        if (event.name === 'admin_command') this.waiting.push(replyRecord(Date.now(), event.body));
+        this.waiting.push(eventRecord(this.nowMs(), event.name, event.body));
+        if (event.name === 'admin_command') this.waiting.push(replyRecord(this.nowMs(), event.body));
         this.bound();
       },
     });
@@ -130,7 +136,7 @@ export class LiveSource implements ViewSource {
       connection,
       groupId,
       prefix,
-      onMessage: (message) => this.sampler.add(messageRecord(Date.now(), message)),
+      onMessage: (message) => this.sampler.add(messageRecord(this.nowMs(), message)),
     });
     void this.report(
       this.messages,
@@ -161,7 +167,7 @@ export class LiveSource implements ViewSource {
   private note(topic: string, text: string, level: 'info' | 'warning' | 'error'): void {
     if ((this.notes.get(topic) ?? '') === text) return;
     this.notes.set(topic, text);
-    this.waiting.push({ at: Date.now(), kind: 'note', topic, level, text });
+    this.waiting.push({ at: this.nowMs(), kind: 'note', topic, level, text });
   }
 
   /** Runs the work again and again, with a pause after each time. */
@@ -194,14 +200,15 @@ export class LiveSource implements ViewSource {
   }
 
   private async askPeers(): Promise<void> {
-    const records = await Promise.all([...this.peers].map((peer) => this.ask(peer)));
-    for (const record of records) {
-      if (record === undefined) continue;
-      this.waiting.push(record);
-      // A peer that is no member and does not run is asked again once it is found again.
-      const isGone = record.error?.code === 'EUNREACHABLE' && !this.wanted.has(record.peer as PeerId);
-      if (isGone) this.peers.delete(record.peer as PeerId);
-    }
+    await Promise.all(
+      [...this.peers].map(async (peer) => {
+        const record = await this.ask(peer);
+        if (record === undefined) return;
+        this.waiting.push(record);
+        // A peer that is no member and does not run is asked again once it is found again.
+        if (record.error?.code === 'EUNREACHABLE' && !this.wanted.has(peer)) this.peers.delete(peer);
+      }),
+    );
   }
 
   private async discover(): Promise<void> {
@@ -219,12 +226,12 @@ export class LiveSource implements ViewSource {
   private async ask(peer: PeerId | undefined): Promise<StatusRecord | undefined> {
     try {
       const status = await this.options.requests.status(peer, replyMs);
-      return { at: Date.now(), kind: 'status', peer: status.peer_id, status };
+      return { at: this.nowMs(), kind: 'status', peer: status.peer_id, status };
     } catch (error) {
       if (this.isClosed || this.refused(error)) return undefined;
       const code = error instanceof ConclaveError ? error.code : 'EUNREACHABLE';
       const message = (error as Error).message.slice(0, limits.recordTextLength);
-      return { at: Date.now(), kind: 'status', peer: peer ?? '', status: null, error: { code, message } };
+      return { at: this.nowMs(), kind: 'status', peer: peer ?? '', status: null, error: { code, message } };
     }
   }
 
@@ -241,7 +248,7 @@ export class LiveSource implements ViewSource {
   /** Delivers what was collected, in the order of time. */
   private flush(): void {
     const { shown, sent } = this.sampler.take();
-    const now = Date.now();
+    const now = this.nowMs();
     this.rate.sent += sent;
     this.rate.shown += shown.length;
     const records = [...this.waiting, ...shown].sort((one, other) => one.at - other.at);
@@ -250,11 +257,17 @@ export class LiveSource implements ViewSource {
       records.push({ at: now, kind: 'lost', count: this.dropped, text: 'more events than this program can handle' });
       this.dropped = 0;
     }
-    if (now - this.rate.sinceMs >= 1000) {
+    // Also where the clock is set back.
+    if (Math.abs(now - this.rate.sinceMs) >= 1000) {
       records.push({ at: now, kind: 'rate', sent: this.rate.sent, shown: this.rate.shown });
       this.rate = { sent: 0, shown: 0, sinceMs: now };
     }
-    if (records.length > 0) this.listener?.onRecords(records);
+    // The clock of this machine may be set back.
+    const later = records.map((record) => {
+      this.lastAt = Math.max(this.lastAt, record.at);
+      return record.at < this.lastAt ? { ...record, at: this.lastAt } : record;
+    });
+    if (later.length > 0) this.listener?.onRecords(later);
   }
 
   /** Between two deliveries only so much may wait. */
