@@ -62,7 +62,7 @@ describe.skipIf(chromiumFile === undefined)('the playground', () => {
         const marks = await played.getByRole('img').evaluateAll((those) => those.map((one) => one.ariaLabel));
         expect(marks).toEqual(step.outcomes.map(() => 'holds'));
       }
-      await outcome('The question is played to its end.').waitFor();
+      await outcome('All steps of the question are done.').waitFor();
       await keepPicture(page, `playground-${name}`);
     },
   );

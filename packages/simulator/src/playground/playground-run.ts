@@ -23,7 +23,7 @@ import { placeOf, ScenarioRun, type StoryObserver } from '../scenario/scenario-r
 import type { Question } from './question.js';
 import { QuestionPlayer } from './question-player.js';
 
-/** Which run to open: a prepared question, or a group of one's own. */
+/** Which run to open: a prepared question, or a custom group. */
 export type Opening =
   | { readonly question: Question }
   | { readonly members: readonly string[]; readonly spare: readonly string[]; readonly seed: number };
@@ -194,7 +194,9 @@ export class PlaygroundRun implements StoryObserver {
     } catch (error) {
       if (!(error instanceof InvariantViolation)) throw error;
       this.ended =
-        error.invariant === 'runs-end' ? 'The run has reached its bound.' : `An invariant is broken: ${error.message}`;
+        error.invariant === 'runs-end'
+          ? 'The run has reached its limit of events.'
+          : `An invariant is broken: ${error.message}`;
       this.recorder.failed(error);
       return false;
     }

@@ -29,9 +29,9 @@ export interface Ticker {
 }
 
 export interface PlaygroundOptions {
-  /** The name of a prepared question; undefined: a group of one's own. */
+  /** The name of a prepared question; undefined: a custom group. */
   readonly question?: string | undefined;
-  /** Of a group of one's own: decides all of its randomness. */
+  /** Of a custom group: decides all of its randomness. */
   readonly seed?: number | undefined;
   readonly ticker?: Ticker | undefined;
 }
@@ -192,7 +192,7 @@ export class Playground implements ViewSource {
     const heading = 'Playback';
     const playOrPause = this.running
       ? { name: 'pause', label: 'Pause', help: 'Virtual time stops.' }
-      : { name: 'play', label: 'Play', help: 'Virtual time passes; of a question, up to the end of the step.' };
+      : { name: 'play', label: 'Play', help: 'Virtual time passes; in a question, until the end of the step.' };
     const seed = { name: 'seed', label: 'seed', type: 'number', initial: this.seed, min: 0, max: maxSeed } as const;
     return [
       { ...playOrPause, heading, parameters: [], key: ' ', ...ended },
@@ -264,12 +264,12 @@ export class Playground implements ViewSource {
   }
 }
 
-const standsStill = { text: 'It is done. Time stands still: play, or go to the next message.', ok: true };
+const standsStill = { text: 'Done. Virtual time is stopped: play, or go to the next message.', ok: true };
 
 const ownGroup = {
   title: 'A group of your own',
   paragraphs: [
-    'n1, n2 and n3 are a group; n4 and n5 run, and are in no group. The actors are those of production, in virtual time.',
+    'n1, n2 and n3 are a group; n4 and n5 run, and are in no group. All run the code of the real actors, in virtual time.',
     'Play, or go from message to message. Kill, pause, partition or slow down peers, change the members, and watch the majorities.',
     'The same seed and the same commands give the same run. The invariants of the simulator are checked after each step.',
   ],
@@ -287,12 +287,16 @@ function explained({ step, state, holds, printed, error }: PlayedStep): Explaine
 function outcomeOf(run: PlaygroundRun, played: PlayedStep | undefined): ControlState['outcome'] {
   if (run.ended !== '') return { text: run.ended, ok: false };
   if (played === undefined) return run.outcome;
-  if (played.state === 'failed') return { text: `The step did not play out: ${played.error}`, ok: false };
+  if (played.state === 'failed') return { text: `The step failed: ${played.error}`, ok: false };
   const holds = played.holds?.every((one) => one) === true;
-  if (!holds) return { text: 'Not all outcomes of the step hold: something else was done meanwhile.', ok: false };
+  if (!holds)
+    return {
+      text: 'Not all outcomes of the step hold, because of other commands during the step. Start again.',
+      ok: false,
+    };
   const isLast = run.player?.isOver === true;
   return {
-    text: isLast ? 'The question is played to its end.' : 'The step is done. Play continues with the next.',
+    text: isLast ? 'All steps of the question are done.' : 'The step is done. Play continues with the next.',
     ok: true,
   };
 }

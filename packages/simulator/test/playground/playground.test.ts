@@ -199,7 +199,7 @@ describe('requests', () => {
   test('are not answered while time stands still', () => {
     const played = new PlayedPlayground();
     played.command('put', { key: 'a', value: '1' });
-    expect(played.state.outcome?.text).toBe('It is done. Time stands still: play, or go to the next message.');
+    expect(played.state.outcome?.text).toBe('Done. Virtual time is stopped: play, or go to the next message.');
     expect(notesOf(played)).toEqual([]);
   });
 });

@@ -27,7 +27,7 @@ describe.each(questions.map((question) => [question.title, question] as const))(
       expect({ state, error }).toEqual({ state: 'done', error: '' });
       expect(outcomes?.filter(({ holds }) => holds !== true)).toEqual([]);
     }
-    expect(played.state.outcome).toEqual({ text: 'The question is played to its end.', ok: true });
+    expect(played.state.outcome).toEqual({ text: 'All steps of the question are done.', ok: true });
     // What the page shows of it.
     const model = new ViewModel(played.playground.info);
     model.fold(played.records);

@@ -26,7 +26,7 @@ export const failingNewPeer: Question = {
       ],
     },
     {
-      text: 'Nobody has to wait for the deadline: the change is requested again, and cancelled.',
+      text: 'You need not wait for the deadline: the change is requested again, and cancelled.',
       commands: ['change n1 n4 n5', 'run 300', 'await cancel', 'await remove n3'],
       outcomes: [
         { says: 'the cancellation ends it at once', line: 'cancel: done, {n1,n2,n3}=>{n1,n4,n5} is undone' },

@@ -4,10 +4,10 @@ export const heartbeat: Question = {
   name: 'heartbeat',
   title: "When does the leader's heartbeat prevent elections?",
   answer:
-    'A voter that received a new tick within the last election timeout grants no vote. This does not hold after timeout_now; and a leader steps down itself if its quorum or one of its own actors is silent.',
+    'A voter that received a new tick within the last election timeout grants no vote. After timeout_now it does grant one; and a leader steps down itself if its quorum or one of its own actors is silent.',
   steps: [
     {
-      text: 'n3 receives nothing from the others any more, but its messages arrive. It campaigns. The others receive the heartbeats of n1.',
+      text: 'n3 no longer receives messages of the others, but they receive its messages. It campaigns. The others receive the heartbeats of n1.',
       commands: ['group n1 n2 n3', 'cut n1 n2 -> n3', 'run 3000', 'await put a 1', 'status'],
       outcomes: [
         {
@@ -34,7 +34,7 @@ export const heartbeat: Question = {
       ],
     },
     {
-      text: 'The leader n3 is cut off from both others. Its heartbeats reach nobody, and nobody confirms it.',
+      text: 'The leader n3 is cut off from both others. Its heartbeats arrive nowhere, and no other peer confirms it.',
       commands: ['cut n3 | n1 n2', 'until n3 says leader_stepped_down within=5000', 'run 1500', 'status n1 n2'],
       outcomes: [
         { says: 'it steps down by itself', line: 'n3: steps down: its quorum is silent' },
@@ -51,7 +51,7 @@ export const heartbeat: Question = {
       ],
     },
     {
-      text: 'Another group. n3 is removed while it is cut off: it does not learn of it. When it is reachable again, it asks for pre-votes.',
+      text: 'Another group. n3 is removed while it is cut off: it does not know of its removal. When it is reachable again, it requests pre-votes.',
       commands: [
         'group n1 n2 n3',
         'cut n3 | n1 n2',

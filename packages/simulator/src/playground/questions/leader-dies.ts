@@ -4,7 +4,7 @@ export const leaderDies: Question = {
   name: 'leader-dies',
   title: 'How does a change stay atomic if its leader dies?',
   answer:
-    'The state of a change is the latest configuration entry in the log of whoever is elected. Before the joint entry is committed, a majority of the old set decides whether the entry survives. Afterwards nobody is elected without it, and the next leader completes the change.',
+    'The state of a change is the latest configuration entry in the log of the next leader. Before the joint entry is committed, a majority of the old set decides whether the entry survives. Afterwards no peer without it can be elected, and the next leader completes the change.',
   steps: [
     {
       text: 'The leader n1 has appended the joint entry, and crashes before any other peer receives it.',
@@ -60,7 +60,7 @@ export const leaderDies: Question = {
       ],
     },
     {
-      text: 'Another group. The joint entry is committed, and the leader crashes when it has appended the stable entry. Whoever is elected has the joint entry.',
+      text: 'Another group. The joint entry is committed, and the leader crashes when it has appended the stable entry. Only a peer with the joint entry can be elected.',
       commands: [
         'group n1 n2 n3 | n4 n5',
         'hold stable n1 -> * append_entries entries=yes prev_index=5',
@@ -80,7 +80,7 @@ export const leaderDies: Question = {
       ],
     },
     {
-      text: 'Another group. All five peers crash in the joint stage. Nobody knows whether the joint entry is committed. n1, n2 and n4 start again: two of each set.',
+      text: 'Another group. All five peers crash in the joint stage. No peer knows whether the joint entry is committed. n1, n2 and n4 start again: two of each set.',
       commands: [
         'group n1 n2 n3 | n4 n5',
         'hold acknowledged * -> n1.ballot-box stored match_index=5',

@@ -7,7 +7,7 @@ export const newPeerLeads: Question = {
     'It uses the configurations of the log that it receives. Without one, or with none that contains it, it never campaigns. Once it has accepted the joint entry it may lead like any member.',
   steps: [
     {
-      text: 'n4 and n5 run, and are in no group. n4 is cut off from everybody: it hears of no leader.',
+      text: 'n4 and n5 run, and are in no group. n4 is cut off from all others, and receives no message of a leader.',
       commands: ['group n1 n2 n3 | n4 n5', 'cut n4 | n1 n2 n3 n5', 'run 5000', 'status n4'],
       outcomes: [
         {
@@ -34,7 +34,7 @@ export const newPeerLeads: Question = {
       ],
     },
     {
-      text: 'Another group. n4 has accepted the joint entry {n1,n2,n3}=>{n1,n4,n5}, and with it a configuration that contains it. The leader crashes, and n4 waits the shortest time for a new one.',
+      text: 'Another group. n4 has accepted the joint entry {n1,n2,n3}=>{n1,n4,n5}, and with it a configuration that contains it. The leader crashes, and n4 has the shortest election timeout.',
       commands: [
         'timeouts n4=1001',
         'group n1 n2 n3 | n4 n5',
@@ -56,7 +56,7 @@ export const newPeerLeads: Question = {
       ],
     },
     {
-      text: 'Another group. All peers crash in the joint stage, and the joint entry is on their disks. n2, n3, n4 and n5 start again; n5 waits the shortest time.',
+      text: 'Another group. All peers crash in the joint stage, and the joint entry is on their disks. n2, n3, n4 and n5 start again; n5 has the shortest election timeout.',
       commands: [
         'timeouts n5=1001',
         'group n1 n2 n3 | n4 n5',

@@ -4,7 +4,7 @@ export const replicator: Question = {
   name: 'replicator',
   title: 'What does a replicator do, and how does it start?',
   answer:
-    'One for each target of a leader: it identifies the target, finds where the logs agree (probe), sends entries (replicate), or a snapshot (install) if the entries are compacted. It decides nothing about commits.',
+    'The leader has one for each target. It identifies the target, finds up to which entry the logs agree (probe), and sends entries (replicate), or a snapshot (install) if the entries are compacted. It decides nothing about commits.',
   steps: [
     {
       text: 'n4 is to be added, and does not run. The leader starts a replicator for it, which does not know the store of n4 and asks for it on each tick.',
@@ -15,7 +15,7 @@ export const replicator: Question = {
       ],
     },
     {
-      text: 'n4 starts, and answers. Entries to it are held back: the replicator probes where the logs agree, with one message at a time.',
+      text: 'n4 starts, and replies. Entries to it are held back: the replicator probes up to which entry the logs agree, with one message at a time.',
       commands: ['hold entries n1 -> n4 append_entries', 'start n4', 'until kept entries', 'run 250', 'progress n1'],
       outcomes: [{ says: 'the replicator probes', line: 'n1 to n4: probe, match 0' }],
     },
@@ -28,7 +28,7 @@ export const replicator: Question = {
       ],
     },
     {
-      text: 'Three keys are written, and the leader takes a snapshot: the entries before it are compacted. Then n5 is added, which needs them; its chunks are held back.',
+      text: 'Three keys are written, and the leader takes a snapshot: the entries before it are compacted. Then n5 is added. It needs these entries, so the leader sends it the snapshot in chunks, which are held back.',
       commands: [
         'await put a 1',
         'await put b 2',
@@ -43,7 +43,7 @@ export const replicator: Question = {
       outcomes: [{ says: 'the replicator of n5 installs the snapshot', line: 'n1 to n5: install, match 0' }],
     },
     {
-      text: 'The chunks arrive. n5 restarts from the snapshot, and receives the entries after it.',
+      text: 'The chunks arrive. n5 installs the snapshot, and receives the entries after it.',
       commands: ['release chunks', 'until answered', 'run 300', 'progress n1', 'value c n5'],
       outcomes: [
         { says: 'n5 is a member', line: 'add n5: done, from {n1,n2,n3,n4} to {n1,n2,n3,n4,n5}' },

@@ -4,7 +4,7 @@ export const whoMayLead: Question = {
   name: 'who-may-lead',
   title: 'Which peers may lead in {1,2,3} => {1,4,5} if 2 leads?',
   answer:
-    'n2, until the last entry of the change is committed; then it transfers leadership to n1, n4 or n5. If n2 dies, every peer may campaign whose log has a configuration that contains it, from the last one known committed on.',
+    'n2, until the last entry of the change is committed; then it transfers leadership to n1, n4 or n5. If n2 dies, a peer may campaign if the last configuration that it knows to be committed, or a later one in its log, contains it.',
   steps: [
     {
       text: 'n2 leads {n1,n2,n3}. It leads through all stages of a change to {n1,n4,n5}, although it is not in the new set. It does not count itself for the stable entry. When that entry is committed, it transfers leadership to the most up-to-date of the new set.',
@@ -30,7 +30,7 @@ export const whoMayLead: Question = {
       ],
     },
     {
-      text: 'Another group, in which n2 dies in the joint stage. All five peers have the joint entry, so each of them may campaign, also n4, which has just joined. n4 waits the shortest time. It needs majorities of both sets: n1 and n3 of the old one, n4 and n5 of the new one.',
+      text: 'Another group, in which n2 dies in the joint stage. All five peers have the joint entry, so each of the other four may campaign, also n4, which has just joined. n4 has the shortest election timeout. It needs majorities of both sets: n1 and n3 of the old one, n4 and n5 of the new one.',
       commands: [
         'timeouts n4=1001',
         'group n1 n2 n3 | n4 n5',
@@ -55,7 +55,7 @@ export const whoMayLead: Question = {
       ],
     },
     {
-      text: 'Another group, in which n2 dies before any other peer has the joint entry. For n1 and n3 the configuration is still {n1,n2,n3}. n4 waits the shortest time, but the configurations in its log do not contain it.',
+      text: 'Another group, in which n2 dies before any other peer has the joint entry. For n1 and n3 the configuration is still {n1,n2,n3}. n4 has the shortest election timeout, but the configurations in its log do not contain it.',
       commands: [
         'timeouts n4=1001 n3=1500 n1=1900',
         'group n1 n2 n3 | n4 n5',
@@ -98,7 +98,7 @@ export const whoMayLead: Question = {
         'drop c',
         'until leader within=10000',
       ],
-      outcomes: [{ says: 'n3 leads, although it will not be in the group', line: 'n3: leads term 5' }],
+      outcomes: [{ says: 'n3 leads, although it is not in the new set', line: 'n3: leads term 5' }],
     },
     {
       text: 'n3 appends the joint configuration again in its own term, then the stable one. When that is committed it is removed, and transfers leadership to a peer of the new set.',
