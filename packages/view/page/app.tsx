@@ -134,7 +134,7 @@ function Notes() {
   return (
     <div role="status" class="notes">
       {link.value === 'lost' && (
-        <p class="error">The connection to the server of this page is lost. What is shown is old; reconnecting…</p>
+        <p class="error">The connection to the server of this page is lost. What you see is old. Reconnecting…</p>
       )}
       {problem.value !== '' && (
         <p class="warning">

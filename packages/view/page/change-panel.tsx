@@ -27,7 +27,7 @@ export function ChangePanel() {
         <p class="empty">
           No change was observed.{' '}
           {info.value.mode === 'simulate'
-            ? 'Choose other members under Members, and change to them.'
+            ? 'Under Members, choose the new members and press Change members.'
             : 'Try: conclave peers change n1 n4 n5'}
         </p>
       ) : (

@@ -150,7 +150,7 @@ function Axis({ entries, from, to }: { entries: readonly TimelineEntry[]; from: 
 }
 
 function List({ entries }: { entries: readonly TimelineEntry[] }) {
-  if (entries.length === 0) return <p class="empty">Nothing has happened in this time.</p>;
+  if (entries.length === 0) return <p class="empty">No event in this time.</p>;
   const rows = entries.slice(-mostRows).toReversed();
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard

@@ -29,14 +29,14 @@ function Restarts() {
   const peers = Object.values(state.value.current.peers)
     .filter(({ mayRestart }) => mayRestart !== null)
     .toSorted((one, other) => one.name.localeCompare(other.name, 'en', { numeric: true }));
-  if (peers.length === 0) return <p class="empty">Only a leader knows, and none replies.</p>;
+  if (peers.length === 0) return <p class="empty">Unknown: only a leader can say, and no leader replies.</p>;
   return (
     <ul class="answers">
       {peers.map(({ name, mayRestart, restartReason }) => (
         <li key={name} class={mayRestart ? 'good' : 'warning'}>
           <strong>{name}</strong>{' '}
           {mayRestart
-            ? 'may be restarted now: the others keep a majority.'
+            ? 'may be restarted now: the others have a majority.'
             : `must not be restarted now: ${restartReason}`}
         </li>
       ))}
@@ -94,7 +94,7 @@ function Plan() {
             wanted.value = undefined;
           }}
         >
-          As it is
+          Reset
         </button>
       </form>
       <p class="headline" aria-live="polite">

@@ -4,7 +4,7 @@
 export const messageGroups = {
   replication: 'entries, and acknowledgements that they are stored',
   election: 'votes, and who leads',
-  membership: 'identities and targets of new peers',
+  membership: 'identities of peers, and the peers to which the leader replicates',
   snapshot: 'chunks of snapshots',
   request: 'requests of clients and operators',
   heartbeat: 'ticks, echoes and progress reports',

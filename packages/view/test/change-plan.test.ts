@@ -29,7 +29,7 @@ describe('the plan of a change', () => {
     expect(textsOf(plan.facts)).toEqual([
       'plain: n4 must first receive the log (100 entries) or a snapshot. It counts in no majority until then.',
       'plain: n5 must first receive the log (100 entries) or a snapshot. It counts in no majority until then.',
-      'plain: Two configurations are in effect for a moment: each entry then needs both majorities.',
+      'plain: In the joint stage each entry needs a majority of the old members and one of the new members.',
       'good: A majority of the old members is 2 of 3; 3 can be reached.',
       'good: A majority of the new members is 2 of 3; 3 can be reached.',
       'good: Afterwards the group survives the loss of 1 of 3 peers (now 1 of 3).',
@@ -52,7 +52,7 @@ describe('the plan of a change', () => {
     expect(plan.isPossible).toBe(false);
     const bad = textsOf(plan.facts).filter((text) => text.startsWith('bad'));
     expect(bad).toEqual([
-      'bad: n9 is not reachable: the change would end with ECATCHUP, and nothing would be changed.',
+      'bad: n9 is not reachable: the change would fail with ECATCHUP, and the members would stay as they are.',
       'bad: A majority of the old members is 2 of 3; 1 can be reached: its entry could not be committed.',
     ]);
   });
@@ -60,7 +60,7 @@ describe('the plan of a change', () => {
   it('says that a leader which is removed hands over, and that fewer peers survive fewer losses', () => {
     const texts = textsOf(planChange(stateOf().state, ['n2']).facts);
     expect(texts).toContain(
-      'warning: The leader n1 is removed: it transfers the leadership to the most up-to-date member at the end.',
+      'warning: The change removes the leader n1: at its end n1 transfers the leadership to the most up-to-date new member.',
     );
     expect(texts).toContain('warning: Afterwards the group survives the loss of 0 of 1 peers (now 1 of 3).');
   });

@@ -38,18 +38,19 @@ export function planChange(state: ViewState, wanted: readonly string[]): ChangeP
     add(
       lost ? 'bad' : 'plain',
       lost
-        ? `${peer} is not reachable: the change would end with ECATCHUP, and nothing would be changed.`
+        ? `${peer} is not reachable: the change would fail with ECATCHUP, and the members would stay as they are.`
         : `${peer} must first receive the log (${state.last} entries) or a snapshot. It counts in no majority until then.`,
     );
   }
-  if (isJoint) add('plain', 'Two configurations are in effect for a moment: each entry then needs both majorities.');
+  if (isJoint)
+    add('plain', 'In the joint stage each entry needs a majority of the old members and one of the new members.');
   else add('plain', 'Exactly one peer is added or removed: the joint stage is skipped.');
   if (isJoint) addMajority(state, 'old', now, facts);
   addMajority(state, 'new', wanted, facts);
   if (removing.includes(state.leader)) {
     add(
       'warning',
-      `The leader ${state.leader} is removed: it transfers the leadership to the most up-to-date member at the end.`,
+      `The change removes the leader ${state.leader}: at its end ${state.leader} transfers the leadership to the most up-to-date new member.`,
     );
   }
   const { tolerates: before } = majorityOf(now.length);
@@ -58,7 +59,7 @@ export function planChange(state: ViewState, wanted: readonly string[]): ChangeP
     tolerates < before ? 'warning' : 'good',
     `Afterwards the group survives the loss of ${tolerates} of ${wanted.length} peers (now ${before} of ${now.length}).`,
   );
-  if (wanted.length % 2 === 0) add('plain', 'An even number of peers survives no more losses than one peer fewer.');
+  if (wanted.length % 2 === 0) add('plain', 'With one peer fewer the group would survive as many losses.');
   const stages = [
     ...(adding.length > 0 ? (['catching_up'] as const) : []),
     ...(isJoint ? (['joint'] as const) : []),

@@ -9,7 +9,7 @@ function callerText({ name, source }: EventBody<'admin_command'>['caller']): str
   return `; sent by ${name}${source === 'named' ? ', as it says' : ''}`;
 }
 
-/** Describes an event in a few words. */
+/** Returns a short description of an event. */
 export function eventText(event: ObservedEvent): string {
   switch (event.name) {
     case 'leader_elected':
@@ -17,7 +17,7 @@ export function eventText(event: ObservedEvent): string {
     case 'leader_stepped_down':
       return `no longer leads: ${event.body.reason}`;
     case 'stage_changed':
-      return `${kindText(event.body.kind)}${event.body.stage === 'none' ? 'over' : stageNames[event.body.stage]}: ${changeText(event.body)}`;
+      return `${kindText(event.body.kind)}${event.body.stage === 'none' ? 'ended' : stageNames[event.body.stage]}: ${changeText(event.body)}`;
     case 'catchup_progress':
       return `${event.body.new_peer} ${catchupText(event.body)}`;
     case 'configuration_appended':
@@ -33,9 +33,9 @@ export function eventText(event: ObservedEvent): string {
     case 'peer_refused':
       return `${event.body.refused_peer} is refused: ${event.body.reason}`;
     case 'peer_removed':
-      return `is out of the group, at index ${count(event.body.index)}`;
+      return `was removed from the group, at index ${count(event.body.index)}`;
     case 'store_refused':
-      return `its name is bound to another store than its own, as ${event.body.leader_id} reports`;
+      return `the group binds its name to another store, as ${event.body.leader_id} reports`;
     case 'peer_reset':
       return `continues as ${peerSet(event.body.new_peers)}, epoch ${event.body.epoch}; ${event.body.may_be_lost}`;
     case 'other_history_seen':
