@@ -53,6 +53,7 @@ describe('conclave log-level', () => {
       JSON.parse((await conclave('log-level', '--peer', 'n1', '--json')).out).actors as object[];
     expect(await levels()).toHaveLength(actorKinds.length);
     expect(await levels()).toContainEqual({ actor: 'node', level: 'info' });
+    expect((await host.ask('n1.node.log_level')).body).toMatchObject({ level: 'info', before: 'info' });
     const [store, others] = peer.processes as [ActorProcess, ActorProcess];
     const changed = group.event('admin_command', ({ command: name }) => name === 'log_level');
     const { code, out } = await conclave('log-level', 'debug', '--peer', 'n1', '--actor', 'node');
