@@ -102,7 +102,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
     {
       name: 'kill',
       label: 'Kill',
-      help: 'Ends processes at once. A write in progress survives, or does not.',
+      help: 'Ends processes at once. A disk write in progress may be lost.',
       heading,
       parameters: [peer, actor],
       onPeer: true,
@@ -122,7 +122,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
     {
       name: 'pause-processes',
       label: 'Pause',
-      help: 'The processes execute nothing until they continue, and then everything at once.',
+      help: 'The processes execute nothing until they continue. Then they execute all that waited.',
       heading,
       parameters: [peer, actor],
       onPeer: true,
@@ -186,7 +186,7 @@ function members({ mesh }: PlaygroundRun): RunCommand[] {
     {
       name: 'change-members',
       label: 'Change members',
-      help: 'Asks the leader to change the group to these peers.',
+      help: 'Asks the leader to make these peers the members.',
       heading,
       parameters: [{ ...peersParameter(mesh.peers), label: 'new members', initial }],
       execute: (run, { peers }) => run.execute({ type: 'change', peers: peers as readonly string[] }),
@@ -219,7 +219,7 @@ function keys(): RunCommand[] {
     {
       name: 'put',
       label: 'Write',
-      help: 'Asks the leader to write a key. The answer is in the timeline.',
+      help: 'Asks the leader to write a key. The reply is in the timeline.',
       heading,
       parameters: [key, { name: 'value', label: 'value', type: 'text', initial: '1' }],
       key: 'w',
@@ -228,7 +228,7 @@ function keys(): RunCommand[] {
     {
       name: 'get',
       label: 'Read',
-      help: 'Asks the leader for a key: linearizable.',
+      help: 'Asks the leader to read a key, linearizably. The reply is in the timeline.',
       heading,
       parameters: [key],
       execute: (run, parameters) => run.execute(plain('get', parameters)),
