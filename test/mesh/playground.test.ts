@@ -1,7 +1,7 @@
 /** The playground in a real browser: the page of a simulated group, served by the command without any NATS server. */
 import { questions } from '@conclave/simulator/playground';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { chromiumFile, keepPicture, launchBrowser } from '../support/browser.js';
 import { startCommand } from '../support/command.js';
 import { ViewProcess } from '../support/view.js';
@@ -19,17 +19,14 @@ describe.skipIf(chromiumFile === undefined)('the playground', () => {
     stops.add(() => view.stop());
     browser = await launchBrowser();
     stops.add(() => browser.close());
-  });
-  afterAll(() => stops.run());
-  beforeEach(async () => {
     // Moving messages are drawn without a graphics processor here.
     page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, reducedMotion: 'reduce' });
     await page.goto(view.url);
     await page.getByRole('region', { name: 'Controls' }).waitFor();
   });
+  afterAll(() => stops.run());
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await keepPicture(page, `failed-${task.name.replace(/\W+/g, '-').slice(0, 60)}`);
-    await page.close();
   });
 
   const outcome = (hasText: string) => page.locator('p.outcome[role=status]', { hasText });

@@ -97,8 +97,16 @@ async function parse<T>(response: Response): Promise<T> {
   return value as T;
 }
 
-/** Sends a command to the source; an error is shown. */
-export async function control(command: string, parameters: Record<string, ControlValue> = {}): Promise<void> {
+/** Ends when all commands so far are answered. */
+let controlled: Promise<void> = Promise.resolve();
+
+/** Sends a command to the source, after those before it: requests overtake each other. An error is shown. */
+export function control(command: string, parameters: Record<string, ControlValue> = {}): Promise<void> {
+  controlled = controlled.then(() => sendControl(command, parameters));
+  return controlled;
+}
+
+async function sendControl(command: string, parameters: Record<string, ControlValue>): Promise<void> {
   try {
     await post('api/control', { command, parameters });
     problem.value = '';

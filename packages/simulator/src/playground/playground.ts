@@ -113,6 +113,8 @@ export class Playground implements ViewSource {
   // ---- controls ----------------------------------------------------------------------------------
 
   private execute(name: string, given: Readonly<Record<string, ControlValue>>): void {
+    // A step may have ended before the page knew: it runs, or stands still, already.
+    if (name === (this.running ? 'play' : 'pause')) return this.listener?.onControls();
     const own = this.ownCommands().find((command) => command.name === name);
     this.run.outcome = undefined;
     if (own === undefined) {

@@ -46,6 +46,13 @@ test('the questions are those of docs/membership-change.md, in its order', () =>
   expect(questions.map(({ title }) => title)).toEqual(sections().map(({ title }) => title));
 });
 
+test('each question of docs/membership-change.md names the command that plays it', () => {
+  const commands = sections().map(({ text }) =>
+    [...text.matchAll(/conclave view --simulate --question (\S+)`/g)].map(([, name]) => name),
+  );
+  expect(commands).toEqual(questions.map(({ name }) => [name]));
+});
+
 test('the names of the questions differ, and are words with hyphens', () => {
   const names = questions.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
