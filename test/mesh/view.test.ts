@@ -120,6 +120,19 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await keepPicture(page, 'keys');
   });
 
+  it('shows locks and leases with their holders and remaining time', async () => {
+    const { lease_id } = await mesh.plain.insist('kv.lease_grant', { ttl_ms: 600_000 });
+    await mesh.plain.insist('kv.lock', { name: 'migration', owner: 'worker-7', lease_id });
+    await mesh.plain.insist('kv.put', { key: 'workers/7', value: 'busy', lease_id });
+    await open();
+    await page.keyboard.press('4');
+    const lock = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'migration' }) });
+    await eventually(() => lock.textContent()).toMatch(/worker-7.*9 min/);
+    const lease = page.getByRole('row').filter({ hasText: 'workers/7' });
+    await eventually(() => lease.textContent()).toMatch(/10 min.*9 min/);
+    await keepPicture(page, 'locks');
+  });
+
   it('can be used with the keyboard alone', async () => {
     await open();
     const focused = () => page.locator(':focus').textContent();
