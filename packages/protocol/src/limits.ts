@@ -78,6 +78,8 @@ export const limits = {
   openRequests: 16_384,
   /** Their bytes, as received. */
   openRequestBytes: 64 * MiB,
+  /** How long a request waits for its turn before it is refused, in milliseconds: its client will not wait much longer. */
+  requestTurnMs: 5000,
   /** Messages of a link that its receiver has not acknowledged. */
   linkMessages: 1024,
   /** Their bytes. */

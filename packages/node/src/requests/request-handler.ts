@@ -7,6 +7,7 @@
  * Invariants:
  * 1. Each request is answered once.
  * 2. A request is decoded only in its turn: what waits takes no more memory than it did on arrival.
+ * 3. A request whose turn comes later than `limits.requestTurnMs` after its arrival is refused, and not decoded.
  */
 import type { Request } from '@conclave/actor';
 import type { Instant, Service } from '@conclave/actor/core';
@@ -17,6 +18,7 @@ import {
   commandOutcome,
   type ErrorBody,
   type GroupUid,
+  limits,
   type Outcome,
 } from '@conclave/protocol';
 import type { NodeInput } from '../core/index.js';
@@ -47,6 +49,10 @@ export interface RequestPorts {
   readonly onParseFailed: (name: string, error: unknown) => void;
 }
 
+function late(outcome: Outcome): ErrorBody {
+  return new ConclaveError('EBUSY', `the request has waited ${limits.requestTurnMs} ms for its turn`, outcome).toBody();
+}
+
 export class RequestHandler {
   readonly open: OpenRequests;
   private stopped: ErrorBody | undefined;
@@ -68,10 +74,15 @@ export class RequestHandler {
     const { ports } = this;
     const reads = isReadOnly(api, request.name, ports.service);
     if (this.stopped !== undefined) return request.refuse(outcomeOf(this.stopped, !reads));
-    const id = this.open.add(request, reads, () =>
-      addressee === 'peer' ? 'not_done' : ports.core().outcomeOfOverload(ports.now()),
-    );
-    if (id !== undefined) enqueue(() => this.parse(addressee, api, request, id));
+    const outcome = (): Outcome => (addressee === 'peer' ? 'not_done' : ports.core().outcomeOfOverload(ports.now()));
+    const id = this.open.add(request, reads, outcome);
+    if (id === undefined) return;
+    const { nowMs: receivedMs } = ports.now();
+    enqueue(() => {
+      if (ports.now().nowMs - receivedMs <= limits.requestTurnMs) return this.parse(addressee, api, request, id);
+      this.open.refuse(id, late(outcome()));
+      return undefined;
+    });
   }
 
   /** The process stops: refuses all requests, those that come later too. */
