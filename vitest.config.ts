@@ -53,8 +53,8 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      // These run many processes, which mostly wait: two files side by side, after the unit tests.
-      mesh({ name: 'mesh', include: ['test/mesh/**/*.test.ts'], exclude: alone, workers: 2, groupOrder: 1 }),
+      // These run many processes, which mostly wait: three files side by side, after the unit tests.
+      mesh({ name: 'mesh', include: ['test/mesh/**/*.test.ts'], exclude: alone, workers: 3, groupOrder: 1 }),
       // These measure times, or load the machine: one at a time, after those.
       mesh({ name: 'mesh-alone', include: alone, exclude: [], workers: 1, groupOrder: 2 }),
       {
