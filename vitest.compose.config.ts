@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const conditions = ['source', 'module', 'node', 'development|production'];
+const conditions = ['source', 'node', 'development|production'];
 
 // These need a Docker engine and take minutes, so only `npm run test:compose` runs them.
 export default defineConfig({

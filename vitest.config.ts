@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Packages of this workspace are read from their sources: a unit test needs no build.
-const conditions = ['source', 'module', 'node', 'development|production'];
+const conditions = ['source', 'node', 'development|production'];
 
 /** Files with real processes that take a whole machine, or judge how long something takes. */
 export const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);

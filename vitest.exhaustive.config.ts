@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const conditions = ['source', 'module', 'node', 'development|production'];
+const conditions = ['source', 'node', 'development|production'];
 
 // Each of these takes tens of minutes: whole tables, of which `npm test` and `npm run test:long` run a part.
 export default defineConfig({

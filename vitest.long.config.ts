@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { alone } from './vitest.config.js';
 
-const resolve = { conditions: ['source', 'module', 'node', 'development|production'] };
+const resolve = { conditions: ['source', 'node', 'development|production'] };
 
 // Tests with real processes that take long: `npm run test:long`.
 export default defineConfig({

@@ -1,5 +1,5 @@
 /** Well-formed bodies from the schemas of the protocol's tables, so that no message is forgotten that is added one day. */
-import { asLogIndex, asTerm, encodeBatch } from '@conclave/protocol';
+import { asLogIndex, asTerm, encodeBatch, Traceparent } from '@conclave/protocol';
 import type { Random } from '@conclave/simulator';
 import type { z } from 'zod';
 
@@ -31,6 +31,7 @@ export function sample(schema: z.ZodType, random: Random, fields: Fields = {}): 
     case 'object':
       return sampleObject(definition.shape ?? {}, random, fields);
     case 'string':
+      if (schema === Traceparent) return `00-${'5'.repeat(32)}-${'7'.repeat(16)}-01`;
       return definition.format === 'base64' ? Buffer.from(batch(random)).toString('base64') : `x${random.below(1e9)}`;
     case 'number':
       return 1 + random.below(3);

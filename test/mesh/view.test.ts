@@ -97,7 +97,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await page.keyboard.press('3');
     const events = (await text('.events .what')).toReversed();
     const stages = events.flatMap((event) => /^stage changed ([a-z ]+): /.exec(event)?.[1] ?? []);
-    expect(stages).toEqual(['catching up', 'joint', 'stable', 'over']);
+    expect(stages).toEqual(['catching up', 'joint', 'stable', 'ended']);
     await keepPicture(page, 'change-timeline');
     await writers.stop();
   });

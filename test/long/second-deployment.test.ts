@@ -4,10 +4,10 @@
  */
 import type { HealthReply } from '@conclave/protocol';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import { startNats } from '../support/nats.js';
 import { Peer, type PeerOptions } from '../support/peers.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
 
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();

@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { startExporter } from '../support/exporter.js';
 import { startNats } from '../support/nats.js';
 import { actorKinds } from '../support/peers.js';
 import { findTool, startPrometheus } from '../support/prometheus.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
 
 const folder = fileURLToPath(new URL('../../deploy/monitoring/', import.meta.url));
 const promtool = findTool('promtool');

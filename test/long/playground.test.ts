@@ -2,10 +2,10 @@
 import { questions } from '@conclave/simulator/playground';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Stops } from '../mesh/fault-mesh.js';
 import { chromiumFile, keepPicture, launchBrowser } from '../support/browser.js';
 import { startCommand } from '../support/command.js';
 import { ViewProcess } from '../support/view.js';
-import { Stops } from './fault-mesh.js';
 
 const stops = new Stops();
 let view: ViewProcess;

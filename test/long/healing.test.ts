@@ -1,11 +1,11 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Mesh, Stops } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Peer } from '../support/peers.js';
-import { Mesh, Stops } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
 
 const server = new Stops();
 const stops = new Stops();
