@@ -57,6 +57,14 @@ describe('promise 29: the id of a lease', () => {
     ]);
   });
 
+  it('Has a secret for a client that names its history, also in a session of level 0.', () => {
+    const before = new Requester(requester.stateMachine);
+    const client_id = before.openSession();
+    requester.index = before.index;
+    const request = { client_id, group_uid: 'history-1', commands: [[1, 'lease_grant', 1000]] };
+    expect(requester.results(request)).toEqual([['done', expect.stringMatching(/^1\.[\w-]{22}$/), true]]);
+  });
+
   it('Is put in by the service for each lease of a batch; a client cannot choose one.', () => {
     const results = requester.results({
       commands: [

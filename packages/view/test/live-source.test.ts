@@ -114,9 +114,13 @@ it('a live group delivers its events, its messages, its states, and replies to i
 
 it('the times of its records never decrease, although peers reply late and the clock is set back', async () => {
   let now = 1_000_000;
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
   const late = async (peer: string | undefined) => {
     // n2 replies after what happens next.
-    if (peer === 'n2') await new Promise((resolve) => setTimeout(resolve, 300));
+    if (peer === 'n2') await released;
     return status(0, peer ?? 'n1', { role: peer === 'n2' ? 'follower' : 'leader' }).status as StatusReply;
   };
   const { until, records, stop } = await live({
@@ -125,6 +129,8 @@ it('the times of its records never decrease, although peers reply late and the c
   });
   await until(ofKind('status', ({ peer }) => peer === 'n1'));
   publishAcknowledgement(1);
+  await until(ofKind('message'));
+  release();
   await until(ofKind('status', ({ peer }) => peer === 'n2'));
   const times = records.map(({ at }) => at);
   expect(times).toEqual(times.toSorted((one, other) => one - other));

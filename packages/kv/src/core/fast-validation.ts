@@ -77,7 +77,7 @@ export function isCommand(value: unknown): value is Command {
     case 'lease_keep':
       return value.length === 3 && isLeaseId(value[2]);
     case 'lease_revoke':
-      return value.length === 4 ? value[3] === force && isLeaseId(value[2]) : value.length === 3 && isLeaseId(value[2]);
+      return isLeaseId(value[2]) && (value.length === 3 || (value.length === 4 && value[3] === force));
     default:
       return false;
   }

@@ -83,7 +83,9 @@ function parseBatch(body: Record<string, unknown>, context: RequestContext): Ser
   const { commands, client_id, acknowledged } = body;
   refuseFor(validateCommands(commands) ?? validateClient(client_id, acknowledged));
   const asked = commands as readonly Command[];
-  const inLog = entryCommands(asked, context, typeof client_id === 'number');
+  // A session of level 0 is a number for current clients, too. They name the history; clients of the first version do not know it.
+  const isFirstVersion = typeof client_id === 'number' && body.group_uid === undefined;
+  const inLog = entryCommands(asked, context, isFirstVersion);
   const entry = writeEntry(inLog, client_id as ClientId | undefined, acknowledged as number | undefined);
   const events = asked.some(isForced) ? (result: unknown) => eventsOf(asked, result as KvResult) : undefined;
   return write(

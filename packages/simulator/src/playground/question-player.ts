@@ -1,7 +1,7 @@
 /**
  * Plays the steps of a question while virtual time passes.
  *
- * Owns: which step is played, and what each has printed. It does not let time pass: whoever does calls `proceed` after each event.
+ * Owns: which step is played, and what each has printed. It does not let time pass: its caller does, and calls `proceed` after each event.
  */
 import { parseCommand } from '../language/parse-command.js';
 import type { ScenarioRun, Wait } from '../scenario/scenario-run.js';

@@ -155,7 +155,7 @@ function foldLeaderStatus(state: ViewState, leader: PeerState, status: NonNullab
 }
 
 /**
- * The votes that the current ballot lacks: whoever is in a majority and not listed has stored the entry, and whoever is listed is
+ * The votes that the current ballot lacks: a peer of a majority that is not listed has stored the entry; one that is listed is
  * not counted, although the acknowledgement may be on its way.
  */
 function foldLacking(
