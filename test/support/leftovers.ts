@@ -1,6 +1,6 @@
 /** Processes and folders of a test. None of them outlives the test, even if it crashes: see guard.mjs. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,21 @@ export function exitOf(child: ChildProcess): Promise<{ code: number | null; sign
     return Promise.resolve({ code: child.exitCode, signal: child.signalCode });
   }
   return new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+}
+
+/** The command lines of running processes that contain this text; of none where the system is not Linux. */
+export function processesThatName(text: string): string[] {
+  if (process.platform !== 'linux') return [];
+  const lines = readdirSync('/proc').map((entry) => (/^\d+$/.test(entry) ? commandLineOf(entry) : ''));
+  return lines.filter((line) => line.includes(text));
+}
+
+function commandLineOf(processId: string): string {
+  try {
+    return readFileSync(`/proc/${processId}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
 }
 
 function tellGuard(line: { add: boolean; processId?: number; folder?: string }): void {

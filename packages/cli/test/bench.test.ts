@@ -1,8 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { compareMetrics } from '../src/bench/compare-metrics.js';
+import { measureIdle, usageOf } from '../src/bench/idle.js';
 import { measure } from '../src/bench/measure.js';
-import { type MeasuredRow, rowRecord, rowsTables, selectRows } from '../src/bench/rows.js';
+import {
+  type LoadResult,
+  latencyRatio,
+  type Result,
+  resultRecord,
+  resultTables,
+  throughputRatio,
+} from '../src/bench/results.js';
+import { type Row, selectRows } from '../src/bench/rows.js';
 import { Latencies, percentile } from '../src/bench/statistics.js';
+import { processorSeconds } from '../src/processes/usage.js';
+
+const MiB = 1024 * 1024;
 
 describe('percentiles', () => {
   it('are by the nearest rank', () => {
@@ -69,48 +81,150 @@ describe('comparing with and without metrics', () => {
   });
 });
 
+const names = (...selectors: string[]) => selectRows(selectors).map((row) => row.name);
+
 describe('rows', () => {
-  it('are selected by name, placement or how many are in flight', () => {
-    expect(selectRows([])).toHaveLength(16);
-    expect(selectRows(['reads'])).toHaveLength(8);
-    expect(selectRows(['lease', 'stale-1']).map((row) => row.name)).toEqual(['lease-1', 'lease-256', 'stale-1']);
-    expect(selectRows(['one-64', 'four-1']).map((row) => row.name)).toEqual(['four-1', 'one-64']);
+  it('are selected by name, placement, how many are in flight, or set-up', () => {
+    expect(selectRows([])).toHaveLength(22);
+    expect(selectRows(['reads'])).toHaveLength(14);
+    expect(names('lease', 'stale-1')).toEqual([
+      ...['lease-1', 'lease-256', 'lease-1024', 'one-lease-1', 'one-lease-1024'],
+      'stale-1',
+    ]);
+    expect(names('one-64', 'four-1')).toEqual(['four-1', 'one-64']);
     expect(selectRows(['four']).map((row) => row.inFlight)).toEqual([1, 64, 256, 1024]);
     expect(selectRows(['1024']).map((row) => row.placement)).toEqual(['four', 'one']);
+    expect(names('idle')).toEqual(['four-idle', 'one-idle']);
+    expect(names('16-kib')).toEqual(['four-16-kib', 'one-16-kib']);
     expect(() => selectRows(['five'])).toThrow(expect.objectContaining({ code: 'EINVAL' }));
   });
 
+  it('come with the rows that they are compared with', () => {
+    expect(names('one-five-peers')).toEqual(['one-1024', 'one-five-peers']);
+    expect(names('100-groups')).toEqual(['four-1024', 'one-1024', 'four-100-groups', 'one-100-groups']);
+  });
+
+  it('of the goals have writes and reads of both placements, and every set-up', () => {
+    expect(names('goals')).toEqual([
+      ...['four-1', 'four-1024', 'one-1', 'one-1024'],
+      ...['linearizable-1', 'linearizable-1024', 'one-linearizable-1', 'one-linearizable-1024'],
+      ...['lease-1', 'lease-1024', 'one-lease-1', 'one-lease-1024'],
+      ...['four-five-peers', 'four-100-groups', 'four-16-kib', 'four-idle'],
+      ...['one-five-peers', 'one-100-groups', 'one-16-kib', 'one-idle'],
+    ]);
+  });
+});
+
+describe('results', () => {
+  const rowNamed = (name: string): Row => selectRows([name]).find((row) => row.name === name) as Row;
   const measured = { operations: 100, failed: 0, seconds: 2, operationsPerSecond: 50_000, p50Ms: 1.5, p99Ms: 9.25 };
-  const row: MeasuredRow = {
-    name: 'four-64',
-    operation: 'write',
-    placement: 'four',
-    inFlight: 64,
+  const writes: LoadResult = { ...rowNamed('four-64'), measured, baseline: { perSecond: 25_000, p50Ms: 2 } };
+  const slow = { ...measured, operationsPerSecond: 400, p50Ms: 2.4 };
+  const baseline = { perSecond: 1_000, p50Ms: 0.4, syncP50Ms: 0.2 };
+  const write: LoadResult = { ...rowNamed('four-1'), measured: slow, baseline };
+  const read: LoadResult = { ...rowNamed('one-lease-1'), measured: slow, baseline: { perSecond: 1_000, p50Ms: 0.4 } };
+  const five: LoadResult = {
+    ...rowNamed('four-five-peers'),
     measured,
-    baselinePerSecond: 25_000,
+    compared: { ...measured, operationsPerSecond: 62_500 },
+  };
+  const large: LoadResult = { ...rowNamed('one-16-kib'), measured: slow, baseline };
+  const idle: Result = {
+    ...rowNamed('one-idle'),
+    usage: [
+      { name: 'n1', cores: 0.025, residentBytes: 80 * MiB },
+      { name: 'nats-server', cores: 0.01, residentBytes: 20 * MiB },
+    ],
   };
 
-  it('stand beside their baseline', () => {
-    expect(rowsTables([row]).join()).toMatchInlineSnapshot(`
+  it('are divided by bare requests, or by the row that they are compared with', () => {
+    expect(throughputRatio(writes)).toBe(2);
+    expect(throughputRatio(five)).toBe(0.8);
+  });
+
+  it('with one in flight are divided by a bare round trip, and those of writes by one and a sync', () => {
+    expect(latencyRatio(write)).toBeCloseTo(4);
+    expect(latencyRatio(read)).toBeCloseTo(6);
+    expect(latencyRatio(writes)).toBeUndefined();
+    expect(latencyRatio({ ...write, baseline: { perSecond: 1, p50Ms: 1 } })).toBeUndefined();
+  });
+
+  it('stand beside their baselines, in a table for each kind', () => {
+    expect(resultTables([writes]).join()).toMatchInlineSnapshot(`
       "processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  bare requests/s  ratio
       four                     64    50,000    1.50    9.25       0           25,000  2.00x"
+    `);
+    expect(resultTables([write, writes, read, five, large, idle]).join('\n\n')).toMatchInlineSnapshot(`
+      "processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  bare requests/s  ratio  bare + sync ms  p50 ratio
+      four                      1       400    2.40    9.25       0            1,000  0.40x            0.60      4.00x
+      four                     64    50,000    1.50    9.25       0           25,000  2.00x
+
+      read   processes a peer  in flight  reads/s  p50 ms  p99 ms  failed  bare requests/s  ratio  bare p50 ms  p50 ratio
+      lease  one                       1      400    2.40    9.25       0            1,000  0.40x         0.40      6.00x
+
+      row         processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  three peers, one group  ratio
+      five-peers  four                   1024    50,000    1.50    9.25       0                  62,500  0.80x
+
+      row     processes a peer  in flight  MB/s  p50 ms  p99 ms  failed  bare MB/s  ratio
+      16-kib  one                     256   6.6    2.40    9.25       0       16.4  0.40x
+
+      idle, processes a peer: one  % of a core  memory MiB
+      n1                                   2.5          80
+      nats-server                          1.0          20
+      all                                  3.5"
     `);
   });
 
   it('are one line of JSON each', () => {
-    expect(rowRecord(row)).toEqual({
-      row: 'four-64',
-      operation: 'write',
-      placement: 'four',
-      in_flight: 64,
+    const of = { operation: 'write', peers: 3, groups: 1, value_bytes: 128 };
+    const figures = {
       seconds: 2,
       operations: 100,
       failed: 0,
       operations_per_second: 50_000,
       p50_ms: 1.5,
       p99_ms: 9.25,
-      baseline_operations_per_second: 25_000,
-      ratio: 2,
+    };
+    expect(resultRecord(writes)).toEqual({
+      ...{ row: 'four-64', placement: 'four', in_flight: 64, ...of, ...figures },
+      ...{ baseline_operations_per_second: 25_000, ratio: 2 },
     });
+    expect(resultRecord(write)).toMatchObject({ row: 'four-1', ratio: 0.4, least_ms: 0.6, p50_ratio: 4 });
+    expect(resultRecord(five)).toEqual({
+      ...{ row: 'four-five-peers', placement: 'four', in_flight: 1024, ...of, peers: 5, ...figures },
+      ...{ compared_with: 'four-1024', ratio: 0.8 },
+    });
+    expect(resultRecord(idle)).toEqual({
+      ...{ row: 'one-idle', placement: 'one', ...of, operation: 'idle', cores: 0.035 },
+      processes: [
+        { name: 'n1', cores: 0.025, memory_bytes: 80 * MiB },
+        { name: 'nats-server', cores: 0.01, memory_bytes: 20 * MiB },
+      ],
+    });
+  });
+});
+
+describe('the usage of processes', () => {
+  it('is what they used between two readings, and the memory of the second one', () => {
+    const before = [{ name: 'n1', seconds: 10, residentBytes: 5 }];
+    const after = [{ name: 'n1', seconds: 10.5, residentBytes: 7 }];
+    expect(usageOf(before, after, 2)).toEqual([{ name: 'n1', cores: 0.25, residentBytes: 7 }]);
+  });
+
+  it.skipIf(process.platform !== 'linux')('is measured of a process that runs, and of no other', async () => {
+    let spinning = true;
+    const spin = (): void => {
+      const until = performance.now() + 5;
+      while (performance.now() < until);
+      if (spinning) setImmediate(spin);
+    };
+    spin();
+    const [usage] = await measureIdle([{ name: 'this', pid: process.pid }], 300);
+    spinning = false;
+    expect(usage).toMatchObject({ name: 'this', cores: expect.any(Number) });
+    expect(usage?.cores).toBeGreaterThan(0.02);
+    expect(usage?.residentBytes).toBeGreaterThan(MiB);
+    await expect(measureIdle([{ name: 'gone', pid: 2 ** 30 }], 0)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(processorSeconds(2 ** 30)).toBeUndefined();
   });
 });

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { asPeerId } from '@conclave/protocol';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { bytesInFolder, residentBytes, type Sample } from '../src/soak/sampling.js';
+import { residentBytes } from '../src/processes/usage.js';
+import { bytesInFolder, type Sample } from '../src/soak/sampling.js';
 import { peaksOf } from '../src/soak/verdict.js';
 
 const MiB = 1024 * 1024;

@@ -12,15 +12,17 @@ import { type Measured, type MeasureOptions, measure } from './measure.js';
 import { Latencies } from './statistics.js';
 
 const subject = 'conclave-bench-echo';
+/** Replies to writes of long values are as short as others. */
+const replyBytes = 128;
 const stopTimeoutMs = 2_000;
 const requestTimeoutMs = 10_000;
 
-/** Replies to each request with the body of the request, until `ended`. The hidden command `bench-echo` runs this. */
+/** Replies to each request with the body of the request, or the first bytes of a long one, until `ended`. The hidden command `bench-echo` runs this. */
 export async function echo(login: NatsLogin, ended: Promise<unknown>): Promise<void> {
   const connection = await connectTo(login, 'conclave-bench-echo');
   connection.subscribe(subject, {
     callback: (error, message) => {
-      if (error === null) message.respond(message.data);
+      if (error === null) message.respond(message.data.subarray(0, replyBytes));
     },
   });
   await connection.flush();

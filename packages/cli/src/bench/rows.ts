@@ -1,59 +1,129 @@
-/** The rows of the benchmark, and how they are printed. */
+/** The rows of the benchmark, and how they are selected. */
 import { ConclaveError } from '@conclave/protocol';
 import { type Placement, placements } from '../processes/peer-processes.js';
-import { count } from '../views/format.js';
-import { table } from '../views/tables.js';
-import type { Measured } from './measure.js';
 
 export const inFlights = [1, 64, 256, 1024] as const;
-const readInFlights = [1, 256] as const;
+/** With this many in flight a group is loaded fully. */
+const mostInFlight = 1024;
+/** 16 KiB times this is 4 MiB. */
+const largeInFlight = 256;
 
 /** `follower` is linearizable and `stale` is not; both are sent to a peer that does not lead. */
 export const readKinds = ['linearizable', 'lease', 'follower', 'stale'] as const;
-export type Operation = 'write' | (typeof readKinds)[number];
+export type ReadKind = (typeof readKinds)[number];
+/** `idle`: nothing is sent, and the processes are looked at. */
+export type Operation = 'write' | ReadKind | 'idle';
+
+/** What is started for rows, and what they write. Rows of one placement with the same set-up share their processes. */
+export interface SetUp {
+  readonly peers: number;
+  readonly groups: number;
+  readonly valueBytes: number;
+  /** Of all groups together. */
+  readonly keys: number;
+}
+
+const three: SetUp = { peers: 3, groups: 1, valueBytes: 128, keys: 10_000 };
+
+export const setUps = {
+  'three-peers': three,
+  'five-peers': { ...three, peers: 5 },
+  '100-groups': { ...three, groups: 100 },
+  // With 10,000 keys each snapshot would have 160 MB, and the row would measure snapshots.
+  '16-kib': { ...three, valueBytes: 16 * 1024, keys: 1_000 },
+  // Its processes have never been loaded.
+  idle: three,
+} as const satisfies Record<string, SetUp>;
+export type SetUpName = keyof typeof setUps;
+export const setUpNames = Object.keys(setUps) as SetUpName[];
 
 export interface Row {
-  /** `four-1024`, `lease-256` */
+  /** `four-1024`, `lease-256`, `one-five-peers` */
   readonly name: string;
   readonly operation: Operation;
   readonly placement: Placement;
+  /** 0: as many as it takes, or none. */
   readonly inFlight: number;
-}
-
-export interface MeasuredRow extends Row {
-  readonly measured: Measured;
-  /** Plain NATS requests per second with as many in flight. */
-  readonly baselinePerSecond: number;
+  /** Writes are due at this share of the speed of the row that this one is compared with; undefined: each waits for another. */
+  readonly rate?: number;
+  readonly setUp: SetUpName;
+  /** The row whose speed this one is divided by; undefined: bare requests. That row is measured, too, before this one. */
+  readonly comparedWith?: string;
+  /** Other names that select the row, each with others. */
+  readonly selectedBy: readonly string[];
 }
 
 const writeRows: readonly Row[] = placements.flatMap((placement) =>
-  inFlights.map((inFlight) => ({ name: `${placement}-${inFlight}`, operation: 'write' as const, placement, inFlight })),
-);
-
-const readRows: readonly Row[] = readKinds.flatMap((operation) =>
-  readInFlights.map((inFlight) => ({
-    name: `${operation}-${inFlight}`,
-    operation,
-    placement: 'four' as const,
+  inFlights.map((inFlight) => ({
+    name: `${placement}-${inFlight}`,
+    operation: 'write' as const,
+    placement,
     inFlight,
+    setUp: 'three-peers' as const,
+    selectedBy: ['writes', placement, String(inFlight), ...(inFlight === 1 || inFlight === 1024 ? ['goals'] : [])],
   })),
 );
 
-export const allRows: readonly Row[] = [...writeRows, ...readRows];
+/** Writes at a fixed rate: half of what is possible, and nine tenths. */
+const openRows: readonly Row[] = placements.flatMap((placement) =>
+  [0.5, 0.9].map((rate) => ({
+    name: `${placement}-open-${100 * rate}`,
+    operation: 'write' as const,
+    placement,
+    inFlight: 0,
+    rate,
+    setUp: 'three-peers' as const,
+    comparedWith: `${placement}-${mostInFlight}`,
+    selectedBy: ['open', `open-${100 * rate}`],
+  })),
+);
+
+/** The rows of a kind of read: those of four processes per peer have no prefix. */
+function readRowsOf(operation: ReadKind): Row[] {
+  const isGoal = operation === 'linearizable' || operation === 'lease';
+  const rowOf = (placement: Placement, inFlight: number): Row => ({
+    name: `${placement === 'four' ? '' : 'one-'}${operation}-${inFlight}`,
+    operation,
+    placement,
+    inFlight,
+    setUp: 'three-peers',
+    selectedBy: ['reads', operation, ...(isGoal && inFlight !== 256 ? ['goals'] : [])],
+  });
+  const four = (isGoal ? [1, 256, 1024] : [1, 256]).map((inFlight) => rowOf('four', inFlight));
+  return isGoal ? [...four, ...[1, 1024].map((inFlight) => rowOf('one', inFlight))] : four;
+}
+
+/** Rows whose set-up differs from that of the others. */
+const otherRows: readonly Row[] = placements.flatMap((placement) => {
+  const rowOf = (setUp: SetUpName, more: Partial<Row>): Row => ({
+    name: `${placement}-${setUp}`,
+    operation: 'write',
+    placement,
+    inFlight: mostInFlight,
+    setUp,
+    selectedBy: [setUp, 'goals'],
+    ...more,
+  });
+  const comparedWith = `${placement}-${mostInFlight}`;
+  return [
+    rowOf('five-peers', { comparedWith }),
+    rowOf('100-groups', { comparedWith }),
+    rowOf('16-kib', { inFlight: largeInFlight }),
+    rowOf('idle', { operation: 'idle', inFlight: 0 }),
+  ];
+});
+
+export const allRows: readonly Row[] = [...writeRows, ...openRows, ...readKinds.flatMap(readRowsOf), ...otherRows];
 
 /**
- * Returns the named rows: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`; all rows if none is named.
+ * Returns the named rows: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`, or `five-peers`, or `goals`;
+ * and those that they are compared with. If none is named, these are all writes and reads of three peers.
  * @throws ConclaveError EINVAL if a name matches no row
  */
 export function selectRows(names: readonly string[]): Row[] {
-  if (names.length === 0) return [...allRows];
-  const fits = (row: Row, name: string): boolean => {
-    if (row.name === name) return true;
-    return row.operation === 'write'
-      ? row.placement === name || String(row.inFlight) === name
-      : row.operation === name || name === 'reads';
-  };
-  for (const name of names) {
+  const given = names.length === 0 ? ['writes', 'reads'] : names;
+  const fits = (row: Row, name: string): boolean => row.name === name || row.selectedBy.includes(name);
+  for (const name of given) {
     if (!allRows.some((row) => fits(row, name))) {
       throw new ConclaveError(
         'EINVAL',
@@ -61,59 +131,7 @@ export function selectRows(names: readonly string[]): Row[] {
       );
     }
   }
-  return allRows.filter((row) => names.some((name) => fits(row, name)));
-}
-
-/** The ratio to the baseline. */
-export function ratioToBaseline({ measured, baselinePerSecond }: MeasuredRow): number {
-  return measured.operationsPerSecond / baselinePerSecond;
-}
-
-/** A table of the writes, and one of the reads, if there are such rows. */
-export function rowsTables(rows: readonly MeasuredRow[]): string[] {
-  const writes = rows.filter(({ operation }) => operation === 'write');
-  const reads = rows.filter(({ operation }) => operation !== 'write');
-  return [
-    ...(writes.length === 0 ? [] : [tableOf('processes a peer', 'writes/s', writes, ({ placement }) => placement)]),
-    ...(reads.length === 0 ? [] : [tableOf('read', 'reads/s', reads, ({ operation }) => operation)]),
-  ];
-}
-
-function tableOf(what: string, unit: string, rows: readonly MeasuredRow[], nameOf: (row: Row) => string): string {
-  const head = [what, 'in flight', unit, 'p50 ms', 'p99 ms', 'failed', 'bare requests/s', 'ratio'];
-  const cells = rows.map((row) => [
-    nameOf(row),
-    row.inFlight,
-    count(row.measured.operationsPerSecond),
-    row.measured.p50Ms.toFixed(2),
-    row.measured.p99Ms.toFixed(2),
-    row.measured.failed,
-    count(row.baselinePerSecond),
-    `${ratioToBaseline(row).toFixed(2)}x`,
-  ]);
-  return table(head, cells, head.slice(1));
-}
-
-/** A row in the form that `--json` prints. */
-export function rowRecord(row: MeasuredRow): Record<string, unknown> {
-  return {
-    row: row.name,
-    operation: row.operation,
-    placement: row.placement,
-    in_flight: row.inFlight,
-    ...measuredRecord(row.measured),
-    baseline_operations_per_second: Math.round(row.baselinePerSecond),
-    ratio: Number(ratioToBaseline(row).toFixed(3)),
-  };
-}
-
-export function measuredRecord(measured: Measured): Record<string, number> {
-  return {
-    seconds: Number(measured.seconds.toFixed(3)),
-    operations: measured.operations,
-    failed: measured.failed,
-    operations_per_second: Math.round(measured.operationsPerSecond),
-    p50_ms: Number(measured.p50Ms.toFixed(3)),
-    p99_ms: Number(measured.p99Ms.toFixed(3)),
-  };
+  const chosen = allRows.filter((row) => given.some((name) => fits(row, name)));
+  const compared = new Set(chosen.map(({ comparedWith }) => comparedWith));
+  return allRows.filter((row) => chosen.includes(row) || compared.has(row.name));
 }

@@ -12,7 +12,7 @@ import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecon
 import { count } from '../views/format.js';
 import { table } from '../views/tables.js';
 import { type Measured, measure } from './measure.js';
-import { measuredRecord } from './rows.js';
+import { measuredRecord } from './results.js';
 import { scratchFolder } from './scratch-folder.js';
 
 const groupId = asGroupId('bench');

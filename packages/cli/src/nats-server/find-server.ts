@@ -11,13 +11,13 @@
  * The tests also use the oldest release that Conclave supports. For this one, an installed server is not used, and the package of
  * Debian comes before Go.
  */
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
 import { lockFile } from '../processes/data-dir-lock.js';
+import { findProgram, versionOf } from '../processes/find-program.js';
 import { isBusy, retryUntil } from '../retry-until.js';
-import { runTool } from './run-tool.js';
 import { fromDebian, fromGo, fromRelease, type ServerSource, serverFileName } from './server-sources.js';
 
 /** The release that is fetched, and the oldest that Conclave supports. */
@@ -85,35 +85,12 @@ async function cachedServer(release: string, options: FindOptions): Promise<stri
 }
 
 async function findInstalled(environment: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const named = environment.CONCLAVE_NATS_SERVER;
-  if (named !== undefined && named !== '') {
-    if (await isServer(named)) return named;
-    throw new ConclaveError('ENOENT', `CONCLAVE_NATS_SERVER names ${named}, which is not a NATS server that runs`);
-  }
-  for (const folder of searchPath(environment)) {
-    const candidate = path.join(folder, serverFileName);
-    if (await isServer(candidate)) return candidate;
-  }
-  return undefined;
-}
-
-function searchPath({ PATH = '' }: NodeJS.ProcessEnv): readonly string[] {
-  const folders = PATH.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
-  // The package of Debian installs into /usr/sbin, which is on the PATH of root only.
-  const usual =
-    process.platform === 'win32' ? [] : ['/usr/local/bin', '/usr/local/sbin', '/usr/sbin', '/opt/homebrew/bin'];
-  return [...new Set([...folders, ...usual])];
+  const options = { title: 'a NATS server', variable: 'CONCLAVE_NATS_SERVER', prints: 'nats-server', environment };
+  return (await findProgram(serverFileName, options))?.file;
 }
 
 async function isServer(file: string): Promise<boolean> {
-  try {
-    if (!statSync(file).isFile()) return false;
-    accessSync(file, constants.X_OK);
-  } catch {
-    return false;
-  }
-  const { code, output } = await runTool(file, ['--version']);
-  return code === 0 && output.includes('nats-server');
+  return (await versionOf(file, 'nats-server')) !== undefined;
 }
 
 async function fetchIntoCache(cached: string, release: string, options: FindOptions): Promise<void> {

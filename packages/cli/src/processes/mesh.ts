@@ -9,9 +9,9 @@ import { connectTo } from '../connection.js';
 import { makeAuthority, makeServerCertificate } from '../credentials/certificates.js';
 import { type LoginFlags, loginOf, openLogin } from '../login.js';
 import { findNatsServer } from '../nats-server/find-server.js';
-import { isBusy, isUnreachable, retryUntil } from '../retry-until.js';
+import { isBusy, isTransient, isUnreachable, retryUntil } from '../retry-until.js';
 import type { CleanUp } from './clean-up.js';
-import { startNatsServer } from './nats-server.js';
+import { type NatsServer, startNatsServer } from './nats-server.js';
 import { PeerProcesses, type Placement } from './peer-processes.js';
 
 const bootstrapTimeoutMs = 60_000;
@@ -20,6 +20,8 @@ const servesTimeoutMs = 1_000;
 const servesAttempts = 3;
 /** Peers whose `up` was killed have ended after this time. */
 const goneWithinMs = 6_000;
+/** Groups that are created side by side. */
+const groupsAtOnce = 16;
 
 export interface MeshOptions {
   readonly groupId: GroupId;
@@ -44,30 +46,43 @@ export function peerNames(howMany: number): PeerId[] {
 
 /** Starts a NATS server in `folder`, on `port` if it is free, otherwise on any other. */
 export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0): Promise<string> {
+  return (await startOwn(cleanUp, folder, port)).url;
+}
+
+async function startOwn(cleanUp: CleanUp, folder: string, port = 0, more: readonly string[] = []): Promise<NatsServer> {
   const executable = await findNatsServer();
-  const start = async (wanted: number): Promise<string> => {
-    const server = await startNatsServer(executable, folder, wanted);
+  const start = async (wanted: number): Promise<NatsServer> => {
+    const server = await startNatsServer(executable, folder, wanted, more);
     cleanUp.add(() => server.stop());
-    return server.url;
+    return server;
   };
   if (port === 0) return start(0);
   return start(port).catch(() => start(0));
 }
 
+type ServerFlags = LoginFlags & { readonly tls?: boolean };
+
 /**
  * Returns the NATS servers that the options name; if they name none, starts a server in `folder`. The environment is ignored
  * here: a load must not be sent to servers that are in use.
  */
-export async function namedOrOwnNats(
+export async function namedOrOwnNats(cleanUp: CleanUp, flags: ServerFlags, folder: string): Promise<NatsLogin> {
+  return (await namedOrOwnServer(cleanUp, flags, folder)).login;
+}
+
+/** The same, with the process id of a server that was started. */
+export async function namedOrOwnServer(
   cleanUp: CleanUp,
-  flags: LoginFlags & { readonly tls?: boolean },
+  flags: ServerFlags,
   folder: string,
-): Promise<NatsLogin> {
+): Promise<{ readonly login: NatsLogin; readonly pid?: number }> {
   if (!namesServersItself(flags)) {
-    return flags.tls === true ? ownTlsServer(cleanUp, folder) : openLogin(await ownNatsServer(cleanUp, folder));
+    if (flags.tls === true) return ownTlsServer(cleanUp, folder);
+    const { url, pid } = await startOwn(cleanUp, folder);
+    return { login: openLogin(url), pid };
   }
   if (flags.tls === true) throw new ConclaveError('EINVAL', '--tls is for a NATS server of the command’s own');
-  return loginOf(flags);
+  return { login: loginOf(flags) };
 }
 
 /** Whether the options name running servers. */
@@ -76,7 +91,7 @@ export function namesServersItself({ nats, natsContext }: LoginFlags): boolean {
 }
 
 /** Starts a server that accepts only TLS, with a new certificate. */
-async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<NatsLogin> {
+async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<{ login: NatsLogin; pid: number }> {
   mkdirSync(folder, { recursive: true });
   const authority = makeAuthority(Date.now());
   const server = makeServerCertificate(['127.0.0.1', 'localhost'], authority, Date.now());
@@ -90,15 +105,8 @@ async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<NatsLogin
     file('server.pem', server.certificate),
     file('server-key.pem', server.key),
   ];
-  const started = await startNatsServer(await findNatsServer(), folder, 0, [
-    '--tls',
-    '--tlscert',
-    cert,
-    '--tlskey',
-    key,
-  ]);
-  cleanUp.add(() => started.stop());
-  return NatsLogin.of({ servers: started.url, tlsCa: ca });
+  const { url, pid } = await startOwn(cleanUp, folder, 0, ['--tls', '--tlscert', cert, '--tlskey', key]);
+  return { login: NatsLogin.of({ servers: url, tlsCa: ca }), pid };
 }
 
 /** Connects to NATS and prepares processes; starts no peer yet. */
@@ -166,4 +174,25 @@ async function isServed(adminClient: AdminClient, peerId: PeerId): Promise<boole
 /** Founds the group of these running peers, unless it exists. */
 export function foundGroup(mesh: Mesh, peers: readonly PeerId[]): Promise<BootstrapReply> {
   return bootstrap(mesh.adminClient, peers, bootstrapTimeoutMs);
+}
+
+/**
+ * Creates more groups at these running peers; the peers take turns as the founder of a group.
+ * @throws ConclaveError the last refusal
+ */
+export async function createGroups(mesh: Mesh, groupIds: readonly GroupId[], peers: readonly PeerId[]): Promise<void> {
+  const { connection, subjects } = mesh.adminClient;
+  const createOne = async (groupId: GroupId, number: number): Promise<void> => {
+    const timeoutMs = bootstrapTimeoutMs;
+    for (const peerId of peers) {
+      const create = () => mesh.adminClient.host('create_group', { group_id: groupId }, { peerId, timeoutMs });
+      await retryUntil('the peer hosts the group', timeoutMs, create, isTransient);
+    }
+    const first = number % peers.length;
+    const inTurn = [...peers.slice(first), ...peers.slice(0, first)];
+    await bootstrap(new AdminClient(connection, groupId, subjects.prefix), inTurn, timeoutMs);
+  };
+  for (let from = 0; from < groupIds.length; from += groupsAtOnce) {
+    await Promise.all(groupIds.slice(from, from + groupsAtOnce).map((groupId, at) => createOne(groupId, from + at)));
+  }
 }

@@ -1,24 +1,18 @@
 /** A NATS server that the command has started on this machine. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveError } from '@conclave/protocol';
-import { hasEnded, stopChild, takeCharge } from './child.js';
+import { hasEnded } from './child.js';
+import { spawnServer, stopServer } from './guarded-server.js';
 
 const startTimeoutMs = 15_000;
-const stopTimeoutMs = 5_000;
 const lookEveryMs = 20;
-
-/**
- * A shell runs beside the server, with its standard input open to this process. When this process ends in any way, the shell ends
- * the server. When the server ends, the shell ends.
- */
-const guard = 'exec 3<&0; "$0" "$@" </dev/null & server=$!; (read _ <&3; kill "$server") & wait "$server"';
 
 export interface NatsServer {
   /** `nats://127.0.0.1:<port>` */
   readonly url: string;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -52,8 +46,7 @@ export async function startNatsServer(
     portsFolder,
     ...more,
   ];
-  const child = spawnGuarded(executable, args);
-  takeCharge(child);
+  const child = spawnServer(executable, args);
   let failure = 'it ended at once';
   child.once('error', (error) => {
     failure = error.message;
@@ -61,32 +54,22 @@ export async function startNatsServer(
   const deadline = performance.now() + startTimeoutMs;
   const pidFile = `${path.basename(executable)}_`;
   while (!hasEnded(child) && performance.now() < deadline) {
-    const url = readUrl(portsFolder, pidFile);
-    if (url !== undefined) return { url, stop: () => stop(child) };
+    const address = readAddress(portsFolder, pidFile);
+    if (address !== undefined) return { ...address, stop: () => stopServer(child) };
     await sleep(lookEveryMs);
   }
-  await stop(child);
+  await stopServer(child);
   throw new ConclaveError('EUNREACHABLE', `nats-server did not start: ${lastLine(log) ?? failure}`);
 }
 
-function spawnGuarded(executable: string, args: readonly string[]): ChildProcess {
-  if (process.platform === 'win32') return spawn(executable, args, { stdio: ['pipe', 'ignore', 'ignore'] });
-  return spawn('/bin/sh', ['-c', guard, executable, ...args], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  // The shell stops the server when its input ends.
-  await stopChild(child, stopTimeoutMs, () => (process.platform === 'win32' ? child.kill() : child.stdin?.end()));
-  child.stdin?.destroy();
-}
-
-/** Returns the address in the note that the server writes when it listens. */
-function readUrl(folder: string, begin: string): string | undefined {
+/** Returns the address in the note that the server writes when it listens; the note's name ends with the server's process id. */
+function readAddress(folder: string, begin: string): { url: string; pid: number } | undefined {
   const file = listFolder(folder).find((name) => name.startsWith(begin));
   if (file === undefined) return undefined;
   try {
     const ports = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as { nats?: string[] };
-    return ports.nats?.[0];
+    const url = ports.nats?.[0];
+    return url === undefined ? undefined : { url, pid: Number.parseInt(file.slice(begin.length), 10) };
   } catch {
     return undefined; // Half written: look again.
   }

@@ -1,5 +1,5 @@
 /** The resources that a mesh uses at one moment: bytes on disk of each peer, and resident memory of each process. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { PeerId } from '@conclave/protocol';
 
@@ -24,16 +24,6 @@ export function bytesInFolder(folder: string): number {
     else bytes += found?.size ?? 0;
   }
   return bytes;
-}
-
-/** Resident memory of a process, as Linux reports it; undefined if the process has ended, or on another system. */
-export function residentBytes(pid: number): number | undefined {
-  try {
-    const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return line === undefined ? undefined : 1024 * Number(line);
-  } catch {
-    return undefined;
-  }
 }
 
 function namesIn(folder: string): string[] {
