@@ -65,7 +65,7 @@ async function expectSameGroup(holders: readonly string[]): Promise<void> {
 
 describe('a volume is lost, and everything is restarted with bootstrap:', () => {
   it.each(names)(
-    'that of %s: no second group is created, its new store is reported, and the leader replaces the lost store (promise 6)',
+    'if %s loses its volume, bootstrap creates no second group, the new store is reported, and the leader replaces the lost store (promise 6)',
     async (lost) => {
       loseVolume(lost);
       const left = names.filter((name) => name !== lost);
@@ -84,7 +84,7 @@ describe('a volume is lost, and everything is restarted with bootstrap:', () => 
     },
   );
 
-  it('n1’s, with another peer down: its vote does not count, and there is no leader until the third is back', async () => {
+  it('if n1 loses its volume while n3 is down, the vote of n1 does not count, and there is no leader until n3 is back', async () => {
     loseVolume('n1');
     await mesh.start('n1', 'n2');
     const body = await foundByN1();
@@ -104,7 +104,7 @@ describe('a volume is lost, and everything is restarted with bootstrap:', () => 
     await expectSameGroup(['n2', 'n3']);
   });
 
-  it('n1’s, with all others down: bootstrap creates nothing, and finds the group when it is back', async () => {
+  it('if n1 loses its volume while all others are down, bootstrap creates nothing, and finds the group when they are back', async () => {
     loseVolume('n1');
     await mesh.start('n1');
     await mesh.healthy('n1');

@@ -79,7 +79,7 @@ describe('cancel_change', () => {
     await expectAllKept(mesh, writers, ['n2', 'n3']);
   });
 
-  test('promise 1: a change whose new peer stays down ends at its deadline, and the next one is accepted', async () => {
+  test('promise 1: a change whose new peer stays down ends at its deadline, and the next change is accepted', async () => {
     const { answer } = await holdCatchingUp(mesh, stores, { timeout_ms: 1500 });
     const ended = await answer;
     expect(ended).toMatchObject({ errorCode: 504, body: { error: { code: 'ECATCHUP', outcome: 'not_done' } } });
@@ -152,7 +152,7 @@ describe('a joint stage that is never committed', () => {
     const ended = await answer;
 
     expect(ended).toMatchObject({ errorCode: 409, body: { error: { code: 'ECANCELED', outcome: 'not_done' } } });
-    expect(JSON.stringify(ended)).toMatch(/lacking of the new: (n1 n4|n4 n1), of the old: n1/);
+    expect(JSON.stringify(ended)).toMatch(/missing votes: of the new set (n1 n4|n4 n1), of the old set n1/);
     expect(events.storyOf('n2').slice(0, 3)).toEqual([
       'stage catching_up',
       'stage joint',

@@ -70,7 +70,7 @@ async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
 }
 
 describe('kill -9 of the leader, all of its actors', () => {
-  test('promises 3 and 7: while new peers catch up, the change is not done', async () => {
+  test('promises 3 and 7: if the leader is killed while new peers catch up, the change has no effect', async () => {
     const { term } = await lead(mesh, 'n2');
     await holdCatchingUp(mesh, stores);
 
@@ -88,7 +88,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 
-  test('promises 3 and 7: in the joint stage, the next leader completes the change', async () => {
+  test('promises 3 and 7: if the leader is killed in the joint stage, the next leader completes the change', async () => {
     const { term } = await lead(mesh, 'n2');
     await holdJoint(mesh, stores, writers, load);
     const events = new EventsSince(mesh);
@@ -109,7 +109,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 
-  test('promise 3: in the joint stage all are killed, and the change ends once majorities of both sets restart', async () => {
+  test('promise 3: if all peers are killed in the joint stage, the change ends once majorities of both sets have restarted', async () => {
     const { term } = await lead(mesh, 'n2');
     // Nobody can write while nobody is there; what was acknowledged before is to be there after.
     const before = writers;
@@ -131,7 +131,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 
-  test('promises 3 and 7: in the stable stage, the change is done or rolled back, as the status says', async () => {
+  test('promises 3 and 7: if the leader is killed in the stable stage, the change is completed or rolled back, and the status says which', async () => {
     const { term } = await lead(mesh, 'n1');
     await holdStable(mesh, stores);
 

@@ -47,7 +47,7 @@ async function expectAllOn(joiner: string): Promise<void> {
   expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
 }
 
-describe('promise 19: a snapshot transfer resumes after its last chunk after kill -9', () => {
+describe('promise 19: sending a snapshot resumes after its last stored chunk when a process is killed with kill -9', () => {
   // A leader is to live through the restart of its replicator, however busy the machine is.
   beforeAll(() => found('--election-timeout-ms', '5000'));
   afterEach(expectNoFailure);
@@ -104,7 +104,7 @@ describe('promise 19: after kill -9 of the leader’s node during a transfer', (
   afterEach(expectNoFailure);
   afterAll(() => stops.run());
 
-  it('another leader sends its own snapshot once the change is requested again', async () => {
+  it('when the leader died while it sent a snapshot, the next leader sends its own once the change is requested again', async () => {
     const { sent, answer } = await beginInstall('n4');
     // Nobody is left to answer it.
     answer.catch(() => undefined);

@@ -48,7 +48,7 @@ async function expectNothingLost(all = false): Promise<void> {
 
 describe('one actor is killed with kill -9', () => {
   it.each(actorKinds)(
-    'the %s of a follower: no write fails, and the follower recovers by itself',
+    'if the %s of a follower dies, no write fails, and the follower recovers by itself',
     async (actor: ActorKind) => {
       const { peer_id: leader, term } = await mesh.leaderStatus();
       const follower = names.find((name) => name !== leader) as string;
@@ -67,7 +67,7 @@ describe('one actor is killed with kill -9', () => {
   );
 
   it.each(actorKinds)(
-    'the %s of the leader, permanently: the leadership moves to another peer, and the service continues',
+    'if the %s of the leader dies and is not restarted, another peer becomes leader, and the service continues',
     async (actor: ActorKind) => {
       const { peer_id: leader, term } = await mesh.leaderStatus();
       const failed = writers.failed.length;
@@ -86,21 +86,24 @@ describe('one actor is killed with kill -9', () => {
     },
   );
 
-  it.each(actorKinds)('the %s of the leader, restarted at once: the group continues', async (actor: ActorKind) => {
-    const { peer_id: leader } = await mesh.leaderStatus();
-    const failed = writers.failed.length;
-    const victim = mesh.peer(leader).process(actor);
-    await victim.kill();
-    await victim.start();
-    await mesh.healthy(...names);
-    await writers.progress();
-    await expectNothingLost();
-    expect(writers.failed.slice(failed)).toEqual([]);
-  });
+  it.each(actorKinds)(
+    'if the %s of the leader dies and is restarted at once, no write fails',
+    async (actor: ActorKind) => {
+      const { peer_id: leader } = await mesh.leaderStatus();
+      const failed = writers.failed.length;
+      const victim = mesh.peer(leader).process(actor);
+      await victim.kill();
+      await victim.start();
+      await mesh.healthy(...names);
+      await writers.progress();
+      await expectNothingLost();
+      expect(writers.failed.slice(failed)).toEqual([]);
+    },
+  );
 });
 
 describe('NATS servers are killed with kill -9', () => {
-  it('the leader’s server: its processes connect to another one', async () => {
+  it('if the leader’s NATS server dies, the leader’s processes connect to another server', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const failed = writers.failed.length;
     const server = servers[names.indexOf(leader)] as NatsServer;
@@ -114,7 +117,7 @@ describe('NATS servers are killed with kill -9', () => {
     expect(writers.failed.slice(failed)).toEqual([]);
   });
 
-  it('all servers: everything waits, and recovers by itself', async () => {
+  it('if all NATS servers die, writes wait, and the group recovers by itself when the servers are back', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const steppedDown = mesh
       .peer(leader)
@@ -131,7 +134,7 @@ describe('NATS servers are killed with kill -9', () => {
 });
 
 describe('everything is killed at once with kill -9', () => {
-  it('all processes of peers and all NATS servers: no acknowledged write is lost, and the group continues', async () => {
+  it('if all processes of all peers and all NATS servers die, no acknowledged write is lost, and the group continues after the restart', async () => {
     const before = new Map(writers.acknowledged);
     const { group_uid, term } = await mesh.leaderStatus();
     await Promise.all([mesh.kill(...names), ...servers.map((server) => server.kill())]);

@@ -65,19 +65,19 @@ async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
 }
 
 describe('a new peer that does not catch up does not harm the group:', () => {
-  it('a dead new peer: the change fails with ECATCHUP at its deadline, and the error names the peer (promises 1, 2 and 12)', async () => {
+  it('if a new peer is dead, the change fails with ECATCHUP at its deadline, and the error names the peer (promises 1, 2 and 12)', async () => {
     const error = await refusal('add_peer', { peer_id: 'n4', timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
-    expect(error.message).toContain('n4 (never heard of)');
+    expect(error.message).toContain('n4 (never answered)');
     await expectAsBefore('n4', error);
   });
 
-  it('two dead new peers, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
+  it('if two new peers that would be a majority of the new set are dead, nothing is appended (promises 2 and 11)', async () => {
     const { configuration_index } = await mesh.leaderStatus();
     const error = await refusal('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
-    expect(error.message).toContain('n4 (never heard of)');
-    expect(error.message).toContain('n5 (never heard of)');
+    expect(error.message).toContain('n4 (never answered)');
+    expect(error.message).toContain('n5 (never answered)');
     expect((await mesh.leaderStatus()).configuration_index).toBe(configuration_index);
   });
 
@@ -86,14 +86,14 @@ describe('a new peer that does not catch up does not harm the group:', () => {
     for (const process of mesh.peer('n6').processes) process.signal('SIGSTOP');
     const error = await refusal('add_peer', { peer_id: 'n6', timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
-    expect(error.message).toContain('n6 (never heard of)');
+    expect(error.message).toContain('n6 (never answered)');
     await expectAsBefore('n6', error);
 
     for (const process of mesh.peer('n6').processes) process.signal('SIGCONT');
     await expectTakenIn('n6');
   });
 
-  it('a new peer that is paused while it catches up: the error contains the number of entries that it lacks (promise 12)', async () => {
+  it('if a new peer is paused while it catches up, the error contains the number of entries that it lacks (promise 12)', async () => {
     await mesh.start('n7');
     await mesh.healthy('n7');
     mesh.peer('n7').process('log-store').signal('SIGSTOP');
@@ -112,7 +112,7 @@ describe('a new peer that does not catch up does not harm the group:', () => {
 });
 
 describe('a new peer that is late', () => {
-  it('a new peer that is started after the request is awaited within the same call (promise 8)', async () => {
+  it('a new peer may be started after the request: the change waits for it and succeeds (promise 8)', async () => {
     const asked = mesh.plain.ask('admin.add_peer', { peer_id: 'n8', timeout_ms: 60_000 }, 60_000);
     await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n8' && body.state === 'never_heard_of');
     await mesh.start('n8');

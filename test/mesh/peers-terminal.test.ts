@@ -60,7 +60,7 @@ const known = [
   /^n\d: \{[n1-4,]+\} (is )?committed.*$/,
   /^n\d leads in term \d+$/,
   /^n\d .*(steps down|stepped down).*$/,
-  /^votes lacking: .*$/,
+  /^missing votes: .*$/,
   /^(asked|over|stage [a-z ]+), .*$/,
   /^ {2}n\d +\[[#-]{30}\] \d+ %( {2}.*)?$/,
   /^done: \{[n1-4,]+\} to \{[n1-4,]+\} in [^-#]*$/,

@@ -280,7 +280,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect((await group('kv.get', { key })).body.revision).toBe(first.body.revision);
   });
 
-  test('adds, changes and removes peers, and receives the events', async () => {
+  test('a plain NATS client adds, changes and removes peers, and receives the events', async () => {
     const events = new EventsSince(mesh);
 
     const added = await group('admin.add_peer', { peer_id: 'n4' });

@@ -227,7 +227,7 @@ describe('promise 22: health fails, with the reason', () => {
     await until('n3 says so', async () => ((await mesh.statusOnce('n3')).health.healthy ? undefined : true));
     expect(await health('n3')).toMatchObject({
       code: 1,
-      error: expect.stringContaining('removed: this peer is out of the group'),
+      error: expect.stringContaining('removed: this peer is no longer a member of the group'),
     });
     expect(await health('n1')).toMatchObject({ code: 0 });
   });

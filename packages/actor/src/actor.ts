@@ -23,9 +23,9 @@ const nodeSilentMs = 5000;
 
 /** The health of an actor whose only work is to serve its node. */
 export function healthByTicks(sinceTickMs: number | undefined): Health {
-  if (sinceTickMs === undefined) return { healthy: false, reason: 'no node has been heard' };
+  if (sinceTickMs === undefined) return { healthy: false, reason: 'its node has sent nothing yet' };
   if (sinceTickMs <= nodeSilentMs) return { healthy: true, reason: '' };
-  return { healthy: false, reason: `the node has been silent for ${Math.round(sinceTickMs / 1000)} s` };
+  return { healthy: false, reason: `its node has been silent for ${Math.round(sinceTickMs / 1000)} s` };
 }
 
 /** The part of a `CoreRunner` that does not depend on its core's inputs and effects. */

@@ -30,7 +30,7 @@ describe('commit', () => {
     expect(box.hear(box.register([commands(14), commands(15, 16)]))).toEqual(['committed 16']);
   });
 
-  it('commits entries of an earlier term only together with one of its own term', () => {
+  it('entries of an earlier term are committed only together with an entry of the leader’s own term', () => {
     leads('n1 n2 n3');
     expect([box.hear(stored('n1', 10)), box.hear(stored('n2', 10)), box.hear(stored('n3', 10))]).toEqual([[], [], []]);
     expect(box.hear(box.tick())).toEqual(['ack 1:1', 'ballots 0/10 lacking |']);
@@ -113,7 +113,7 @@ describe('commit', () => {
 });
 
 describe('a configuration among the entries', () => {
-  it('a configuration applies from its own entry on: a joint one needs both majorities', () => {
+  it('a configuration applies from its own entry on, and entries under a joint configuration need majorities of both sets', () => {
     leads('n1 n2 n3');
     box.hear(box.register([commands(11, 12)]));
     box.hear(box.register([configurationEntry(13, 'n1 n4 n5 | n1 n2 n3'), commands(14, 15)]));

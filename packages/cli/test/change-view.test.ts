@@ -28,11 +28,11 @@ function catchup(
 }
 
 describe('a change as it goes on', () => {
-  it('tells its stages, its progress, whose votes are lacking, and how long each stage took', () => {
+  it('a change is shown with its stages, its progress, the missing votes, and how long each stage took', () => {
     const view = new ChangeView(1000);
     expect(view.headline(1005)).toBe('asked, 5.0 ms');
     expect(view.onEvent(stage('catching_up'), 1010)).toEqual(['stage catching up: {n1,n2,n3} to {n1,n4,n5}']);
-    expect(view.onEvent(catchup('n4', 0, 2000, 'never_heard_of'), 1020)).toEqual(['n4: never heard of (0 %)']);
+    expect(view.onEvent(catchup('n4', 0, 2000, 'never_heard_of'), 1020)).toEqual(['n4: never answered (0 %)']);
     expect(view.onEvent(catchup('n4', 0, 2000, 'installing', 37), 1025)).toEqual([
       'n4: installing a snapshot at 37 % (37 %)',
     ]);
@@ -41,9 +41,9 @@ describe('a change as it goes on', () => {
     expect(view.onEvent(catchup('n4', 2000, 2000, 'caught_up'), 1040)).toEqual(['n4: caught up (100 %)']);
     expect(view.onEvent(stage('joint'), 1110)).toEqual(['stage joint: {n1,n2,n3} to {n1,n4,n5}']);
     expect(view.onStatus({ stage: 'joint', lacking: { peers: newPeers.slice(1), old_peers: [] } })).toEqual([
-      'votes lacking: n4, n5 of the new set',
+      'missing votes: n4, n5 of the new set',
     ]);
-    expect(view.headline(1120)).toBe('stage joint, 120 ms; votes lacking: n4, n5 of the new set');
+    expect(view.headline(1120)).toBe('stage joint, 120 ms; missing votes: n4, n5 of the new set');
     expect(view.onEvent(stage('stable'), 1160)).toEqual(['stage stable: {n1,n2,n3} to {n1,n4,n5}']);
     view.end(1170);
     expect(view.stageTimes).toEqual([

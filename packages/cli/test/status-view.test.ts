@@ -8,7 +8,7 @@ import { configuration, progress, status } from './status-samples.js';
 const silent: PeerAnswer = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
 
 describe('the status of a group', () => {
-  it('has a row for each peer, and tells apart: leader, caught up, lagging, never heard of, refused, spare', () => {
+  it('the status has a row for each peer, and distinguishes the leader, and peers that caught up, lag, never answered, are rejected or spare', () => {
     const group = status('n1', {
       role: 'leader',
       configuration: configuration(['n1', 'n4', 'n5', 'n8'], ['n1', 'n2', 'n3']),
@@ -66,19 +66,19 @@ describe('the status of a group', () => {
       term           3
       feature level  0 (this peer: a first version, supports 0)
       configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
-      stage          joint; votes lacking: n4, n5 of the new set
+      stage          joint; missing votes: n4, n5 of the new set
       log            1 to 5,000, the last of term 3
       commit         5,000, applied 4,990
 
-      peer  role      term   match     lag  state                               silent  build    restart  health
-      n1    leader       3   5,000       0  leader                                   -  level 0  -        healthy
-      n2    follower     3   5,000       0  caught up                            12 ms  level 0  -        healthy
-      n3    follower     3  1,000*  4,000*  silent for 2 s                      2.50 s  level 0  -        fenced
-      n4    -            -       0   5,000  down, never heard of           never heard  -        -        does not answer
-      n5    follower     1       0   5,000  refused: ENOTEMPTY                   12 ms  level 0  -        healthy
-      n8    follower     3       0   5,000  installing a snapshot at 37 %        12 ms  level 0  -        healthy
-      n7    follower     3   5,000       0  not in the group                     12 ms  level 0  -        removed
-      n6    follower     0       -       -  not in the group                         -  level 0  -        healthy
+      peer  role      term   match     lag  state                                  silent  build    restart  health
+      n1    leader       3   5,000       0  leader                                      -  level 0  -        healthy
+      n2    follower     3   5,000       0  caught up                               12 ms  level 0  -        healthy
+      n3    follower     3  1,000*  4,000*  silent for 2 s                         2.50 s  level 0  -        fenced
+      n4    -            -       0   5,000  down, never answered           never answered  -        -        does not answer
+      n5    follower     1       0   5,000  rejected: ENOTEMPTY                     12 ms  level 0  -        healthy
+      n8    follower     3       0   5,000  installing a snapshot at 37 %           12 ms  level 0  -        healthy
+      n7    follower     3   5,000       0  not in the group                        12 ms  level 0  -        removed
+      n6    follower     0       -       -  not in the group                            -  level 0  -        healthy
 
       * last known: the peer is silent, down or stores nothing now
 
@@ -89,7 +89,7 @@ describe('the status of a group', () => {
     `);
   });
 
-  it('shows what the peers say when nobody leads', () => {
+  it('the status without a leader shows what the peers report', () => {
     const peers = new Map([[asPeerId('n2'), { status: status('n2', { leader_id: '' }) }]]);
     expect(`\n${statusText('main', { group: undefined, peers })}\n`).toMatchInlineSnapshot(`
       "

@@ -47,7 +47,7 @@ describe('a target whose store is not known', () => {
     expect(group.tick()).toEqual(['n4 identify #2']);
   });
 
-  it('a target that holds another history is refused at once, and asked again slowly', () => {
+  it('a target that holds another history is rejected at once, and asked again only after an election timeout', () => {
     group.hear(group.lead('n4:+', 100));
     group.nowMs = 20;
     expect(news(identity('n4', 1, 'other'))).toMatchObject([
@@ -164,7 +164,7 @@ describe('a member', () => {
 });
 
 describe('the targets', () => {
-  it('a target that stays keeps its state, even when the configuration binds it to its store', () => {
+  it('a target keeps its replication state when the configuration begins to name its store', () => {
     group.hear(group.lead('n2 n4:+', 10));
     group.hear(stored('n2', 10));
     group.hear(identity('n4', 2, '', 0));

@@ -133,8 +133,8 @@ export const configuration = [
       },
       {
         file: change,
-        find: "invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');",
-        replace: "invariant(active !== undefined, 'a change can be undone');",
+        find: "invariant(active !== undefined && active.stage !== 'stable', 'a change can be rolled back');",
+        replace: "invariant(active !== undefined, 'a change can be rolled back');",
       },
     ],
     seeds: 1000,
@@ -279,8 +279,8 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "const canBeUndone = stage === 'joint' || active.rollbackReason !== undefined;",
-        replace: "const canBeUndone = stage === 'joint' || stage === 'stable';",
+        find: "const canBeRolledBack = stage === 'joint' || active.rollbackReason !== undefined;",
+        replace: "const canBeRolledBack = stage === 'joint' || stage === 'stable';",
       },
     ],
     seeds: 0,

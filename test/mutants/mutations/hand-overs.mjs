@@ -32,7 +32,9 @@ export const handOvers = [
   {
     id: 'target-ordered-as-it-was-when-the-transfer-began',
     rule: 'A target that can commit no entries any more once it has caught up is not ordered.',
-    edits: [{ file: transfer, find: 'if (!active.leaves && !this.canCommit(active.targetId)) return;', replace: '' }],
+    edits: [
+      { file: transfer, find: 'if (!active.mustStepDown && !this.canCommit(active.targetId)) return;', replace: '' },
+    ],
     seeds: 0,
     test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
     why: 'it takes a leader whose node stood still while its target fell silent: few seeds reach that',

@@ -179,5 +179,5 @@ export function lackingText(stage: Stage, lacking: StatusReply['lacking']): stri
     ...(lacking.peers.length > 0 ? [`${lacking.peers.join(', ')} of the new set`] : []),
     ...(lacking.old_peers.length > 0 ? [`${lacking.old_peers.join(', ')} of the old set`] : []),
   ];
-  return sets.length === 0 ? '' : `votes lacking: ${sets.join('; ')}`;
+  return sets.length === 0 ? '' : `missing votes: ${sets.join('; ')}`;
 }

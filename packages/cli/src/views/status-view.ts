@@ -150,7 +150,7 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
     match === undefined ? '-' : count(match) + mark,
     lag === undefined ? '-' : count(lag) + mark,
     stateText(peerId, answer, group, progress, lag),
-    progress === undefined ? '-' : progress.silent_ms < 0 ? 'never heard' : duration(progress.silent_ms),
+    progress === undefined ? '-' : progress.silent_ms < 0 ? 'never answered' : duration(progress.silent_ms),
     buildText(answer, progress),
     restartWord(peerId, group),
     healthText(answer),
@@ -212,11 +212,11 @@ function stateText(
   if (group === undefined) return 'status' in answer ? readOnlyState(answer) : isDown(answer) ? 'down' : 'silent';
   if (group.peer_id === peerId) return ['leader', readOnlyState(answer)].filter((text) => text !== '-').join(', ');
   if (progress === undefined || !isOrBecomesMember(peerId, group)) return 'not in the group';
-  if (isDown(answer)) return progress.silent_ms < 0 ? 'down, never heard of' : 'down';
-  if (progress.refusal !== '') return `refused: ${progress.refusal}`;
+  if (isDown(answer)) return progress.silent_ms < 0 ? 'down, never answered' : 'down';
+  if (progress.refusal !== '') return `rejected: ${progress.refusal}`;
   const silence = silenceOf(progress, group);
   if (silence !== '') return silence;
-  if (progress.silent_ms < 0) return 'never heard of';
+  if (progress.silent_ms < 0) return 'never answered';
   if (progress.install !== null) {
     return `installing a snapshot at ${snapshotPercent(progress.install.stored, progress.install.chunks)} %`;
   }

@@ -362,7 +362,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (done.taken !== undefined && done.taken.session === this.link.session) {
       this.link.onSynced(done.taken.frame);
       // The leader gets an acknowledgement of each write. For entries, the node gets fewer: they only free its send window.
-      if (done.isAwaited || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
+      if (done.isUrgent || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
         this.acknowledgeLink(done.taken.session, done.taken.frame.link);
       }
     }

@@ -44,8 +44,8 @@ export class WriteBatch {
   opening: string | undefined;
   /** The last message of the node's link that this write, or an earlier one, makes durable. */
   taken: { readonly session: Session; readonly frame: Frame } | undefined;
-  /** Whether the node may be waiting for the acknowledgement: not if only entries are added. */
-  isAwaited = false;
+  /** Whether the node's link is acknowledged at once, because the node may wait for it: not if the write only adds entries. */
+  isUrgent = false;
   private batches: PendingBatch[] = [];
   private readonly chunks: PlainOperation[] = [];
   private from: LogIndex | undefined;
@@ -119,7 +119,7 @@ export class WriteBatch {
     operations.push(...this.chunks);
     const changes = recordChanges(groupId, before, after);
     const addsEntriesAlone = this.from === undefined && changes.length === 0 && !metaDiffers(before, after);
-    if (!addsEntriesAlone) this.isAwaited = true;
+    if (!addsEntriesAlone) this.isUrgent = true;
     return addsEntriesAlone ? operations : [...operations, ...changes, putMeta(groupId, after)];
   }
 }

@@ -1,14 +1,15 @@
 /**
- * The log of a group in its three stages: accepted, being written, durable.
+ * The state of a group's log in three stages: accepted, written, durable. A message of the node changes the accepted state. A
+ * write brings all accepted changes to the storage. When the write is synced, they are durable.
  *
- * Owns: their order, and the acknowledgements to send once a write is synced. Does not know the rules of sessions, nor where
+ * Owns: the three states, and the acknowledgements to send once a write is synced. Does not know the rules of sessions, nor where
  * acknowledgements are sent.
  *
  * Invariants:
- * 1. There is one order over entries, truncation, term, vote and open. `written` is what was accepted when the last
- *    write began; `durable` is what was `written` when one was last synced.
- * 2. At most one write is outstanding; without one, `durable` and `written` are the same.
- * 3. Terms never fall; a known commit index falls only when an open drops the entries that it covers.
+ * 1. Entries, truncations, terms, votes and openings become durable in the order in which they were accepted. `written` is the
+ *    state that was accepted when the last write began; `durable` is the state of the last write that was synced.
+ * 2. At most one write is in progress. While there is none, `durable` equals `written`.
+ * 3. Terms never decrease. The known commit index decreases only when an opening drops the entries that it covers.
  */
 import {
   asLogIndex,
@@ -31,7 +32,7 @@ import { emptyLog, type LogState, withBatch, withoutEntriesFrom } from './log-st
 import type { DurabilityNote, StorageOperation } from './storage-operations.js';
 import { WriteBatch } from './write-batch.js';
 
-/** A write for the storage. */
+/** One write for the storage: LevelDB's operations, and the note of what is durable after it. */
 export interface Write {
   readonly operations: readonly StorageOperation[];
   readonly note: DurabilityNote;
@@ -41,7 +42,9 @@ export class WritePipeline {
   private acceptedState: LogState = emptyLog;
   private writtenState: LogState = emptyLog;
   private durableState: LogState = emptyLog;
+  /** What was accepted and is not part of a write yet. */
   private next = new WriteBatch();
+  /** The write in progress. */
   private running: WriteBatch | undefined;
   private truncationCount = 0;
 
@@ -58,17 +61,17 @@ export class WritePipeline {
     return this.running !== undefined;
   }
 
-  /** Whether something accepted has to be written. */
+  /** Whether an accepted change is not part of a write yet. */
   get needsWrite(): boolean {
     return this.next.isNeeded;
   }
 
-  /** Whether the outstanding write deletes entries. */
+  /** Whether the write in progress deletes entries. */
   get isTruncating(): boolean {
     return this.running?.truncates ?? false;
   }
 
-  /** How many truncations the storage was given. */
+  /** How many writes with a truncation have begun. */
   get truncations(): number {
     return this.truncationCount;
   }
@@ -82,9 +85,11 @@ export class WritePipeline {
   // ---- Accepting -----------------------------------------------------------------------------------
 
   /**
-   * Opens the next session. Accepted changes that are not part of a write are dropped: the new session begins with what will be
-   * durable.
-   * @returns whether there were any
+   * Opens the next session. Accepted changes that are not part of a write are dropped: the new session begins with the state that is
+   * durable once the write in progress is synced.
+   * @param nonce identifies the request that opens the session
+   * @param newStoreId the id of the store if it has none yet
+   * @returns whether changes or messages were dropped
    */
   open(nonce: string, newStoreId: StoreId): boolean {
     const hadQueued = this.next.isNeeded || this.next.taken !== undefined;
@@ -93,34 +98,34 @@ export class WritePipeline {
     this.next.isNeeded = true;
     this.next.opening = nonce;
     const storeId = this.writtenState.storeId === '' ? newStoreId : this.writtenState.storeId;
-    // A snapshot that the older session was taking is abandoned; one that a leader installs is continued.
+    // An incomplete snapshot that the node of the older session was taking is dropped; one that a leader sends is kept.
     const { incoming } = this.writtenState;
     const kept = incoming?.source === 'taken' ? withoutIncoming(this.writtenState) : this.writtenState;
     this.acceptedState = { ...kept, storeId, session, nonce };
     return hadQueued;
   }
 
-  /** Whether an opening with this nonce is accepted and not yet durable. */
+  /** Whether the session that this nonce opens is accepted and not durable yet. */
   isOpening(nonce: string): boolean {
     return this.next.opening === nonce || this.running?.opening === nonce;
   }
 
-  /** A message of the node's link was accepted: it is synced with the next write. */
+  /** A message of the node's link was accepted: it is acknowledged once the next write is synced. */
   accept(session: Session, { link, seq }: Frame): void {
     this.next.taken = { session, frame: { link, seq } };
   }
 
-  /** Applies a checked append. @returns how many acknowledgements its truncation has dropped */
+  /** Adds the entries of a message that `checkAppend` has accepted. @returns how many acknowledgements its truncation has dropped */
   append(body: Body<'log-store.append'>, batches: readonly CheckedBatch[], seq: number): number {
     if (this.acceptedState.groupUid === noGroupUid) this.change({ groupUid: body.group_uid });
     this.raiseTerm(body.leader_term, '');
-    const undone = truncates(this.acceptedState, body.truncate_from) ? this.truncate(body.truncate_from) : 0;
+    const dropped = truncates(this.acceptedState, body.truncate_from) ? this.truncate(body.truncate_from) : 0;
     for (const { header, bytes, configuration } of batches) {
       this.next.append(header, bytes);
       this.acceptedState = withBatch(this.acceptedState, header, configuration);
     }
     this.recordCommitIndex(body.commit_index);
-    if (batches.length === 0) this.next.isAwaited = true;
+    if (batches.length === 0) this.next.isUrgent = true;
     this.next.acknowledge({
       leaderId: body.leader_id,
       leaderTerm: body.leader_term,
@@ -129,27 +134,27 @@ export class WritePipeline {
       seq,
       matchIndex: body.verified_index,
     });
-    return undone;
+    return dropped;
   }
 
-  /** Applies a new term, or a vote in the current term. */
+  /** Records a new term, or a vote in the current term. */
   vote(term: Term, votedFor: PeerId | ''): void {
-    this.next.isAwaited = true;
-    invariant(term >= this.acceptedState.term, 'terms never fall');
+    this.next.isUrgent = true;
+    invariant(term >= this.acceptedState.term, 'terms never decrease');
     this.raiseTerm(term, votedFor);
     if (this.acceptedState.votedFor === votedFor) return;
     invariant(this.acceptedState.votedFor === '', 'a vote is never changed');
     this.change({ votedFor });
   }
 
-  /** Adds a chunk that begins a snapshot, or is the next one of it. */
+  /** Adds the first chunk of a snapshot, or the next chunk of the incomplete one. */
   chunk(groupId: GroupId, body: Body<'log-store.snapshot_chunk'>): void {
     this.change(withChunk(this.acceptedState, body));
     const slot = this.acceptedState.incoming?.slot ?? 0;
     this.next.putChunk(chunkKey(groupId, slot, body.number), body.chunk);
   }
 
-  /** The complete snapshot becomes current. @returns how many acknowledgements this has dropped */
+  /** Makes the snapshot, whose chunks are complete, the current one. @returns how many acknowledgements this has dropped */
   snapshot(body: Body<'log-store.snapshot_end'>): number {
     const { accepted } = this;
     if (accepted.groupUid === noGroupUid) this.change({ groupUid: body.group_uid });
@@ -158,7 +163,8 @@ export class WritePipeline {
       this.change(withSnapshot(this.acceptedState, body));
       return 0;
     }
-    // Entries below remain under the base, where nobody reads them; entries above must not be mistaken for the log's end.
+    // The snapshot replaces the whole log. Entries up to its index may stay in the storage, because nothing reads entries up to the
+    // base. Entries after it are deleted: otherwise they would be read as the end of the log.
     const beyond = asLogIndex(body.head.index + 1);
     this.next.truncate(beyond, this.writtenState.lastIndex);
     this.change(withSnapshot(this.acceptedState, body));
@@ -171,12 +177,12 @@ export class WritePipeline {
     if (this.acceptedState.incoming !== undefined) this.change({ incoming: undefined });
   }
 
-  /** The accepted message is to be acknowledged promptly, even if there is nothing to write. */
+  /** The accepted message is acknowledged promptly, even if it changes nothing. */
   requireWrite(): void {
-    this.next.isAwaited = true;
+    this.next.isUrgent = true;
   }
 
-  /** Begins a new history after the last entry, in a new term. */
+  /** Begins another history of the group, with this entry after the last one, in a new term. */
   reset(body: Body<'log-store.reset'>, { header, bytes, configuration }: CheckedBatch): void {
     this.change({ ...withoutIncoming(this.acceptedState), groupUid: body.group_uid });
     this.raiseTerm(body.term, '');
@@ -184,7 +190,7 @@ export class WritePipeline {
     this.acceptedState = withBatch(this.acceptedState, header, configuration);
   }
 
-  /** @param divergedAt undefined: unchanged */
+  /** @param divergedAt the entry after which the node's state differed from the majority's; by default unchanged */
   setReadOnly(readOnly: boolean, divergedAt: LogIndex = this.acceptedState.divergedAt): void {
     const before = this.acceptedState;
     if (before.readOnly !== readOnly || before.divergedAt !== divergedAt) this.change({ readOnly, divergedAt });
@@ -205,7 +211,7 @@ export class WritePipeline {
     return this.next.dropAcknowledgementsFrom(from) + (this.running?.dropAcknowledgementsFrom(from) ?? 0);
   }
 
-  /** Records a commit index: a hint, which needs no write. */
+  /** Records a commit index. It alone needs no write: if it is lost, a leader sends it again. */
   private recordCommitIndex(commitIndex: LogIndex): void {
     const known = asLogIndex(Math.min(commitIndex, this.acceptedState.lastIndex));
     if (known > this.acceptedState.commitIndex) this.acceptedState = { ...this.acceptedState, commitIndex: known };
@@ -213,13 +219,13 @@ export class WritePipeline {
 
   // ---- Writing -------------------------------------------------------------------------------------
 
-  /** @returns the next write for the storage; or what is done already, if nothing has to be written */
+  /** @returns the next write for the storage; or, if no change has to be written, what can be acknowledged at once */
   begin(groupId: GroupId): { readonly write: Write } | { readonly done: WriteBatch } {
     invariant(this.running === undefined, 'at most one write is outstanding');
     const { next } = this;
     this.next = new WriteBatch();
     if (!next.isNeeded) {
-      next.isAwaited = true;
+      next.isUrgent = true;
       return { done: next };
     }
     const operations = next.operations(groupId, this.writtenState, this.acceptedState);
@@ -231,10 +237,10 @@ export class WritePipeline {
     return { write: { operations, note } };
   }
 
-  /** The write is synced. @returns its contents */
+  /** The write in progress is synced. @returns what it contained */
   finish(): WriteBatch {
     const { running } = this;
-    invariant(running !== undefined, 'a synced write was given to the storage');
+    invariant(running !== undefined, 'a write is in progress');
     this.running = undefined;
     this.durableState = this.writtenState;
     return running;

@@ -90,7 +90,7 @@ export function eventText(event: ConclaveEvent, term: number): string {
   }
 }
 
-/** `ECATCHUP not_done: did not catch up in time: n4 (never heard of)` */
+/** `ECATCHUP not_done: did not catch up in time: n4 (never answered)` */
 export function errorText({ code, outcome, message, leader_id }: ErrorBody): string {
   return `${code} ${outcome}: ${sentenceOf(message)}${leader_id === undefined ? '' : ` (leader ${leader_id})`}`;
 }

@@ -93,7 +93,7 @@ export function changeText(change: {
 export function catchupText(progress: Pick<EventBody<'catchup_progress'>, 'state' | 'lag' | 'percent'>): string {
   switch (progress.state) {
     case 'never_heard_of':
-      return 'never heard of';
+      return 'never answered';
     case 'lagging':
       return `lagging by ${count(progress.lag)} entries`;
     case 'installing':

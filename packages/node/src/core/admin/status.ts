@@ -77,7 +77,7 @@ export function health(
   if (state.role === 'opening') return sick('its log-store does not answer');
   if (state.role === 'fenced') return sick('fenced: another node has opened its log-store');
   if (storeRefusal !== undefined) return sick(storeRefusal);
-  if (isRemoved) return sick('removed: this peer is out of the group');
+  if (isRemoved) return sick('removed: this peer is no longer a member of the group');
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
   if (divergence !== '') return sick(divergence);

@@ -1,11 +1,12 @@
 /**
- * Handles AppendEntries: the consistency check, truncation, and the message to the log-store.
+ * Handles the entries that a leader sends to this peer, by its replicator (`node.append_entries`) or on its feed (`feed.append`):
+ * the consistency check, truncation, and the message to this peer's log-store.
  * It never acknowledges entries: the log-store does, after the sync.
  * Invariants:
  * 1. No entry at or below the commit index is truncated.
  * 2. Entries are truncated only where their terms conflict (Raft thesis, section 3.5).
- * 3. Each AppendEntries, and each append of the feed, that is accepted causes exactly one `log-store.append`. It contains the
- *    entries that are new; there may be none.
+ * 3. Each message that is accepted causes exactly one `log-store.append`. It contains the entries of the message that this log
+ *    did not have; there may be none.
  */
 import {
   asLogIndex,
@@ -45,7 +46,7 @@ type Entries = Pick<
 };
 
 export class AppendEntriesHandler {
-  /** The last tick for which `recordSession` awaits an acknowledgement, or has awaited one. */
+  /** The last tick for which `recordSession` has waited for an acknowledgement of the log-store, or still waits. */
   private askedTickId = 0;
   private askedTerm = 0;
   /** The commit index when the last tick was echoed. */
@@ -62,9 +63,8 @@ export class AppendEntriesHandler {
   ) {}
 
   /**
-   * An append of the leader's feed. It is accepted only from the leader that this peer follows, and only if this log has the entry
-   * before it, with the same term. Entries that are not accepted
-   * here come from the leader's replicator.
+   * An append on a leader's feed. It is accepted only from the leader that this peer follows, and only if this log has the preceding
+   * entry with the same term. Otherwise it is dropped, and the leader's replicator sends these entries later.
    */
   onFeedAppend(body: Body<'feed.append'>): void {
     const { state, context } = this;
@@ -94,7 +94,7 @@ export class AppendEntriesHandler {
     this.feed.subscribe(body.hear_feed && takesEntries ? body.leader_id : '');
     if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
     if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');
-    // Entries up to the base are committed, so the leader has the same ones.
+    // Entries up to the base of this log (its last compacted entry) are committed, so the leader has the same ones.
     const isBelowBase = body.prev_index < state.log.base.index;
     if (!isBelowBase && state.log.termAt(body.prev_index) !== body.prev_term) {
       invariant(body.prev_index > state.commitIndex, `entry ${body.prev_index} is committed and has another term`);
@@ -104,7 +104,7 @@ export class AppendEntriesHandler {
     this.accept(body, batches);
   }
 
-  /** Follows the sender of InstallSnapshot; false where the message is for another store, or of an older term. */
+  /** Follows the sender of InstallSnapshot. Returns false if the message is for another store or of an older term. */
   follow(body: FromLeader): boolean {
     if (!this.isForThisStore(body)) return false;
     if (body.term < this.state.term) {
@@ -116,8 +116,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Whether the message is for this group's history and this store; if not, drops or rejects it. A peer without a history accepts
-   * any: `accept` adopts it.
+   * Whether the message is for this peer's history of the group, and for this store. If not, drops or rejects it. A peer without a
+   * history accepts the message of any history; `accept` then adopts that history.
    */
   private isForThisStore(body: FromLeader & Pick<AppendEntries, 'acknowledged_index'>): boolean {
     const { state, context } = this;
@@ -144,7 +144,8 @@ export class AppendEntriesHandler {
 
   private refuseOlderTerm(body: FromLeader): void {
     this.context.drop('append_entries_of_older_term');
-    // The message names the sender's history. This peer may have none, and yet a higher term: a founding may have been interrupted.
+    // The reply names the sender's history, because this peer may have none. It can have a higher term nevertheless, after an
+    // attempt to found a group that was interrupted.
     this.own.sendHigherTerm(body.leader_id, body.group_uid);
   }
 
@@ -212,7 +213,7 @@ export class AppendEntriesHandler {
     own.whenTermDurable(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
   }
 
-  /** @param traces of the requests whose entries these are */
+  /** @param traces the traces of the requests whose entries these are */
   private accept(body: Entries, batches: readonly CachedBatch[], traces?: string[]): void {
     const { state, own, roles } = this;
     const verified = batches.at(-1)?.header.last ?? body.prev_index;
@@ -220,7 +221,7 @@ export class AppendEntriesHandler {
     if (truncateFrom > 0) this.truncate(truncateFrom);
     if (state.groupUid === noGroupUid) state.enterHistory(body.group_uid);
     for (const batch of fresh) this.append(batch, body.leader_commit);
-    // The store now holds every committed entry, whatever it had lost.
+    // The log now equals the leader's up to the leader's commit index, whatever this store had lost.
     const isVerified = state.wasUnverified && verified >= body.leader_commit;
     if (isVerified) state.verify();
     own.sendAppendToLogStore({
@@ -241,8 +242,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Records that the session was still the current one after the last tick: this is known once the log-store acknowledges the
-   * message that it was just sent.
+   * When the log-store acknowledges the message that it was just sent, records that this node's session was still the current one
+   * after the last tick.
    */
   private recordSession(): void {
     const { state, own } = this;
@@ -257,7 +258,10 @@ export class AppendEntriesHandler {
     });
   }
 
-  /** Returns the entries that are new, and the index from which on this log's entries conflict with them (0: none do). */
+  /**
+   * Returns the entries that this log does not have (`fresh`), and the index from which on this log must be truncated because its
+   * entries conflict with them (0: none do).
+   */
   private newEntries(batches: readonly CachedBatch[]): { fresh: CachedBatch[]; truncateFrom: LogIndex } {
     const { log } = this.state;
     for (const [at, batch] of batches.entries()) {
@@ -270,8 +274,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Returns the first entry of the batch that this log lacks or has with another term. An index after the batch: this log has all
-   * its entries.
+   * Returns the index of the first entry of the batch that this log lacks or has with another term; an index after the batch if this
+   * log has all its entries.
    */
   private firstNew(header: BatchHeader): LogIndex {
     const { log } = this.state;
@@ -312,7 +316,7 @@ export class AppendEntriesHandler {
   }
 }
 
-/** Returns the entries of an append of the feed; undefined: it has none, or its first batch is malformed. */
+/** Returns the entries of an append on the feed, with the fields that AppendEntries has; undefined: there are none, or the first batch is malformed. */
 function entriesOf(body: Body<'feed.append'>): Entries | undefined {
   const [first] = body.batches;
   if (first === undefined) return undefined;

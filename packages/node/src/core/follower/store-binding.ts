@@ -62,9 +62,9 @@ export class StoreBinding {
     if (other === undefined) return undefined;
     if (context.nowMs - other.heardMs > rememberedTimeouts * context.options.electionTimeoutMs) return undefined;
     return (
-      `wiped, or a second one: the group binds ${state.peerId} to another store (${other.storeId}) than this one ` +
-      `(${state.storeId}), which neither votes nor counts until the leader has healed it. That waits for as long as the ` +
-      'other one is heard'
+      `another store: the configuration names the store ${other.storeId} for ${state.peerId}, and this peer has the store ` +
+      `${state.storeId}. It neither votes nor counts until the leader has replaced the store in the configuration, which ` +
+      'the leader does once the named store is silent'
     );
   }
 }

@@ -1,11 +1,15 @@
 /**
- * The transfer of leadership: to a peer that was requested, because this leader is read-only, or because it is no longer a
- * member.
- * A target that is behind first catches up, while the leader continues to append. Then the leader appends nothing more, and its
- * replicator orders the target to campaign as soon as the target has the whole log.
+ * The transfer of leadership to another peer, the target. A leader transfers its leadership because an operator requested it
+ * (`transfer_leader`), because it is read-only, because it cannot read its own log, or because it is no longer a member.
+ *
+ * A transfer has two phases. If the target lags, it first catches up, while the leader continues to append. Then the leader sends
+ * its replicators the order (`replicator.transfer`) and appends nothing more; as soon as the target has the whole log, its
+ * replicator sends it `timeout_now`, which makes it campaign.
+ *
  * Invariants:
- * 1. A leader that is a member transfers its leadership only to a peer that can commit entries then, as far as it knows.
- * 2. Writes wait only after the replicators are ordered to transfer; that happens after half of the deadline at the latest.
+ * 1. A leader that is a member transfers its leadership only to a peer that could commit entries as the leader, as far as this
+ *    leader knows.
+ * 2. Writes wait only from the order on. The order is sent after half of the transfer's timeout at the latest, or not at all.
  */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -14,20 +18,23 @@ import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { LeaderState } from './leader-state.js';
 
-interface Active {
-  /** Undefined: which peers the replicators can reach is not known yet. */
+/** The transfer in progress. */
+interface ActiveTransfer {
+  /** Undefined: no target is known yet, because the replicators have not reported which peers they can reach. */
   readonly targetId: PeerId | undefined;
   readonly requestId: number | undefined;
-  readonly leaves: boolean;
-  /** When the replicators are ordered to transfer, though the target may still be behind. */
+  /** Whether the leader steps down at the end, even if the target was not elected: it is no longer a member. */
+  readonly mustStepDown: boolean;
+  /** When the order is sent even if the target still lags. */
   readonly orderByMs: number;
+  /** Whether the replicators have been sent the order. */
   readonly isOrdered: boolean;
 }
 
 export class LeadershipTransfer {
-  private active: Active | undefined;
-  /** When a read-only leader may try again. */
-  private againMs = Number.NEGATIVE_INFINITY;
+  private active: ActiveTransfer | undefined;
+  /** When a leader that is read-only, or cannot read its log, may begin another transfer. */
+  private nextAttemptMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly context: StepContext,
@@ -41,12 +48,15 @@ export class LeadershipTransfer {
     return this.active !== undefined && this.state.role === 'leader';
   }
 
-  /** Whether nothing may be appended: the target must have the whole log before it campaigns. */
+  /** Whether writes wait, because the order was sent: the target must have the whole log before it campaigns. */
   get holdsWrites(): boolean {
     return this.isInProgress && this.active?.isOrdered === true;
   }
 
-  /** `transfer_leader`: to the peer that is named, or to the most up-to-date peer that can lead. */
+  /**
+   * Carries out `transfer_leader`, or refuses it.
+   * @param peerId the target; undefined: this leader chooses the most up-to-date peer that can lead
+   */
   start(requestId: number, peerId: PeerId | undefined, timeoutMs: number): void {
     const { context, state } = this;
     if (this.active !== undefined) return context.refuse(requestId, 'EBUSY', 'a transfer is in progress');
@@ -57,11 +67,12 @@ export class LeadershipTransfer {
     }
     const targetId = peerId ?? this.committingTarget() ?? this.leadership.candidates.best(others);
     if (this.isNotKnownYet(targetId, others)) {
-      const text = 'this leader has just been elected, and does not know yet which peers take entries: ask again';
+      const text =
+        'this leader has just been elected, and does not know yet which peers accept entries: request it again';
       return context.refuse(requestId, 'EBUSY', text);
     }
     if (targetId === undefined) {
-      return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach that takes entries');
+      return context.refuse(requestId, 'EUNREACHABLE', 'no other peer that accepts entries is reachable');
     }
     const reason = this.leadership.candidates.ineligibleReason(targetId);
     if (reason === 'silent' || reason === 'unknown')
@@ -81,10 +92,10 @@ export class LeadershipTransfer {
       return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only`);
     }
     if (!this.canCommit(targetId)) return this.refuseWithoutQuorum(requestId, targetId, others);
-    this.begin({ targetId, requestId, leaves: false }, timeoutMs);
+    this.begin({ targetId, requestId, mustStepDown: false }, timeoutMs);
   }
 
-  /** Whether the only obstacle is that members have not been reported yet since this leader was elected. */
+  /** Whether the transfer may become possible soon: this leader was just elected, and the replicators have not reported all members yet. */
   private isNotKnownYet(targetId: PeerId | undefined, others: readonly PeerId[]): boolean {
     const { leadership } = this;
     if (!leadership.isEarly) return false;
@@ -101,64 +112,67 @@ export class LeadershipTransfer {
     const { context, leadership, state } = this;
     const isReadOnly = (peerId: PeerId): boolean => leadership.candidates.ineligibleReason(peerId) === 'read_only';
     if (state.readOnlyReason !== '' || others.some(isReadOnly)) {
-      return context.refuse(requestId, 'EREADONLY', `no quorum takes entries: ${targetId} could commit nothing`);
+      return context.refuse(requestId, 'EREADONLY', `no quorum accepts entries: ${targetId} could commit nothing`);
     }
-    context.refuse(requestId, 'EUNREACHABLE', `no quorum is in reach: ${targetId} could commit nothing`);
+    context.refuse(requestId, 'EUNREACHABLE', `no quorum is reachable: ${targetId} could commit nothing`);
   }
 
   /**
-   * A read-only leader transfers its leadership to a peer that can commit entries; if there is none it stays, answers reads and
-   * refuses writes. Called on ticks, until the transfer has happened.
+   * A read-only leader transfers its leadership to a peer that can commit entries. If there is none, it stays leader, answers reads
+   * and refuses writes. Called on every tick while this leader is read-only.
    */
   transferAsReadOnly(): void {
     const { state, context } = this;
-    if (this.active !== undefined || context.nowMs < this.againMs) return;
+    if (this.active !== undefined || context.nowMs < this.nextAttemptMs) return;
     const targetId = this.committingTarget();
     if (targetId === undefined) return;
     const { electionTimeoutMs } = context.options;
-    this.againMs = context.nowMs + 3 * electionTimeoutMs;
+    this.nextAttemptMs = context.nowMs + 3 * electionTimeoutMs;
     context.log('info', 'transfers its leadership, as it is read-only', { reason: state.readOnlyReason });
-    this.begin({ targetId, requestId: undefined, leaves: false }, 2 * electionTimeoutMs);
+    this.begin({ targetId, requestId: undefined, mustStepDown: false }, 2 * electionTimeoutMs);
   }
 
-  /** A leader that cannot read its own log transfers its leadership. False: no peer can lead, or none took over in time. */
+  /**
+   * A leader that cannot read its own log transfers its leadership.
+   * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer failed less than three election timeouts ago
+   */
   transferAsUnfit(): boolean {
-    const targetId = this.active === undefined ? this.leadership.candidates.best(this.others()) : this.active.targetId;
     if (this.active !== undefined) return true;
+    const targetId = this.leadership.candidates.best(this.others());
     const { nowMs, options } = this.context;
-    if (targetId === undefined || nowMs < this.againMs) return false;
-    this.againMs = nowMs + 3 * options.electionTimeoutMs;
-    this.begin({ targetId, requestId: undefined, leaves: false }, options.electionTimeoutMs);
+    if (targetId === undefined || nowMs < this.nextAttemptMs) return false;
+    this.nextAttemptMs = nowMs + 3 * options.electionTimeoutMs;
+    this.begin({ targetId, requestId: undefined, mustStepDown: false }, options.electionTimeoutMs);
     return true;
   }
 
   /** A leader that is not in the configuration transfers its leadership and steps down. */
   transferAsRemoved(): void {
-    const targetId = this.transferTarget();
-    this.begin({ targetId, requestId: undefined, leaves: true }, this.context.options.electionTimeoutMs);
+    const targetId = this.targetOfRemoved();
+    this.begin({ targetId, requestId: undefined, mustStepDown: true }, this.context.options.electionTimeoutMs);
   }
 
-  /** The replicators have reported: the target may have caught up; a leader without a target may know one now. */
+  /** The replicators have reported their progress: chooses a target if there is none yet, and sends the order if the target no longer lags. */
   onProgress(): void {
     const { active } = this;
     if (active === undefined || active.isOrdered) return;
-    this.active = { ...active, targetId: active.targetId ?? this.transferTarget() };
-    this.orderOnceNear();
+    this.active = { ...active, targetId: active.targetId ?? this.targetOfRemoved() };
+    this.orderWhenReady();
   }
 
-  /** Orders the replicators to transfer, unless the target is behind: it first catches up, as writers would wait for that. */
-  private orderOnceNear(): void {
+  /** Sends the order, unless the target lags and there is time left: writes wait from the order on, so the target first catches up. */
+  private orderWhenReady(): void {
     const { active, context } = this;
     if (active?.targetId === undefined || active.isOrdered) return;
     const isBehind = this.leadership.progress(active.targetId)?.behind === true;
     if (isBehind && context.nowMs < active.orderByMs) return;
-    // It could commit when the transfer began; since then peers may have fallen silent.
-    if (!active.leaves && !this.canCommit(active.targetId)) return;
+    // When the transfer began, the target could have committed entries. Peers may have fallen silent since.
+    if (!active.mustStepDown && !this.canCommit(active.targetId)) return;
     this.active = { ...active, isOrdered: true };
     this.sendOrder();
   }
 
-  /** Returns the most up-to-date peer of those that can commit entries. */
+  /** Returns the most up-to-date peer that can lead and could commit entries as the leader. */
   private committingTarget(): PeerId | undefined {
     return this.leadership.candidates.best(this.others().filter((peerId) => this.canCommit(peerId)));
   }
@@ -167,8 +181,8 @@ export class LeadershipTransfer {
     return this.leadership.candidates.canCommit(peerId);
   }
 
-  /** Returns the target for a leader that must step down: if necessary a peer that is not healthy. */
-  private transferTarget(): PeerId | undefined {
+  /** Returns the target for a leader that must step down: if no better one exists, a peer that may be unable to lead. */
+  private targetOfRemoved(): PeerId | undefined {
     const others = this.others();
     return (
       this.committingTarget() ??
@@ -178,8 +192,9 @@ export class LeadershipTransfer {
   }
 
   /**
-   * A leader whose state is wrong steps down at once: the best of these peers may campaign without waiting. The node orders that
-   * itself, as the replicators would need time for it.
+   * A leader whose state differs from the majority's steps down at once (the caller does that). Before, it makes the best of these
+   * peers campaign without waiting for an election timeout. The node itself sends `timeout_now`, because an order to the
+   * replicators would take longer.
    */
   transferNow(among: readonly PeerId[], reason: string): void {
     const { state, context, leadership } = this;
@@ -205,19 +220,20 @@ export class LeadershipTransfer {
     return peers.filter((peerId) => peerId !== this.state.peerId);
   }
 
-  private begin(active: Pick<Active, 'targetId' | 'requestId' | 'leaves'>, timeoutMs: number): void {
+  private begin(active: Pick<ActiveTransfer, 'targetId' | 'requestId' | 'mustStepDown'>, timeoutMs: number): void {
     const { context } = this;
     this.active = { ...active, orderByMs: context.nowMs + timeoutMs / 2, isOrdered: false };
     context.log('info', 'transfers its leadership', { target: active.targetId });
-    this.orderOnceNear();
+    this.orderWhenReady();
     context.setTimer('transfer', timeoutMs);
   }
 
-  /** Sends the order to the replicators, again after they have restarted. */
+  /** Sends the order to the replicators. Called again when they have restarted. */
   sendOrder(): void {
     if (this.holdsWrites && this.active?.targetId !== undefined) this.order(this.active.targetId);
   }
 
+  /** @param peerId the target; empty: withdraws the order */
   private order(peerId: PeerId | ''): void {
     const { state, own } = this;
     if (peerId !== '') this.leadership.confirmation.lease.end();
@@ -227,27 +243,29 @@ export class LeadershipTransfer {
     }));
   }
 
+  /** The timeout of the transfer has passed, and no other leader is known. */
   onDeadline(): void {
     const { active, context } = this;
     if (active === undefined) return;
     this.active = undefined;
     if (this.state.role === 'leader' && active.isOrdered) this.order('');
     if (active.requestId !== undefined) {
-      // No peer was ordered to campaign unless the replicators were.
+      // Without the order, no peer was made to campaign.
       const outcome = active.isOrdered ? 'unknown' : 'not_done';
-      context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, outcome);
+      context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not become leader in time`, outcome);
     }
-    if (active.leaves && this.state.role === 'leader') this.roles.becomeFollower('it is not in the configuration');
+    if (active.mustStepDown && this.state.role === 'leader')
+      this.roles.becomeFollower('it is not in the configuration');
   }
 
-  /** This node is fenced: it will not learn which peer leads. */
+  /** This node is fenced: it will not learn which peer becomes leader. */
   abandon(reason: string): void {
     const requestId = this.active?.requestId;
     this.active = undefined;
     if (requestId !== undefined) this.context.refuse(requestId, 'EFENCED', reason, 'unknown');
   }
 
-  /** A leader is known again: it may be the target. */
+  /** This peer has received AppendEntries of a new leader, which may be the target. */
   onLeader(body: Pick<Body<'node.append_entries'>, 'leader_id'>): void {
     const { active, context } = this;
     if (active === undefined) return;
@@ -256,6 +274,12 @@ export class LeadershipTransfer {
     if (active.requestId === undefined) return;
     if (body.leader_id === active.targetId) context.reply(active.requestId, {});
     else
-      context.refuse(active.requestId, 'ECANCELED', `${body.leader_id} took over instead`, 'not_done', body.leader_id);
+      context.refuse(
+        active.requestId,
+        'ECANCELED',
+        `${body.leader_id} became leader instead`,
+        'not_done',
+        body.leader_id,
+      );
   }
 }

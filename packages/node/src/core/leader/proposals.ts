@@ -1,8 +1,11 @@
 /**
- * A leader's proposals: from a client's request to its entry, and from the applied entry to the reply.
+ * A leader's proposals. A proposal is the payload of a client's write request on its way into the log: it waits in a queue, is
+ * appended as an entry, and is answered when the entry has been applied.
+ * Owns: the proposals that are queued, or appended and not applied yet. Does not own the log, nor how entries are committed.
  * Invariants:
- * 1. A proposal waits in `queue`, or its entry is appended and it is in `appended` under the entry's index.
- * 2. `queue` and `appended` together are bounded. A request that exceeds the bounds is refused.
+ * 1. A proposal is in `queue` before its entry is appended; then it is in `appended`, under the index of its entry.
+ * 2. The number and the bytes of the proposals in `queue` and `appended` together are bounded. A request that exceeds a bound is
+ *    refused.
  */
 import { asLogIndex, type ErrorCode, type LogIndex, limits, type Outcome } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -13,20 +16,22 @@ import { WriterThrottle } from './writer-throttle.js';
 
 interface Proposal extends AppendedCommand {
   readonly requestId: number | undefined;
-  /** Of its request, if that has one. */
+  /** The trace of the request, if the request has one. */
   readonly trace?: string | undefined;
 }
 
+/** An uncommitted entry whose request has a trace. */
 interface TracedEntry {
   readonly requestId: number;
   readonly index: LogIndex;
 }
 
 /**
- * The most appends that are not committed at the same time. Few, so that proposals that arrive meanwhile share the next append.
- * More than one, so that no disk waits for the node.
+ * How many appends may be uncommitted at the same time. The number is small, so that proposals that arrive meanwhile share the
+ * next append. It is more than one, so that the disks always have something to write.
  */
 const appendsInFlight = 4;
+/** The bytes that a batch needs for each entry in addition to the payload. */
 const entryOverheadBytes = 4;
 
 export class Proposals {
@@ -34,9 +39,9 @@ export class Proposals {
   private readonly appended = new Map<LogIndex, Proposal>();
   /** The bytes of the payloads in `queue` and in `appended`. */
   private bytes = 0;
-  /** The last index of each append that is not committed, and when it was appended. */
-  private inFlight: { readonly last: LogIndex; readonly sinceMs: number }[] = [];
-  /** The entries of requests with a trace that are not committed. */
+  /** The uncommitted appends: the last index of each, and when it was appended. */
+  private inFlight: { readonly last: LogIndex; readonly appendedMs: number }[] = [];
+  /** The uncommitted entries of requests with a trace, in the order of their indexes. */
   private traced: TracedEntry[] = [];
   readonly throttle: WriterThrottle;
 
@@ -50,25 +55,29 @@ export class Proposals {
   }
 
   /**
-   * Queues the payload of a request. `appendQueued` appends it; the node calls it at the end of each turn (`idle`).
-   * @param outcomeFull the outcome of a request for which there is no room
-   * @param trace of the request, if it has one
+   * Queues a proposal, or refuses its request. The node calls `appendQueued` at the end of its turn (`idle`).
+   * @param requestId the request to answer; undefined: the leader itself proposes, and gets no reply
+   * @param payload the bytes of the entry
+   * @param command the same command, decoded
+   * @param outcomeIfFull the outcome of the refusal if there is no room
+   * @param trace the trace of the request, if it has one
    */
   propose(
     requestId: number | undefined,
     payload: Uint8Array,
     command: unknown,
-    outcomeFull: Outcome = 'not_done',
+    outcomeIfFull: Outcome = 'not_done',
     trace?: string,
   ): void {
     const waiting = this.queue.length + this.appended.size;
     const isFull = waiting >= limits.pendingProposals || this.bytes + payload.length > limits.pendingProposalBytes;
     if (payload.length > limits.entryBytes) {
       if (requestId !== undefined) {
-        this.context.refuse(requestId, 'EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
+        this.context.refuse(requestId, 'EINVAL', `the entry of a request has at most ${limits.entryBytes} bytes`);
       }
     } else if (isFull) {
-      if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting', outcomeFull);
+      if (requestId !== undefined)
+        this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting', outcomeIfFull);
     } else {
       this.queue.push({ requestId, payload, command, trace });
       this.bytes += payload.length;
@@ -76,8 +85,8 @@ export class Proposals {
   }
 
   /**
-   * Appends the queued proposals as long as fewer than `appendsInFlight` appends wait for their quorum, the links to this peer's
-   * actors have room, and writers are not throttled.
+   * Appends queued proposals while fewer than `appendsInFlight` appends are uncommitted and the links to this peer's actors have
+   * room. If writers are throttled, sets a timer instead.
    */
   appendQueued(): void {
     const { context, throttle } = this;
@@ -101,45 +110,45 @@ export class Proposals {
   /** Appends as many proposals as one `append` message of the feed may contain. */
   private appendSome(): void {
     let bytes = 0;
-    let taken = 0;
-    for (let batches = 0; taken < this.queue.length && batches < limits.appendBatches; batches += 1) {
-      const count = this.batchLength(taken, limits.appendBytes - bytes);
-      if (count === 0) break;
-      bytes += this.appendBatch(this.queue.slice(taken, taken + count));
-      taken += count;
+    let count = 0;
+    for (let batches = 0; count < this.queue.length && batches < limits.appendBatches; batches += 1) {
+      const length = this.batchLength(count, limits.appendBytes - bytes);
+      if (length === 0) break;
+      bytes += this.appendBatch(this.queue.slice(count, count + length));
+      count += length;
     }
-    const appended = this.queue.slice(0, taken);
-    this.queue = this.queue.slice(taken);
-    this.inFlight.push({ last: this.state.log.lastIndex, sinceMs: this.context.nowMs });
+    const appended = this.queue.slice(0, count);
+    this.queue = this.queue.slice(count);
+    this.inFlight.push({ last: this.state.log.lastIndex, appendedMs: this.context.nowMs });
     this.throttle.onAppended(bytes);
-    this.appender.announce(this.tracesOf(appended));
+    this.appender.announce(this.reportAppended(appended));
   }
 
   /**
-   * Returns how many proposals from `from` on fit into one batch of at most `room` bytes. The first proposal of an append always
-   * fits.
+   * Returns how many queued proposals, beginning with number `from` of the queue, fit into one batch of at most `room` bytes. The
+   * first proposal of an append always fits, because no payload is larger than `limits.entryBytes`.
    */
   private batchLength(from: number, room: number): number {
-    const most = Math.min(limits.batchBytes, room);
+    const maxBytes = Math.min(limits.batchBytes, room);
     let bytes = 0;
     let count = 0;
     while (from + count < this.queue.length && count < limits.batchEntries) {
       bytes += entryOverheadBytes + (this.queue[from + count] as Proposal).payload.length;
-      if (bytes > most && (count > 0 || from > 0)) break;
+      if (bytes > maxBytes && (count > 0 || from > 0)) break;
       count += 1;
     }
     return count;
   }
 
-  /** Returns the size of the batch in bytes. */
+  /** Appends the proposals as one batch. Returns the size of the batch in bytes. */
   private appendBatch(proposals: readonly Proposal[]): number {
     const first = this.state.log.lastIndex + 1;
     for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);
     return this.appender.appendCommands(proposals);
   }
 
-  /** Reports that these proposals, the last ones of the log, are appended. Returns the traces of their requests. */
-  private tracesOf(appended: readonly Proposal[]): string[] {
+  /** Reports, for each request with a trace, that its entry is appended. The entries of `appended` are the last ones of the log. Returns the traces. */
+  private reportAppended(appended: readonly Proposal[]): string[] {
     const traces: string[] = [];
     const first = this.state.log.lastIndex - appended.length + 1;
     for (const [at, { requestId, trace }] of appended.entries()) {
@@ -152,7 +161,7 @@ export class Proposals {
     return traces;
   }
 
-  /** All entries up to the commit index are committed. */
+  /** The commit index has risen: removes committed appends from `inFlight`, and reports committed entries of traced requests. */
   onCommitted(): void {
     const { context, state, inFlight } = this;
     while (this.traced.length > 0 && (this.traced[0]?.index ?? 0) <= state.commitIndex) {
@@ -160,15 +169,15 @@ export class Proposals {
       context.emit({ type: 'trace', requestId, stage: 'committed', index });
     }
     let committed = 0;
-    for (const { last, sinceMs } of inFlight) {
+    for (const { last, appendedMs } of inFlight) {
       if (last > state.commitIndex) break;
-      context.measures.commitSeconds.record((context.nowMs - sinceMs) / 1000);
+      context.measures.commitSeconds.record((context.nowMs - appendedMs) / 1000);
       committed += 1;
     }
     if (committed > 0) this.inFlight = inFlight.slice(committed);
   }
 
-  /** Replies to the request of this entry. */
+  /** The entry at this index was applied: replies to its request with the result. */
   onApplied(index: LogIndex, result: unknown): void {
     const proposal = this.appended.get(index);
     if (proposal === undefined) return;
@@ -177,7 +186,7 @@ export class Proposals {
     if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
   }
 
-  /** Nothing can be appended now: refuses the queued proposals. */
+  /** Refuses the queued proposals, because the leader cannot append entries now. */
   refuseWaiting(code: ErrorCode, reason: string, outcome: Outcome): void {
     for (const { requestId, payload } of this.queue) {
       this.bytes -= payload.length;
@@ -187,12 +196,13 @@ export class Proposals {
   }
 
   /**
-   * The leadership has ended: refuses all proposals. Those that were appended may still be committed.
-   * @param waiting the outcome of the proposals that were not appended
+   * The leadership has ended: refuses all proposals. The outcome of an appended proposal is `unknown`, because a later leader may
+   * commit its entry.
+   * @param queuedOutcome the outcome of the queued proposals
    */
-  refuseAll(reason: string, waiting: Outcome): void {
+  refuseAll(reason: string, queuedOutcome: Outcome): void {
     for (const { requestId } of this.queue) {
-      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, waiting);
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, queuedOutcome);
     }
     for (const { requestId } of this.appended.values()) {
       if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');

@@ -34,7 +34,7 @@ export interface CatchupRates {
 
 /** Returns why a peer did not catch up in time (promise 12). */
 export function catchupText(progress: Progress | undefined, lastIndex: LogIndex, rates: CatchupRates): string {
-  if (progress === undefined || progress.silent_ms < 0) return 'never heard of';
+  if (progress === undefined || progress.silent_ms < 0) return 'never answered';
   if (progress.install !== null) return `installing a snapshot at ${installPercent(progress)} %`;
   const lag = `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
   const [peer, group] = [Math.round(rates.peer), Math.round(rates.group)];

@@ -230,8 +230,8 @@ export class ConfigurationChange {
     invariant(active !== undefined, 'a change is in progress');
     active.stage = stage;
     if (active.kind !== 'flush') {
-      const canBeUndone = stage === 'joint' || active.rollbackReason !== undefined;
-      this.leadership.confirmation.setRollbackVoters(canBeUndone ? active.old : undefined);
+      const canBeRolledBack = stage === 'joint' || active.rollbackReason !== undefined;
+      this.leadership.confirmation.setRollbackVoters(canBeRolledBack ? active.old : undefined);
     }
     this.context.setTimer('change', this.context.options.jointTimeoutMs);
     this.emitStage(stage);
@@ -307,8 +307,10 @@ export class ConfigurationChange {
       this.fail(failure);
     } else if (active.stage === 'joint' && active.kind !== 'flush') {
       const { peers, old_peers } = this.leadership.missingVotes;
-      const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
-      this.rollBack(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
+      const votes = `of the new set ${peers.join(' ') || 'none'}, of the old set ${old_peers.join(' ') || 'none'}`;
+      this.rollBack(
+        new ConclaveError('ECANCELED', `the joint stage was not committed in time; missing votes: ${votes}`),
+      );
     } else {
       for (const requestId of waitingFor(active)) {
         context.refuse(requestId, 'ETIMEDOUT', `the change is ${active.stage} and continues`, 'unknown');
@@ -320,7 +322,7 @@ export class ConfigurationChange {
 
   private rollBack(reason: ConclaveError): void {
     const { active } = this;
-    invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');
+    invariant(active !== undefined && active.stage !== 'stable', 'a change can be rolled back');
     if (active.stage === 'catching_up') return this.fail(reason);
     invariant(active.kind !== 'flush', 'the joint entry is of this leader and term');
     active.rollbackReason = reason;

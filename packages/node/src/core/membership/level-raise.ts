@@ -132,7 +132,7 @@ export class LevelRaise {
         peer_id,
         version: '',
         levels: null,
-        holds_back: 'has not been heard with the store that it is bound to',
+        holds_back: 'has not answered with the store that the configuration names',
       };
     }
     return this.ofPeer(peer_id, target);

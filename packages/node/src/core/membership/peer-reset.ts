@@ -70,9 +70,11 @@ export class PeerReset {
     if (this.waiting !== undefined) return 'this peer is being reset';
     if (state.role === 'leader') return 'this peer leads: change the configuration instead';
     if (state.isLogSuperseded) return 'a snapshot is being put in the place of the log';
-    if (context.nowMs - this.ledUntilMs < withinMs) return 'this peer has led until now, and may yet hear its quorum';
+    if (context.nowMs - this.ledUntilMs < withinMs)
+      return 'this peer has led until now, and may still receive answers of its quorum';
     if (context.nowMs - state.leaderContactMs < withinMs) return `${state.leaderId || 'a leader'} leads the group`;
-    if (context.nowMs - state.openedMs < withinMs) return 'this peer has just started, and may yet hear a leader';
+    if (context.nowMs - state.openedMs < withinMs)
+      return 'this peer has just started, and may still receive messages of a leader';
     return own.hasRoom('log-store', true) && own.silent().length === 0 ? undefined : 'an actor of this peer is silent';
   }
 

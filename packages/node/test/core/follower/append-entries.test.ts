@@ -286,11 +286,14 @@ describe('configurations of a follower', () => {
     expect(node.appendEntries({ prev: [3, 2], entries: [[2, 'n2 n3']] })).not.toContain('event peer_removed, 4');
     expect(node.appendEntries({ prev: [4, 2], commit: 4, tick: 2 })).toContain('event peer_removed, 4');
     expect(node.appendEntries({ prev: [4, 2], commit: 4, tick: 3 })).not.toContain('event peer_removed, 4');
-    expect(node.core.health()).toEqual({ healthy: false, reason: 'removed: this peer is out of the group' });
+    expect(node.core.health()).toEqual({
+      healthy: false,
+      reason: 'removed: this peer is no longer a member of the group',
+    });
   });
 
   describe('promise 22: a removed peer that restarts with an entry that it does not know to be committed', () => {
-    const removed = 'removed: this peer is out of the group';
+    const removed = 'removed: this peer is no longer a member of the group';
     const restarted = (last: string) => {
       const node = new NodeHarness();
       const opened = node.open({ term: 3, log: [three, 2, [2, 'n2 n4'], 2, [3, last]], commit: 4 });

@@ -209,7 +209,7 @@ describe('a change that cannot be', () => {
     ]);
   });
 
-  test('promise 12: a peer that installs a snapshot is distinguished from both, in the event and in the reply', () => {
+  test('promise 12: the event and the error of a change distinguish a peer that installs a snapshot from one that lags and from one that never answered', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n2', 'n3', 'n4'], timeout_ms: 900 });
     const install = { index: asLogIndex(2), chunks: 8, stored: 3, bytes: 999 };

@@ -187,7 +187,10 @@ describe('promise 6: a store that is not bound reports it', () => {
     node.open();
     expect(node.appendEntries({ store: 's3' })).toContain('event store_refused, s1, s3, n2');
     expect(node.appendEntries({ store: 's3' })).not.toContain('event store_refused, s1, s3, n2');
-    expect(node.core.health()).toMatchObject({ healthy: false, reason: expect.stringContaining('(s3)') });
+    expect(node.core.health()).toMatchObject({
+      healthy: false,
+      reason: expect.stringContaining('names the store s3 for n3'),
+    });
     expect(node.status.health.reason).toContain('neither votes nor counts');
     node.appendEntries({ entries: [[1, 'n1 n2 n3:s1']], tick: 2 });
     expect(node.core.health()).toEqual({ healthy: true, reason: '' });

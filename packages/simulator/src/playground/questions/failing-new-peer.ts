@@ -20,7 +20,7 @@ export const failingNewPeer: Question = {
         { says: 'other changes have to wait', line: 'remove n3: EBUSY not_done: a change to n1,n4,n5 is catching_up' },
         {
           says: 'at its deadline the change fails, and the error names the peer',
-          line: 'change n1 n4 n5 timeout=3000: ECATCHUP not_done: did not catch up in time: n4 (never heard of)',
+          line: 'change n1 n4 n5 timeout=3000: ECATCHUP not_done: did not catch up in time: n4 (never answered)',
         },
         { says: 'the group is as before', line: 'n1: leader, term 2, log 5/5, {n1,n2,n3}' },
       ],
@@ -58,7 +58,7 @@ export const failingNewPeer: Question = {
       outcomes: [
         {
           says: 'the change is rolled back',
-          line: 'change n1 n4 n5: ECANCELED not_done: the joint stage was not committed in time; votes lacking of the new: n4 n5, of the old: none',
+          line: 'change n1 n4 n5: ECANCELED not_done: the joint stage was not committed in time; missing votes: of the new set n4 n5, of the old set none',
         },
         { says: 'the write is done: nothing was lost', line: 'put a 1: done, revision 1' },
         { says: 'the old set is effective', line: 'n1: leader, term 2, log 7/7, {n1,n2,n3}' },

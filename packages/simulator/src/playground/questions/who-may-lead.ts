@@ -2,7 +2,7 @@ import type { Question } from '../question.js';
 
 export const whoMayLead: Question = {
   name: 'who-may-lead',
-  title: 'Which peers may lead in {1,2,3} => {1,4,5} if 2 leads?',
+  title: 'Which peers may lead in {n1,n2,n3} => {n1,n4,n5} if n2 leads?',
   answer:
     'n2, until the last entry of the change is committed; then it transfers leadership to n1, n4 or n5. If n2 dies, a peer may campaign if the last configuration that it knows to be committed, or a later one in its log, contains it.',
   steps: [
@@ -25,7 +25,7 @@ export const whoMayLead: Question = {
         { says: 'n1, which is in the new set, leads now', line: 'n1: leads term 4' },
         {
           says: 'n2 has stepped down for it, and knows that it was removed',
-          line: 'n2: follower without a leader, term 3, log 7/7, {n1,n4,n5}, unhealthy: removed: this peer is out of the group',
+          line: 'n2: follower without a leader, term 3, log 7/7, {n1,n4,n5}, unhealthy: removed: this peer is no longer a member of the group',
         },
       ],
     },
@@ -107,7 +107,7 @@ export const whoMayLead: Question = {
         { says: 'n1 leads', line: 'n1: leads term 6' },
         {
           says: 'n3 knows that it was removed',
-          line: 'n3: follower without a leader, term 5, log 8/8, {n1,n4,n5}, unhealthy: removed: this peer is out of the group',
+          line: 'n3: follower without a leader, term 5, log 8/8, {n1,n4,n5}, unhealthy: removed: this peer is no longer a member of the group',
         },
         { says: 'the change is done', line: 'n1: {n1,n2,n3}=>{n1,n4,n5} done (stable, entry 8)' },
       ],
