@@ -29,10 +29,13 @@ export const levelsOfFirstVersion: Levels = { lowest: 0, highest: 0 };
 
 /** The levels that all of these support: if there is none, `highest` is below `lowest`. */
 export function commonLevels(all: readonly Levels[]): Levels {
-  return {
-    lowest: Math.max(...all.map(({ lowest }) => lowest)),
-    highest: Math.min(...all.map(({ highest }) => highest)),
-  };
+  let lowest = Number.NEGATIVE_INFINITY;
+  let highest = Number.POSITIVE_INFINITY;
+  for (const levels of all) {
+    lowest = Math.max(lowest, levels.lowest);
+    highest = Math.min(highest, levels.highest);
+  }
+  return { lowest, highest };
 }
 
 /** Features that need a level above 0, and which. */

@@ -15,10 +15,12 @@
 import type { Core, Instant, StateCounts } from '@conclave/actor/core';
 import {
   type Body,
+  type Configuration,
   type HistoryAnnouncement,
   isIn,
   type NodeMessage,
   type Outcome,
+  type Progress,
   type ReadOnlyReason,
   type StatusReply,
 } from '@conclave/protocol';
@@ -131,6 +133,16 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   /** How many inputs were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.context.dropped;
+  }
+
+  /** The effective configuration, as far as this node knows; undefined: none. */
+  get configuration(): Configuration | undefined {
+    return this.state.log.configuration?.configuration;
+  }
+
+  /** What the replicators of a leader have reported; empty: this node does not lead. */
+  get progress(): readonly Progress[] {
+    return this.isLeader() ? this.parts.leadership.allProgress : [];
   }
 
   /** Why this node is read-only, that is, stores no new entries; empty: it is not. */

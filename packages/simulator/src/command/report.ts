@@ -9,22 +9,29 @@ import type { Violation } from '../run/run-seed.js';
 import type { Shrunk } from '../run/shrink.js';
 import type { SetResult } from './seed-set.js';
 
+type Timed = Pick<SetResult, 'seeds' | 'steps' | 'tookMs' | 'runsMs' | 'loopMs'>;
+
 /** Returns the speed of one run or a set. */
-export function speedLine(result: Pick<SetResult, 'seeds' | 'steps' | 'virtualMs' | 'tookMs'>): string {
+export function speedLine(result: Timed & Pick<SetResult, 'virtualMs'>): string {
   const { seeds, steps, virtualMs, tookMs } = result;
-  const { eventsASecond, seedsAMinute } = speedOf(result);
+  const { eventsASecond, seedsAMinute, eventsASecondOfAThread, eventsALoop } = speedOf(result);
   const hours = (virtualMs / 3_600_000).toFixed(2);
   const taken = (tookMs / 1000).toFixed(1);
-  return `${plural(seeds, 'seed')}, ${steps} events in ${hours} simulated hours, ${taken} s: ${eventsASecond} events a second, ${seedsAMinute} seeds a minute`;
+  return `${plural(seeds, 'seed')}, ${steps} events in ${hours} simulated hours, ${taken} s: ${eventsASecond} events a second, ${seedsAMinute} seeds a minute
+on each thread: ${eventsASecondOfAThread} events a second, ${eventsALoop} events in the time of a calibration loop`;
 }
 
-export function speedOf({ seeds, steps, tookMs }: Pick<SetResult, 'seeds' | 'steps' | 'tookMs'>): {
+export function speedOf({ seeds, steps, tookMs, runsMs, loopMs }: Timed): {
   eventsASecond: number;
   seedsAMinute: number;
+  eventsASecondOfAThread: number;
+  eventsALoop: number;
 } {
   return {
     eventsASecond: Math.round((steps / tookMs) * 1000),
     seedsAMinute: Math.round((seeds / tookMs) * 60_000),
+    eventsASecondOfAThread: Math.round((steps / runsMs) * 1000),
+    eventsALoop: Math.round((steps / runsMs) * loopMs),
   };
 }
 
@@ -46,6 +53,7 @@ export function coverageTable(coverage: Readonly<Record<string, number>>): strin
 /** Returns the result of a set for `--json`. */
 export function setAsJson(result: SetResult): object {
   const { from, seeds, steps, virtualMs, tookMs, coverage, failed } = result;
+  const { eventsASecond, seedsAMinute, eventsASecondOfAThread, eventsALoop } = speedOf(result);
   return {
     from,
     seeds,
@@ -54,8 +62,10 @@ export function setAsJson(result: SetResult): object {
     events: steps,
     simulated_ms: Math.round(virtualMs),
     took_ms: Math.round(tookMs),
-    events_a_second: speedOf(result).eventsASecond,
-    seeds_a_minute: speedOf(result).seedsAMinute,
+    events_a_second: eventsASecond,
+    seeds_a_minute: seedsAMinute,
+    events_a_second_of_a_thread: eventsASecondOfAThread,
+    events_a_calibration_loop: eventsALoop,
     coverage,
   };
 }

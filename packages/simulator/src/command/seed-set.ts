@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { Coverage } from '../mesh/coverage.js';
 import type { RunResult } from '../run/run-seed.js';
+import type { TimedRun } from './seed-worker.js';
 
 export interface SetResult {
   readonly from: number;
@@ -11,6 +12,10 @@ export interface SetResult {
   readonly steps: number;
   readonly virtualMs: number;
   readonly tookMs: number;
+  /** The sum of the runs, on all threads. */
+  readonly runsMs: number;
+  /** The average calibration loop during the set (`calibration.ts`). */
+  readonly loopMs: number;
   readonly coverage: Readonly<Record<string, number>>;
 }
 
@@ -22,6 +27,12 @@ export interface SetOptions {
   readonly hash?: boolean | undefined;
   readonly onRun?: ((result: RunResult, done: number) => void) | undefined;
 }
+
+/**
+ * For a young generation of 64 MB per half: a run allocates much and keeps little of it. With V8's default the collector runs twice as
+ * often, and copies more.
+ */
+const youngGenerationMb = 192;
 
 /** Seeds that are queued at a thread, so that it never waits for the next one. */
 const ahead = 2;
@@ -41,6 +52,8 @@ class SeedSet {
   private readonly failed: RunResult[] = [];
   private steps = 0;
   private virtualMs = 0;
+  private runsMs = 0;
+  private loopsMs = 0;
   private done = 0;
 
   constructor(private readonly options: SetOptions) {
@@ -55,14 +68,16 @@ class SeedSet {
 
   result(): Omit<SetResult, 'tookMs'> {
     const { from, seeds } = this.options;
-    const { steps, virtualMs } = this;
+    const { steps, virtualMs, runsMs } = this;
+    const loopMs = this.loopsMs / Math.max(this.done, 1);
     const failed = this.failed.toSorted((one, other) => one.seed - other.seed);
-    return { from, seeds, failed, steps, virtualMs, coverage: this.coverage.toJSON() };
+    return { from, seeds, failed, steps, virtualMs, runsMs, loopMs, coverage: this.coverage.toJSON() };
   }
 
   private runThread(): Promise<void> {
     const worker = new Worker(new URL('./seed-worker.js', import.meta.url), {
       workerData: { hash: this.options.hash === true },
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     });
     return new Promise((resolve, reject) => {
       let open = 0;
@@ -70,9 +85,9 @@ class SeedSet {
         for (; open < ahead && this.next < this.end; open++) worker.postMessage(this.next++);
         if (open === 0) void worker.terminate().then(() => resolve());
       };
-      worker.on('message', (result: RunResult) => {
+      worker.on('message', (run: TimedRun) => {
         open -= 1;
-        this.take(result);
+        this.take(run);
         give();
       });
       worker.on('error', reject);
@@ -80,8 +95,10 @@ class SeedSet {
     });
   }
 
-  private take(result: RunResult): void {
+  private take({ result, runMs, loopMs }: TimedRun): void {
     this.done += 1;
+    this.runsMs += runMs;
+    this.loopsMs += loopMs;
     this.steps += result.steps;
     this.virtualMs += result.virtualMs;
     this.coverage.add(result.coverage);

@@ -12,6 +12,7 @@ import { type RecordedRun, recordedRun, writeRecords } from '../recording/index.
 import { missingCoverage } from '../run/expected-coverage.js';
 import { type RunResult, runCommands, type Violation } from '../run/run-seed.js';
 import { shrink } from '../run/shrink.js';
+import { calibrationLoopMs } from './calibration.js';
 import { coverageTable, failureOf, failureScript, gitCommit, setAsJson, speedLine } from './report.js';
 import { runSeedSet, type SetResult } from './seed-set.js';
 
@@ -74,6 +75,9 @@ async function runOne(seed: number, options: Options): Promise<number> {
     process.stdout.write(formatScript(script));
     return 0;
   }
+  // The first one compiles it.
+  calibrationLoopMs();
+  const loopMs = calibrationLoopMs();
   const began = performance.now();
   const onLine = options.trace === true ? (line: string) => console.log(line) : undefined;
   const runOptions = { hash: true, onLine };
@@ -83,7 +87,9 @@ async function runOne(seed: number, options: Options): Promise<number> {
   if (options.json === true) console.log(JSON.stringify(result));
   else {
     console.log(coverageTableOfOne(result));
-    console.log(speedLine({ seeds: 1, steps: result.steps, virtualMs: result.virtualMs, tookMs }));
+    console.log(
+      speedLine({ seeds: 1, steps: result.steps, virtualMs: result.virtualMs, tookMs, runsMs: tookMs, loopMs }),
+    );
     console.log(`trace ${result.traceHash}`);
   }
   if (result.violation !== undefined) report(seed, result.violation, script, options);

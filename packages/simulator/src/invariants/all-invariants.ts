@@ -3,15 +3,7 @@
  */
 import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
-import {
-  type ActorKind,
-  actorKinds,
-  type ConclaveEvent,
-  type LogIndex,
-  type Message,
-  type MessageName,
-  type PeerId,
-} from '@conclave/protocol';
+import type { ActorKind, ConclaveEvent, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer, ClientStep, RunObserver, SentHandlers, Served } from '../mesh/run-observer.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
@@ -133,12 +125,20 @@ const rules = [
   ReadsAreCurrent,
 ] as const;
 
-type ByKind = Readonly<Record<ActorKind, readonly Invariant[]>>;
+/** By the name of an input (`Step.input`). */
+type ByInput = Map<string, readonly Invariant[]>;
+type ByKind = Readonly<Record<ActorKind, ByInput>>;
 
-function byKind(all: readonly Invariant[]): ByKind {
-  const of = (kind: ActorKind): readonly Invariant[] =>
-    all.filter(({ watched }) => watched === undefined || watched.includes(kind));
-  return Object.fromEntries(actorKinds.map((kind) => [kind, of(kind)])) as unknown as ByKind;
+const byKind = (): ByKind => ({
+  node: new Map(),
+  replicator: new Map(),
+  'ballot-box': new Map(),
+  'log-store': new Map(),
+});
+
+/** Whether a list of inputs names this one; messages have a dot in their names. */
+function names(inputs: readonly string[] | undefined, input: string): boolean {
+  return inputs === undefined || inputs.includes(input) || (input.includes('.') && inputs.includes('message'));
 }
 
 type SentHandler = (body: never, from: Actor, to: PeerId) => void;
@@ -158,13 +158,17 @@ export function allInvariants(before?: Invariants): Invariants {
 
 export class Invariants implements RunObserver {
   private readonly bySent = new Map<MessageName, SentHandler[]>();
-  /** By kind of actor and type of input. */
-  private readonly stepping: Readonly<Record<ActorKind, Map<string, readonly Invariant[]>>>;
-  private readonly stepped: ByKind;
-  private readonly written: Invariant[];
-  private readonly served: Invariant[];
-  private readonly clientStepped: Invariant[];
-  private readonly results: Invariant[];
+  private readonly stepping = byKind();
+  private readonly stepped = byKind();
+  private readonly written: readonly Invariant[];
+  private readonly served: readonly Invariant[];
+  private readonly clientStepped: readonly Invariant[];
+  private readonly results: readonly Invariant[];
+  private readonly events: readonly Invariant[];
+  private readonly applied: readonly Invariant[];
+  private readonly digests: readonly Invariant[];
+  private readonly delivered: readonly Invariant[];
+  private readonly answered: readonly Invariant[];
 
   constructor(
     readonly record: RunRecord,
@@ -172,8 +176,11 @@ export class Invariants implements RunObserver {
   ) {
     this.listen(record.sent);
     for (const { sent } of all) this.listen(sent ?? {});
-    this.stepping = { node: new Map(), replicator: new Map(), 'ballot-box': new Map(), 'log-store': new Map() };
-    this.stepped = byKind(all.filter(({ onStepped }) => onStepped !== undefined));
+    this.events = all.filter(({ onEvent }) => onEvent !== undefined);
+    this.applied = all.filter(({ onApplied }) => onApplied !== undefined);
+    this.digests = all.filter(({ onDigest }) => onDigest !== undefined);
+    this.delivered = all.filter(({ onDelivered }) => onDelivered !== undefined);
+    this.answered = all.filter(({ onAnswered }) => onAnswered !== undefined);
     this.results = all.filter(({ onResult }) => onResult !== undefined);
     this.written = all.filter(({ onWritten }) => onWritten !== undefined);
     this.served = all.filter(({ onServed }) => onServed !== undefined);
@@ -199,23 +206,32 @@ export class Invariants implements RunObserver {
   }
 
   onStepping(actor: Actor, input: unknown, at: Instant): void {
-    this.record.onStepping(actor, input, at);
-    const { type } = input as { readonly type: string };
-    const handlers = this.stepping[actor.kind].get(type) ?? this.handlersOf(actor.kind, type);
+    const { input: name } = this.record.onStepping(actor, input, at);
+    const byInput = this.stepping[actor.kind];
+    const handlers = byInput.get(name) ?? this.learn(byInput, actor.kind, name, 'onStepping', 'inputs');
     for (const invariant of handlers) invariant.onStepping?.(actor, input, at);
   }
 
-  private handlersOf(kind: ActorKind, type: string): readonly Invariant[] {
-    const handlers = this.all.filter(
-      ({ onStepping, watched, inputs }) =>
-        onStepping !== undefined && watched?.includes(kind) !== false && inputs?.includes(type) !== false,
-    );
-    this.stepping[kind].set(type, handlers);
-    return handlers;
+  onStepped(actor: Actor): void {
+    const { input: name = 'unknown' } = this.record.step ?? {};
+    const byInput = this.stepped[actor.kind];
+    const handlers = byInput.get(name) ?? this.learn(byInput, actor.kind, name, 'onStepped', 'after');
+    for (const invariant of handlers) invariant.onStepped?.(actor);
   }
 
-  onStepped(actor: Actor): void {
-    for (const invariant of this.stepped[actor.kind]) invariant.onStepped?.(actor);
+  /** Finds the invariants that observe such a step, once for each kind of actor and input. */
+  private learn(
+    byInput: ByInput,
+    kind: ActorKind,
+    input: string,
+    handler: 'onStepping' | 'onStepped',
+    inputs: 'inputs' | 'after',
+  ): readonly Invariant[] {
+    const handlers = this.all.filter(
+      (rule) => rule[handler] !== undefined && rule.watched?.includes(kind) !== false && names(rule[inputs], input),
+    );
+    byInput.set(input, handlers);
+    return handlers;
   }
 
   onSent(from: Actor, to: PeerId, message: Message): void {
@@ -225,11 +241,11 @@ export class Invariants implements RunObserver {
   }
 
   onEvent(peerId: PeerId, term: number, event: ConclaveEvent, serves = true): void {
-    for (const invariant of this.all) invariant.onEvent?.(peerId, term, event, serves);
+    for (const invariant of this.events) invariant.onEvent?.(peerId, term, event, serves);
   }
 
   onApplied(generation: object, index: LogIndex, payload: Uint8Array): void {
-    for (const invariant of this.all) invariant.onApplied?.(generation, index, payload);
+    for (const invariant of this.applied) invariant.onApplied?.(generation, index, payload);
   }
 
   onResult(index: LogIndex, result: unknown): void {
@@ -237,7 +253,7 @@ export class Invariants implements RunObserver {
   }
 
   onDigest(index: LogIndex | undefined, digest: string): void {
-    for (const invariant of this.all) invariant.onDigest?.(index, digest);
+    for (const invariant of this.digests) invariant.onDigest?.(index, digest);
   }
 
   onRestored(generation: object, pieces: () => readonly Uint8Array[]): void {
@@ -254,11 +270,11 @@ export class Invariants implements RunObserver {
   }
 
   onDelivered(attempt: object, requestId: number): void {
-    for (const invariant of this.all) invariant.onDelivered?.(attempt, requestId);
+    for (const invariant of this.delivered) invariant.onDelivered?.(attempt, requestId);
   }
 
   onAnswered(requestId: number, answer: Answer): void {
-    for (const invariant of this.all) invariant.onAnswered?.(requestId, answer);
+    for (const invariant of this.answered) invariant.onAnswered?.(requestId, answer);
   }
 
   onServed(actor: Actor, served: Served, reply: unknown): void {

@@ -10,6 +10,7 @@ import type { Instant } from '@conclave/actor/core';
 import { type Body, defaultTimes } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
+import type { Step } from './record/run-record.js';
 
 /** A node as the leader of a term. */
 interface Leading {
@@ -22,9 +23,10 @@ interface Leading {
 export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
   readonly name = 'confirmed-leaders-grant-nothing';
   readonly watched = ['node'] as const;
+  readonly inputs = ['node.confirmed'] as const;
   private readonly leading = new WeakMap<object, Leading>();
-  /** The core that has stepped down in this step. */
-  private stepsDown: object | undefined;
+  /** The core that has stepped down, and in which step. */
+  private stepsDown: { readonly core: object; readonly step: Step | undefined } | undefined;
 
   readonly sent = {
     'replicator.tick': ({ term, leading, tick_id }: Body<'replicator.tick'>, from: Actor) => {
@@ -32,8 +34,9 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
       if (leading && step?.actor === from) this.onTick(from, term, tick_id, step.at);
     },
     'ballot-box.stop': (_: Body<'ballot-box.stop'>, from: Actor) => {
+      this.endLeading();
       // The vote for which it steps down is granted in the same step.
-      this.stepsDown = from.core;
+      this.stepsDown = { core: from.core, step: this.record.step };
     },
     'log-store.vote': ({ voted_for }: Body<'log-store.vote'>, from: Actor) => {
       if (this.record.isNewVote && voted_for !== '' && voted_for !== from.peerId) this.onGranted(from);
@@ -43,10 +46,16 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
     },
   };
 
+  /** Once the step is over in which a core has stepped down, it does not lead any more. */
+  private endLeading(): void {
+    if (this.stepsDown === undefined || this.stepsDown.step === this.record.step) return;
+    this.leading.delete(this.stepsDown.core);
+    this.stepsDown = undefined;
+  }
+
   onStepping(actor: Actor): void {
     const { step } = this.record;
-    if (this.stepsDown !== undefined) this.leading.delete(this.stepsDown);
-    this.stepsDown = undefined;
+    this.endLeading();
     if (actor.kind !== 'node' || step?.message?.name !== 'node.confirmed') return;
     const { term, tick_id } = step.message.body;
     const leading = this.leading.get(actor.core);
@@ -57,6 +66,7 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
   }
 
   private onTick({ core }: Actor, term: number, tickId: number, { nowMs }: Instant): void {
+    this.endLeading();
     const known = this.leading.get(core);
     const isSame = known?.term === term;
     const leading = isSame ? known : { term, sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
@@ -66,6 +76,7 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
   }
 
   private onGranted({ core, peerId, name }: Actor): void {
+    this.endLeading();
     const { step } = this.record;
     const leading = this.leading.get(core);
     if (leading === undefined || step?.message?.name !== 'node.request_vote') return;

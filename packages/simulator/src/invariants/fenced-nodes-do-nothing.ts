@@ -9,7 +9,7 @@ import { summaryOf } from './record/nodes.js';
 export class FencedNodesDoNothing extends Rule implements Invariant {
   readonly name = 'fenced-nodes-do-nothing';
   readonly watched = ['node'] as const;
-  readonly inputs = ['message'] as const;
+  readonly inputs = ['node.fenced'] as const;
   private readonly fenced = new WeakSet<Actor>();
 
   readonly sent = {

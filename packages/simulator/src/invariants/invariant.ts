@@ -26,8 +26,13 @@ export interface Invariant extends Hooks {
   readonly sent?: SentHandlers;
   /** The actors whose steps it observes (`onStepping`, `onStepped`); undefined: all. */
   readonly watched?: readonly ActorKind[];
-  /** The inputs for which `onStepping` is called; undefined: all, also `idle`. */
+  /**
+   * The inputs for which `onStepping` is called, by type or by the name of a message (`message`: all messages); undefined: all,
+   * also `idle`.
+   */
   readonly inputs?: readonly string[];
+  /** The inputs after which `onStepped` is called, likewise; undefined: all, also `idle`. */
+  readonly after?: readonly string[];
   /** It continues when the group is created again during a run; the others know one history, and those that resets begin. */
   readonly spansHistories?: true;
   /** The run has ended, the group is healthy, and these are its members. */

@@ -8,25 +8,28 @@ import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt, entryText } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
+import type { Step } from './record/run-record.js';
 
 export class KnownCommitsAreTrue extends Rule implements Invariant {
   readonly name = 'known-commits-are-true';
   readonly watched = ['node'] as const;
   private readonly known = new WeakMap<object, number>();
-  /** The index that was verified in this step. */
-  private verified = 0;
+  /** The index that was last verified, and in which step. */
+  private verified: { readonly index: number; readonly step: Step | undefined } = { index: 0, step: undefined };
   private readonly storeOf = new WeakMap<object, { readonly store_id: string; readonly session: number }>();
 
   readonly sent = {
     'log-store.append': (body: Body<'log-store.append'>, from: Actor) => {
-      this.verified = Math.max(this.verified, body.verified_index);
+      const index = Math.max(this.verifiedIndex(), body.verified_index);
+      this.verified = { index, step: this.record.step };
       this.storeOf.set(from.core, body);
     },
     'feed.append': (body: Body<'feed.append'>, from: Actor) => this.storeOf.set(from.core, body),
   };
 
-  onStepping(): void {
-    this.verified = 0;
+  /** Returns the index that was verified in this step. */
+  private verifiedIndex(): number {
+    return this.verified.step === this.record.step ? this.verified.index : 0;
   }
 
   onStepped(actor: Actor): void {
@@ -50,8 +53,8 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
     );
     if (this.isToldByBallotBox() || this.isReadIndexOf(accepted, commit_index)) return;
     this.check(
-      commit_index <= this.verified,
-      () => `${actor.peerId} considers entry ${commit_index} committed, and ${this.verified} is verified`,
+      commit_index <= this.verifiedIndex(),
+      () => `${actor.peerId} considers entry ${commit_index} committed, and ${this.verifiedIndex()} is verified`,
     );
   }
 

@@ -6,6 +6,7 @@ import type { Instant } from '@conclave/actor/core';
 import { type ConclaveEvent, defaultTimes, type PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
+import type { Step } from './record/run-record.js';
 
 /** In the run's time: a skewed clock does not change a timer that is already set. */
 interface Deadline {
@@ -23,14 +24,15 @@ interface Deadlines {
 export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
   readonly name = 'leaders-keep-their-deadlines';
   readonly watched = ['node'] as const;
+  readonly inputs = ['admin', 'timer'] as const;
   private readonly byActor = new WeakMap<Actor, Deadlines>();
-  /** The timeout of the command in this step. */
-  private timeoutMs: number | undefined;
+  /** The timeout of the last command, and in which step it arrived. */
+  private timeout: { readonly ms: number | undefined; readonly step: Step | undefined } | undefined;
 
   onStepping(actor: Actor, input: unknown, { wallTimeMs }: Instant): void {
     if (actor.kind !== 'node') return;
     const { type, timer, body } = input as { type: string; timer?: string; body?: { timeout_ms?: number } };
-    this.timeoutMs = type === 'admin' ? body?.timeout_ms : undefined;
+    if (type === 'admin') this.timeout = { ms: body?.timeout_ms, step: this.record.step };
     if (timer !== 'tick') return;
     const { change, leadership } = this.byActor.get(actor) ?? {};
     for (const deadline of [change, leadership]) {
@@ -62,7 +64,11 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
         const leads = this.record.step?.message?.name === 'feed.committed';
         deadlines.leadership =
           isOut && leads
-            ? this.after(this.record.electionTimeoutMs(peerId), actor, 'leads, and has been removed from the group')
+            ? this.deadlineAfter(
+                this.record.electionTimeoutMs(peerId),
+                actor,
+                'leads, and has been removed from the group',
+              )
             : undefined;
         return;
       }
@@ -77,14 +83,15 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
 
   private deadlineOf(stage: string, actor: Actor, hasBegunIt: boolean): Deadline | undefined {
     if (stage === 'catching_up') {
-      return this.after(this.timeoutMs ?? defaultTimes.changeTimeoutMs, actor, 'waits for new peers');
+      const timeoutMs = this.timeout?.step === this.record.step ? this.timeout?.ms : undefined;
+      return this.deadlineAfter(timeoutMs ?? defaultTimes.changeTimeoutMs, actor, 'waits for new peers');
     }
     // A change that an earlier leader began has no deadline.
     if (stage !== 'joint' || !hasBegunIt) return undefined;
-    return this.after(defaultTimes.jointTimeoutMs, actor, 'has a change that is joint');
+    return this.deadlineAfter(defaultTimes.jointTimeoutMs, actor, 'has a change that is joint');
   }
 
-  private after(ms: number, actor: Actor, what: string): Deadline {
+  private deadlineAfter(ms: number, actor: Actor, what: string): Deadline {
     const now = this.record.step?.at.wallTimeMs ?? 0;
     return { what, atMs: now + actor.clock.taken(ms), isPast: false };
   }

@@ -7,14 +7,15 @@ import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
+import type { Step } from './record/run-record.js';
 
 export class LeasesAreExclusive extends Rule implements Invariant {
   readonly name = 'leases-are-exclusive';
   readonly watched = ['node'] as const;
+  readonly inputs = ['read'] as const;
   private latestTerm = 0;
-  /** The read by lease that arrived in this step. A later reply is confirmed by a round. */
-  private asked: { readonly requestId: number; readonly actor: Actor } | undefined;
-  private askedIndex: Actor | undefined;
+  /** The last read by lease that arrived, and in which step. A reply in a later step is confirmed by a round. */
+  private asked: { readonly requestId: number; readonly step: Step | undefined } | undefined;
 
   readonly sent = {
     // A new leader sends this at once.
@@ -22,21 +23,21 @@ export class LeasesAreExclusive extends Rule implements Invariant {
       this.latestTerm = Math.max(this.latestTerm, term);
     },
     'node.read_index_answer': (_: Body<'node.read_index_answer'>, from: Actor) => {
-      if (this.askedIndex === from) this.judge(from);
+      const { message, actor } = this.record.step ?? {};
+      if (message?.name === 'node.read_index' && message.body.by_lease && actor === from) this.judge(from);
     },
   };
 
   onStepping(actor: Actor, input: unknown): void {
     if (actor.kind !== 'node') return;
     const { type, requestId, consistency } = input as { type: string; requestId: number; consistency: string };
-    this.asked = type === 'read' && consistency === 'lease' ? { requestId, actor } : undefined;
-    const { message } = this.record.step ?? {};
-    this.askedIndex = message?.name === 'node.read_index' && message.body.by_lease ? actor : undefined;
+    if (type === 'read' && consistency === 'lease') this.asked = { requestId, step: this.record.step };
   }
 
   onAnswered(requestId: number, answer: Answer): void {
-    if (this.asked?.requestId !== requestId || !('result' in answer)) return;
-    this.judge(this.asked.actor);
+    const { step } = this.record;
+    if (step === undefined || this.asked?.step !== step || this.asked.requestId !== requestId) return;
+    if ('result' in answer) this.judge(step.actor);
   }
 
   private judge(actor: Actor): void {

@@ -18,6 +18,7 @@ interface Voter {
 export class LeasesHold extends Rule implements Invariant {
   readonly name = 'leases-hold';
   readonly watched = ['node'] as const;
+  readonly after = ['node.opened', 'node.append_entries', 'node.timeout_now', 'node.request_vote'] as const;
   private readonly voters = new WeakMap<object, Voter>();
 
   readonly sent = {

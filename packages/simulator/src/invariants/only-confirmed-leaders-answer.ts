@@ -12,6 +12,7 @@ import { sameConfiguration, sameMembers } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { EffectiveConfiguration } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
+import type { Step } from './record/run-record.js';
 
 interface Lease {
   readonly sentMs: Map<number, number>;
@@ -21,6 +22,7 @@ interface Lease {
 interface Asked {
   readonly actor: Actor;
   readonly requestId: number;
+  readonly step: Step | undefined;
   readonly why: string;
   isAnswered: boolean;
 }
@@ -28,8 +30,9 @@ interface Asked {
 export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   readonly name = 'only-confirmed-leaders-answer';
   readonly watched = ['node'] as const;
+  readonly after = ['propose', 'read', 'node.confirmed'] as const;
   private readonly leases = new WeakMap<object, Lease>();
-  /** The request in this step that must not be answered now. */
+  /** The last request that must not be answered in the step that receives it. */
   private asked: Asked | undefined;
 
   readonly sent = {
@@ -39,8 +42,11 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   };
 
   private leaseOf(core: object): Lease {
-    const lease = this.leases.get(core) ?? { sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
-    this.leases.set(core, lease);
+    let lease = this.leases.get(core);
+    if (lease === undefined) {
+      lease = { sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
+      this.leases.set(core, lease);
+    }
     return lease;
   }
 
@@ -50,26 +56,25 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   }
 
   onStepping(actor: Actor, input: unknown, { nowMs }: Instant): void {
-    this.asked = undefined;
     if (actor.kind !== 'node') return;
-    const lease = this.leaseOf(actor.core);
-    if (this.mayDoWithout(actor)) lease.confirmedMs = nowMs;
+    const { role, term } = summaryOf(actor);
+    if (role === 'leader' && this.mayDoWithout(term)) this.leaseOf(actor.core).confirmedMs = nowMs;
     const { type, addressee, requestId } = input as { type: string; addressee?: string; requestId: number };
     if (type !== 'propose' && !(type === 'read' && addressee === 'group')) return;
-    const silentMs = nowMs - lease.confirmedMs;
-    const { role } = summaryOf(actor);
     if (role === 'fenced') return;
+    const { step } = this.record;
+    const silentMs = nowMs - this.leaseOf(actor.core).confirmedMs;
     if (role !== 'leader') {
-      this.asked = { actor, requestId, why: 'does not lead', isAnswered: false };
+      this.asked = { actor, requestId, step, why: 'does not lead', isAnswered: false };
     } else if (silentMs > this.record.electionTimeoutMs(actor.peerId)) {
-      this.asked = { actor, requestId, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
+      this.asked = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
     }
   }
 
-  private mayDoWithout(actor: Actor): boolean {
-    const { role, term } = summaryOf(actor);
+  /** Whether the leader of this term needs no quorum. */
+  private mayDoWithout(term: Term): boolean {
     const effective = this.record.leaders.get(term)?.last?.effective;
-    if (role !== 'leader' || effective === undefined) return false;
+    if (effective === undefined) return false;
     const { configuration, entry, before } = effective;
     if (isJoint(configuration)) return isOwn(effective, term);
     if (configuration.peers.length === 1) return true;
@@ -84,7 +89,7 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 
   onStepped(actor: Actor): void {
     const { asked } = this;
-    if (asked?.actor === actor) {
+    if (asked !== undefined && asked.actor === actor && asked.step === this.record.step) {
       this.asked = undefined;
       this.check(!asked.isAnswered, () => `${actor.name} answers request ${asked.requestId}, and ${asked.why}`);
     }

@@ -3,9 +3,8 @@
  * acknowledges no write that arrived while, as it knew, so many peers were read-only that no majority of each set was
  * left.
  */
-import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
-import type { Body, StatusReply } from '@conclave/protocol';
+import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/run-observer.js';
 import { hasQuorum } from './configurations.js';
@@ -31,21 +30,16 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
     );
   }
 
-  onStepping(actor: Actor, input: unknown, at: Instant): void {
+  onStepping(actor: Actor, input: unknown): void {
     const { type, requestId } = input as { type: string; requestId: number };
-    this.forgetHeld(actor, at);
-    if (type !== 'propose' || summaryOf(actor).role !== 'leader') return;
-    const status = statusOf(actor, at);
-    if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
+    if (this.hopeless.size > 0) this.forgetHeld(actor);
+    if (type === 'propose' && !isWritable(actor)) this.hopeless.set(requestId, actor);
   }
 
   /** An unconfirmed leader may hold such writes: once a quorum accepts entries again it may carry them out. */
-  private forgetHeld(actor: Actor, at: Instant): void {
-    if (this.hopeless.size === 0) return;
+  private forgetHeld(actor: Actor): void {
     const held = [...this.hopeless].filter(([, leader]) => leader === actor);
-    if (held.length === 0) return;
-    const status = statusOf(actor, at);
-    if (status === undefined || !isWritable(status)) return;
+    if (held.length === 0 || !isWritable(actor)) return;
     for (const [requestId] of held) this.hopeless.delete(requestId);
   }
 
@@ -60,13 +54,11 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
   }
 }
 
-function isWritable({ peer_id, role, read_only, configuration, progress }: StatusReply): boolean {
-  if (role !== 'leader' || configuration === null) return true;
+/** Whether the node does not lead, or a quorum accepts entries as far as it knows. */
+function isWritable(actor: Actor): boolean {
+  const { configuration, progress, readOnlyReason } = actor.core as unknown as NodeCore;
+  if (summaryOf(actor).role !== 'leader' || configuration === undefined) return true;
   const isReadOnly = (peerId: string): boolean =>
-    peerId === peer_id ? read_only !== '' : progress.some((one) => one.peer_id === peerId && one.read_only);
+    peerId === actor.peerId ? readOnlyReason !== '' : progress.some((one) => one.peer_id === peerId && one.read_only);
   return hasQuorum(configuration, (member) => !isReadOnly(member.peer_id));
-}
-
-function statusOf(actor: Actor, at: Instant | undefined): StatusReply | undefined {
-  return at === undefined ? undefined : (actor.core as unknown as NodeCore).status(at);
 }

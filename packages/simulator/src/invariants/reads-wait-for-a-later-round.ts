@@ -31,7 +31,7 @@ interface Asked {
 export class ReadsWaitForALaterRound extends Rule implements Invariant {
   readonly name = 'reads-wait-for-a-later-round';
   readonly watched = ['node'] as const;
-  readonly inputs = ['read', 'message'] as const;
+  readonly inputs = ['read', 'node.confirmed', 'node.in_force', 'node.read_index', 'node.read_index_answer'] as const;
   private readonly ticks = new WeakMap<object, Ticks>();
   private readonly reads = new Map<number, Asked>();
   /** By leader and question: the latest tick that had been sent when it first arrived. */
@@ -50,8 +50,11 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   };
 
   private ticksOf(core: object): Ticks {
-    const ticks = this.ticks.get(core) ?? { sent: 0, confirmed: 0, effective: 0, asked: 0, told: 0 };
-    this.ticks.set(core, ticks);
+    let ticks = this.ticks.get(core);
+    if (ticks === undefined) {
+      ticks = { sent: 0, confirmed: 0, effective: 0, asked: 0, told: 0 };
+      this.ticks.set(core, ticks);
+    }
     return ticks;
   }
 

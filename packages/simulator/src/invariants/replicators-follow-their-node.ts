@@ -16,7 +16,7 @@ interface Tick {
 export class ReplicatorsFollowTheirNode extends Rule implements Invariant {
   readonly name = 'replicators-follow-their-node';
   readonly watched = ['replicator'] as const;
-  readonly inputs = ['message'] as const;
+  readonly inputs = ['replicator.lead', 'replicator.tick'] as const;
   private readonly ticks = new WeakMap<object, Tick>();
 
   readonly sent = {

@@ -16,7 +16,7 @@ const withinMs = defaultTimes.electionTimeoutMs;
 export class RestartsSpareTheQuorum extends Rule implements Invariant {
   readonly name = 'restarts-spare-the-quorum';
   readonly watched = ['node', 'replicator'] as const;
-  readonly inputs = ['message', 'timer'] as const;
+  readonly inputs = ['feed.stored', 'timer'] as const;
   /** By the leader's peer and store: the last acknowledgement that its replicators received, in the run's time. */
   private readonly heard = new Map<string, Map<string, number>>();
 

@@ -10,6 +10,8 @@ import { summaryOf } from './record/nodes.js';
 export class StrangersDeposeNobody extends Rule implements Invariant {
   readonly name = 'strangers-depose-nobody';
   readonly watched = ['node'] as const;
+  readonly inputs = ['node.higher_term'] as const;
+  readonly after = ['node.higher_term'] as const;
   /** The leader that receives a higher term from a peer without a vote in this step. */
   private told: { readonly actor: Actor; readonly term: number; readonly by: string } | undefined;
 

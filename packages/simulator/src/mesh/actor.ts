@@ -1,6 +1,7 @@
 /** An actor of a peer as a process of its own: its core, its clock, its timers, its connection. */
 import type { Instant } from '@conclave/actor/core';
-import type { ActorKind, PeerId } from '@conclave/protocol';
+import type { NodeSummary } from '@conclave/node';
+import type { ActorKind, PeerId, StatusReply } from '@conclave/protocol';
 import type { Random } from './random.js';
 import { VirtualClock } from './virtual-clock.js';
 import { NatsConnection, preferredServer } from './virtual-nats.js';
@@ -11,6 +12,14 @@ export interface Effect {
 
 export interface AnyCore {
   step(input: unknown, at: Instant): readonly Effect[];
+}
+
+/** What a node's core has reported since the step of this number (`invariants/record/nodes.ts`). */
+export interface CoreReports {
+  core: AnyCore | undefined;
+  stepCount: number;
+  summary: NodeSummary | undefined;
+  status: StatusReply | undefined;
 }
 
 /** `duplicate-node`: the second node of a peer, started by mistake. */
@@ -37,6 +46,7 @@ export class Actor {
    * stays valid until it changes.
    */
   stepCount = 0;
+  readonly reports: CoreReports = { core: undefined, stepCount: 0, summary: undefined, status: undefined };
 
   constructor(
     readonly peerId: PeerId,
@@ -49,5 +59,10 @@ export class Actor {
     this.owner = peerId;
     this.kind = processKind === 'duplicate-node' ? 'node' : processKind;
     this.connection = new NatsConnection(preferredServer(peerId));
+  }
+
+  /** Whether its core is taking a step. */
+  get isStepping(): boolean {
+    return this.stepCount % 2 === 1;
   }
 }

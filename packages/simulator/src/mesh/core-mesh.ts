@@ -277,7 +277,9 @@ export class CoreMesh extends Processes {
     this.observer.onStepping?.(actor, input, at);
     actor.stepCount += 1;
     try {
-      return keepsInvariants(actor, () => actor.core.step(input, at));
+      return actor.core.step(input, at);
+    } catch (error) {
+      throw coreViolation(actor, error);
     } finally {
       actor.stepCount += 1;
     }
@@ -311,7 +313,7 @@ export class CoreMesh extends Processes {
           this.publish(actor, effect.event);
           break;
         case 'reply':
-          keepsInvariants(actor, () => this.requests.onAnswer(actor, effect.requestId, { result: effect.result }));
+          this.reply(actor, effect.requestId, effect.result);
           break;
         case 'refuse':
           this.requests.onAnswer(actor, effect.requestId, { error: effect.error });
@@ -349,6 +351,15 @@ export class CoreMesh extends Processes {
           this.diskDriver.perform(actor, effect);
           if (!actor.isUp) return;
       }
+    }
+  }
+
+  /** The core answers a request: the production code of its shell builds the reply. */
+  private reply(actor: Actor, requestId: number, result: unknown): void {
+    try {
+      this.requests.onAnswer(actor, requestId, { result });
+    } catch (error) {
+      throw coreViolation(actor, error);
     }
   }
 
@@ -408,15 +419,11 @@ export class CoreMesh extends Processes {
   }
 }
 
-/** Runs production code of an actor: if it throws an error, the invariant `cores-keep-their-invariants` is violated. */
-function keepsInvariants<T>(actor: Actor, run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    if (error instanceof InvariantViolation) throw error;
-    const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
-    throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
-  }
+/** Returns what an error of an actor's production code violates: `cores-keep-their-invariants`, unless an observer threw it. */
+function coreViolation(actor: Actor, error: unknown): InvariantViolation {
+  if (error instanceof InvariantViolation) return error;
+  const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
+  return new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
 }
 
 /** Formats an input of a core for the trace. */

@@ -33,6 +33,8 @@ export interface LeaderOfTerm {
 /** The step in progress. */
 export interface Step {
   readonly actor: Actor;
+  /** The type of the input; of a message, its name. */
+  readonly input: string;
   /** The received message, if the input is one. */
   readonly message: Message | undefined;
   readonly at: Instant;
@@ -97,12 +99,13 @@ export class RunRecord {
     'feed.committed': (body) => this.onCommitted(body),
   };
 
-  onStepping(actor: Actor, input: unknown, at: Instant): void {
-    const { message } = input as { readonly message?: Message };
-    this.step = { actor, message, at };
+  onStepping(actor: Actor, input: unknown, at: Instant): Step {
+    const { type, message } = input as { readonly type: string; readonly message?: Message };
+    this.step = { actor, input: message?.name ?? type, message, at };
     if (message?.name === 'node.opened' && actor.kind === 'node' && summaryOf(actor).role === 'opening') {
       this.openedStores.set(actor.core, message.body.store_id);
     }
+    return this.step;
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
