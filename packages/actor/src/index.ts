@@ -16,6 +16,7 @@ export * from './metrics/metrics-responder.js';
 export * from './metrics/request-times.js';
 export * from './micro-service.js';
 export * from './nats-connection.js';
+export { defaultLoginAttempts } from './nats-dial.js';
 export * from './nats-transport.js';
 export { oncePerTurn } from './once-per-turn.js';
 export * from './peer-transport.js';

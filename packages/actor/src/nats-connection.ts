@@ -1,30 +1,29 @@
 /**
- * A process's connection to NATS: it tries the servers in the given order, without end; detects a frozen server; and bounds what
- * waits to be written. The client library bounds nothing itself: it keeps what is published while it is disconnected, and what a
- * server does not read.
+ * A process's connection to NATS. It connects to the first server of the list that accepts the login; after a loss it tries the
+ * servers again and again. It closes a connection whose server sends nothing any more, and bounds the bytes that wait to be written:
+ * the package `nats` itself buffers without a bound what is published while it is disconnected, and what a server does not read.
+ *
+ * Owns: the connection, and the counts of dropped messages. Does not own what the messages contain.
  */
-import { ConclaveError, DropCounter, limits } from '@conclave/protocol';
-import { findServer, inboxOf, LoginError, type NatsLogin, violationOf } from '@conclave/protocol/login';
+import { DropCounter, limits } from '@conclave/protocol';
+import { inboxOf, violationOf } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection, type PublishOptions, type Status } from 'nats';
 import type { LineLog } from './actor-log.js';
+import { type DialOptions, dial, reasonNotConnected } from './nats-dial.js';
+import { ReadingPause } from './reading-pause.js';
 import { RetryingSubscription } from './retrying-subscription.js';
 
-export interface NatsOptions {
-  /** The servers, the preferred one first, and the login. */
-  readonly login: NatsLogin;
-  /** Consecutive rejected logins before it gives up; 0: never. Unreachable servers are retried without end. */
-  readonly loginAttempts?: number;
-  /** The client name that the server shows to operators. */
+export interface NatsOptions extends DialOptions {
+  /** The name of the connection, which NATS shows to operators. */
   readonly name: string;
-  readonly log: LineLog;
   /**
-   * Whether reading yields to other input of this process after some milliseconds of each turn of the event loop, and while much
-   * waits to be written. For requests, which others may send in any number.
+   * Whether reading is paused so that it does not delay other input of this process (`ReadingPause`). For connections that receive
+   * requests, of which clients may send any number.
    */
-  readonly givesWay?: boolean;
+  readonly pausesReading?: boolean;
   /** How long a server may take to reply before the next one is tried. */
   readonly dialTimeoutMs?: number;
-  /** The connection is closed if the server has sent nothing for three to four of these. */
+  /** The connection is closed if the server has sent nothing for three to four of these intervals. */
   readonly pingIntervalMs?: number;
 }
 
@@ -32,26 +31,20 @@ const reconnectWaitMs = 100;
 const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
 const defaultPingIntervalMs = 2000;
-export const defaultLoginAttempts = 10;
-/** The pause after the first rejected login, before the first success; doubled each time. */
-const firstLoginPauseMs = 100;
-const longestLoginPauseMs = 2000;
-/** How long a connection with `givesWay` reads in one turn of the event loop. */
-const readingMs = 4;
-/** How often it checks whether less waits to be written. */
-const congestedMs = 5;
-/** How long a server may take to deliver what it had sent before an unsubscribe. */
+/** How long `drain` waits for messages that the server had sent before it received the unsubscribe. */
 const drainMs = 1000;
-/** After this many ping intervals without a message or a reply, the connection is closed. */
-const silentRounds = 3;
+/** How long `close` waits until the bytes that wait are written. */
+const closeMs = 1000;
+/** The connection is closed after this many ping intervals without a message or a reply to a ping. */
+const silentIntervals = 3;
 /**
- * The library's own pings are practically disabled: it accepts only replies to them, not messages, as a sign that the server
- * works.
+ * The pings of the package `nats` are in effect disabled: it closes a connection if replies to its pings are missing, even while
+ * messages arrive.
  */
-const libraryPingIntervalMs = 2 ** 31 - 1;
+const packagePingIntervalMs = 2 ** 31 - 1;
 
-/** Private parts of the client, used to find out whether something can be published, and to close a connection that hangs. */
-interface Inside {
+/** Private parts of the package's connection: they show whether a message can be published, and can close a connection that hangs. */
+interface PackageInternals {
   readonly protocol: {
     readonly connected: boolean;
     readonly transport?: {
@@ -60,51 +53,58 @@ interface Inside {
   };
 }
 
-/** Why nothing can be published now. */
+/** Why a message cannot be published now. */
 type Obstacle = 'disconnected' | 'outbound_full';
 
 export class Connection {
-  private readonly tally = new DropCounter();
-  private reconnected = 0;
-  private closing = false;
-  private readonly watch: NodeJS.Timeout;
-  private silent = 0;
-  private heardMessages = 0;
-  private heardWaitingBytes = 0;
-  /** When this turn of the event loop began to read from it. */
-  private readingSinceMs: number | undefined;
-  private isPaused = false;
+  private readonly drops = new DropCounter();
+  private reconnectCount = 0;
+  private isClosing = false;
+  private readonly pingTimer: NodeJS.Timeout;
+  /** How many ping intervals have passed without a message, a reply to a ping, or progress in writing. */
+  private silentCount = 0;
+  /** The counters of the connection at the last ping. */
+  private lastInMessages = 0;
+  private lastWaitingBytes = 0;
+  private readonly reading: ReadingPause;
 
-  /** Why the login is rejected now, or no server is reached. */
+  /** Why no server accepts the login now, or none can be reached; undefined: connected, or not known yet. */
   private loginProblem: string | undefined;
   private isDiagnosing = false;
-  /** The client reports each attempt that fails as a loss, and as many connections as losses once one succeeds. */
+  /**
+   * Whether the connection is lost and not established again. The package reports each failed attempt to reconnect as another
+   * loss, and after the first successful attempt as many reconnections as losses.
+   */
   private isLost = false;
-  /** The subscriptions that NATS does not permit at the moment. */
+  /** The subscriptions that NATS does not permit now. */
   private readonly refused = new Set<RetryingSubscription>();
 
   private constructor(
     readonly nats: NatsConnection,
     private readonly options: NatsOptions,
   ) {
+    this.reading = new ReadingPause(
+      () => this.internals.transport?.socket,
+      () => this.isCongested,
+    );
     void this.logStatus();
-    this.watch = setInterval(() => this.onPingTime(), options.pingIntervalMs ?? defaultPingIntervalMs);
-    this.watch.unref();
-    void nats.closed().then(() => clearInterval(this.watch));
+    this.pingTimer = setInterval(() => this.onPingTime(), options.pingIntervalMs ?? defaultPingIntervalMs);
+    this.pingTimer.unref();
+    void nats.closed().then(() => clearInterval(this.pingTimer));
   }
 
   /**
-   * Waits for the first server that replies.
+   * Connects to the first server that accepts the login, and waits for that.
    * @throws ConclaveError ELOGIN if the login was rejected `loginAttempts` times in a row
-   * @throws Error if that server does not allow messages as large as Conclave's
+   * @throws Error if `max_payload` of that server is smaller than Conclave's messages
    */
   static async open(options: NatsOptions): Promise<Connection> {
     const { login, name, log } = options;
     log.write('info', 'connecting to NATS', { servers: login.servers, login: login.kind });
     const timeout = options.dialTimeoutMs ?? defaultDialTimeoutMs;
-    const taken = await untilTaken(options, timeout);
+    const serverPosition = await dial(options, timeout);
     const nats = await connect({
-      ...login.connectOptions(taken),
+      ...login.connectOptions(serverPosition),
       name,
       noRandomize: true,
       noEcho: true,
@@ -116,7 +116,7 @@ export class Connection {
       reconnectJitter: reconnectJitterMs,
       reconnectJitterTLS: reconnectJitterMs,
       timeout,
-      pingInterval: libraryPingIntervalMs,
+      pingInterval: packagePingIntervalMs,
     });
     const allowed = nats.info?.max_payload ?? 0;
     if (allowed < limits.messageBytes) {
@@ -136,12 +136,12 @@ export class Connection {
     return this.loginProblem ?? (refusal === undefined ? undefined : `EPERM: ${refusal}`);
   }
 
-  /** A subject for replies to this connection only. */
+  /** Returns a new subject for replies, which only this connection may subscribe to. */
   createInbox(): string {
     return inboxOf(this.nats);
   }
 
-  /** Whether it works, how often it was made again, and what went over it. */
+  /** Whether the connection works, how often it was established again after a loss, and how many bytes it received and sent. */
   get traffic(): {
     readonly isConnected: boolean;
     readonly reconnects: number;
@@ -150,8 +150,8 @@ export class Connection {
   } {
     const { inBytes, outBytes } = this.nats.stats();
     return {
-      isConnected: this.inside.connected && this.problem === undefined,
-      reconnects: this.reconnected,
+      isConnected: this.internals.connected && this.problem === undefined,
+      reconnects: this.reconnectCount,
       inBytes,
       outBytes,
     };
@@ -161,23 +161,23 @@ export class Connection {
     return this.options.log;
   }
 
-  /** Names the connection to the server: after a loss, the next one has another id. */
+  /** Identifies the current connection to a server. After a loss, the next connection has another id. */
   get id(): string {
     const { server_id = '', client_id = 0 } = this.nats.info ?? {};
     return `${server_id} ${client_id}`;
   }
 
-  /** What was not published, and which requests were dropped, by reason. */
+  /** How many messages were not published, and how many received messages were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return this.tally.byReason;
+    return this.drops.byReason;
   }
 
-  /** The most bytes of one message's body and headers. */
+  /** How many bytes the body and the headers of one message may have. */
   get messageBytes(): number {
     return Math.min(this.nats.info?.max_payload ?? limits.messageBytes, limits.messageBytes);
   }
 
-  /** Publishes; if that is impossible now, drops and counts the message, and returns false. Never throws. */
+  /** Publishes a message. If that is impossible now, drops and counts it. Never throws. @returns whether it was published */
   publish(subject: string, data: Uint8Array, options?: PublishOptions): boolean {
     const obstacle = this.obstacle();
     if (obstacle !== undefined) return this.drop(obstacle);
@@ -190,7 +190,7 @@ export class Connection {
     }
   }
 
-  /** Subscribes to a subject; a refused subscription is retried from time to time. `receive` must not throw. */
+  /** Subscribes to a subject. A subscription that NATS refuses is retried from time to time. `receive` must not throw. */
   subscribe(subject: string, receive: (message: Msg) => void): RetryingSubscription {
     return new RetryingSubscription(this.nats, subject, {
       onMessage: (message) => this.onMessage(message, receive),
@@ -203,10 +203,10 @@ export class Connection {
     try {
       receive(message);
     } catch (thrown) {
-      this.tally.count('receiver_threw');
+      this.drops.count('receiver_threw');
       this.log.write('error', 'a message could not be handled', { subject: message.subject, err: String(thrown) });
     }
-    if (this.options.givesWay === true) this.giveWay();
+    if (this.options.pausesReading === true) this.reading.onMessage();
   }
 
   private onSubscriptionFailed(subscription: RetryingSubscription, error: Error): void {
@@ -222,7 +222,7 @@ export class Connection {
     this.log.write('info', 'a subscription is permitted now', { subject: subscription.subject });
   }
 
-  /** Permissions may have been widened. */
+  /** Retries refused subscriptions, because NATS may permit them now. */
   private retryRefused(isNewConnection: boolean): void {
     for (const subscription of this.refused) {
       if (isNewConnection) subscription.retrySoon();
@@ -231,139 +231,114 @@ export class Connection {
     }
   }
 
-  /** Unsubscribes; resolves when everything that the server had sent for the subscription has been received. */
+  /** Unsubscribes. Resolves when all messages that the server had sent for the subscription have been received, or after `drainMs`. */
   async drain(subscription: RetryingSubscription): Promise<void> {
     if (this.nats.isClosed() || subscription.isClosed) return;
-    if (!this.inside.connected) return subscription.unsubscribe();
-    // If the connection is lost meanwhile, so is what was on its way.
+    if (!this.internals.connected) return subscription.unsubscribe();
+    // If the connection is lost meanwhile, messages in flight are lost, too.
     const drained = subscription.drain().catch(() => undefined);
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, drainMs).unref())]);
   }
 
-  /** Whether so much waits to be written that large replies must wait. */
+  /** Whether more than half of `limits.outboundBytes` wait to be written. Then large replies must wait. */
   get isCongested(): boolean {
     return this.waitingBytes > limits.outboundBytes / 2;
   }
 
-  /** Pauses reading if this turn of the event loop has read for long enough. */
-  private giveWay(): void {
-    if (this.readingSinceMs === undefined) {
-      this.readingSinceMs = performance.now();
-      setImmediate(() => this.onTurn());
-    } else if (!this.isPaused && performance.now() - this.readingSinceMs > readingMs) {
-      this.isPaused = true;
-      this.inside.transport?.socket?.pause();
-    }
-  }
-
-  private onTurn(): void {
-    this.readingSinceMs = undefined;
-    if (this.isCongested) {
-      this.isPaused = true;
-      this.inside.transport?.socket?.pause();
-      setTimeout(() => this.onTurn(), congestedMs);
-    } else if (this.isPaused) {
-      this.isPaused = false;
-      this.inside.transport?.socket?.resume();
-    }
-  }
-
-  /** Counts something dropped that was received over this connection. */
+  /** Counts a message that was received over this connection and dropped. */
   count(reason: string): void {
-    this.tally.count(reason);
+    this.drops.count(reason);
   }
 
-  /** Resolves when the server has processed everything sent so far, including subscriptions. */
+  /** Resolves when the server has processed all messages and subscriptions that were sent so far. */
   async settled(): Promise<void> {
     while (!this.nats.isClosed()) {
       try {
         await this.nats.flush();
         return;
       } catch {
-        // The connection was lost; the next one subscribes again.
+        // The connection was lost. The package subscribes again on the next one.
         await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs));
       }
     }
   }
 
-  /** Publishes what waits, then closes. */
+  /** Writes the messages that wait, for at most `closeMs`, and then closes the connection. */
   async close(): Promise<void> {
-    if (this.closing) return;
-    this.closing = true;
+    if (this.isClosing) return;
+    this.isClosing = true;
     if (this.obstacle() === undefined) {
       // A server that hangs must not keep the process from stopping.
       const flushed = this.nats.flush().catch(() => undefined);
-      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, closeMs).unref())]);
     }
     await this.nats.close();
   }
 
   /**
-   * Closes the connection to a server that has sent nothing for some ping intervals. A message counts as much as the reply to a
-   * ping: the reply is queued after all messages, so under a flood it is late, and closing the connection would lose the
-   * messages.
+   * Closes the connection if the server has sent nothing for `silentIntervals`. A message shows as well as the reply to a ping that
+   * the server works. The reply to a ping follows all messages that the server had queued before, so it is late when there are many
+   * messages, and closing the connection would lose them.
    */
   private onPingTime(): void {
-    if (!this.inside.connected || this.closing) {
-      this.silent = 0;
-      if (!this.closing) void this.diagnose();
+    if (!this.internals.connected || this.isClosing) {
+      this.silentCount = 0;
+      if (!this.isClosing) void this.diagnose();
       return;
     }
     this.retryRefused(false);
     const { inMsgs } = this.nats.stats();
-    // While this process pauses reading, the server works if it still accepts what this process sends.
-    const isTaking = this.isPaused && this.waitingBytes !== this.heardWaitingBytes;
-    this.silent = inMsgs === this.heardMessages && !isTaking ? this.silent + 1 : 0;
-    this.heardMessages = inMsgs;
-    this.heardWaitingBytes = this.waitingBytes;
-    if (this.silent >= silentRounds) {
-      this.silent = 0;
-      this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
-      // The library would first wait until the server has read everything, possibly without end.
-      this.inside.transport?.socket?.destroy();
+    // While reading is paused, the server works if it still reads what this process sends.
+    const isServerReading = this.reading.isPaused && this.waitingBytes !== this.lastWaitingBytes;
+    this.silentCount = inMsgs === this.lastInMessages && !isServerReading ? this.silentCount + 1 : 0;
+    this.lastInMessages = inMsgs;
+    this.lastWaitingBytes = this.waitingBytes;
+    if (this.silentCount >= silentIntervals) {
+      this.silentCount = 0;
+      this.log.write('warn', 'the NATS server sends nothing and answers no pings: closing the connection', {
+        server: this.nats.getServer(),
+      });
+      // `close` of the package would first wait until the server has read everything, possibly without end.
+      this.internals.transport?.socket?.destroy();
       return;
     }
     const onAnswer = (): void => {
-      this.silent = 0;
+      this.silentCount = 0;
     };
-    // If the connection is lost meanwhile, the next one is watched.
+    // If the connection is lost meanwhile, the next interval checks the next connection.
     this.nats.flush().then(onAnswer, () => undefined);
   }
 
-  /** The library retries without saying why: this finds out with a connection of its own. */
+  /** Finds out why the package cannot reconnect, with a connection of its own: the package does not report the reason. */
   private async diagnose(): Promise<void> {
     if (this.isDiagnosing) return;
     this.isDiagnosing = true;
-    try {
-      await findServer(this.options.login, this.options.dialTimeoutMs ?? defaultDialTimeoutMs);
-    } catch (error) {
-      if (!this.inside.connected && !this.closing) this.noteLoginProblem(asConclaveError(error).message);
-    } finally {
-      this.isDiagnosing = false;
-    }
+    const reason = await reasonNotConnected(this.options.login, this.options.dialTimeoutMs ?? defaultDialTimeoutMs);
+    this.isDiagnosing = false;
+    if (reason !== undefined && !this.internals.connected && !this.isClosing) this.recordLoginProblem(reason);
   }
 
-  private noteLoginProblem(message: string): void {
+  private recordLoginProblem(message: string): void {
     if (this.loginProblem === message) return;
     this.loginProblem = message;
     this.log.write('error', 'not connected to NATS', { reason: message });
   }
 
   private obstacle(): Obstacle | undefined {
-    if (!this.inside.connected) return 'disconnected';
+    if (!this.internals.connected) return 'disconnected';
     return this.waitingBytes > limits.outboundBytes ? 'outbound_full' : undefined;
   }
 
   private get waitingBytes(): number {
-    return this.inside.transport?.socket?.writableLength ?? 0;
+    return this.internals.transport?.socket?.writableLength ?? 0;
   }
 
-  private get inside(): Inside['protocol'] {
-    return (this.nats as unknown as Inside).protocol;
+  private get internals(): PackageInternals['protocol'] {
+    return (this.nats as unknown as PackageInternals).protocol;
   }
 
   private drop(reason: string): false {
-    this.tally.count(reason);
+    this.drops.count(reason);
     return false;
   }
 
@@ -374,18 +349,19 @@ export class Connection {
   private logOne(status: Status): void {
     switch (status.type) {
       case 'disconnect':
-        if (!this.closing && !this.isLost) this.log.write('warn', 'disconnected from NATS', { server: status.server });
+        if (!this.isClosing && !this.isLost)
+          this.log.write('warn', 'disconnected from NATS', { server: status.server });
         this.isLost = true;
         break;
       case 'reconnect':
         if (!this.isLost) break;
         this.isLost = false;
-        this.reconnected += 1;
+        this.reconnectCount += 1;
         this.loginProblem = undefined;
         this.retryRefused(true);
         this.log.write('info', 'connected to NATS again', {
           server: status.server,
-          dropped: { ...this.tally.byReason },
+          dropped: { ...this.drops.byReason },
         });
         break;
       case 'error':
@@ -398,45 +374,19 @@ export class Connection {
         this.log.write('debug', `NATS: ${status.type}`);
     }
   }
+
   private onServerError(error: Error): void {
     const violation = violationOf(error);
-    // The error of a subscription is reported where it was made.
+    // `onSubscriptionFailed` reports the errors of subscriptions.
     if (violation?.operation === 'subscription') return;
     if (violation !== undefined) {
-      this.tally.count('not_permitted');
-      // Each refused message is reported: logging the first of each tenfold is enough.
-      const count = this.tally.byReason.not_permitted ?? 0;
+      this.drops.count('not_permitted');
+      // NATS reports each message that it refuses. The log output has the first one, the 10th, the 100th and so on.
+      const count = this.drops.byReason.not_permitted ?? 0;
       if (!Number.isInteger(Math.log10(count))) return;
     }
-    // While it is disconnected, each attempt may be rejected; `diagnose` reports the reason.
+    // While the connection is lost, each attempt may be rejected; `diagnose` reports the reason.
     const level = this.isLost ? 'debug' : 'warn';
     this.log.write(level, 'the NATS server reports an error', { err: violation?.message ?? error.message });
   }
-}
-
-/** Waits until a server accepts the login. @returns its place in the list. @throws ConclaveError ELOGIN, EINVAL */
-async function untilTaken(
-  { login, log, loginAttempts = defaultLoginAttempts }: NatsOptions,
-  timeout: number,
-): Promise<number> {
-  let [pauseMs, refused, last] = [firstLoginPauseMs, 0, ''];
-  for (;;) {
-    try {
-      return await findServer(login, timeout);
-    } catch (error) {
-      const { code, message } = asConclaveError(error);
-      refused = code === 'ELOGIN' ? refused + 1 : 0;
-      if (code === 'EINVAL' || (loginAttempts > 0 && refused >= loginAttempts)) throw new ConclaveError(code, message);
-      if (message !== last)
-        log.write(code === 'ELOGIN' ? 'error' : 'warn', 'not connected to NATS', { reason: message });
-      last = message;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    pauseMs = Math.min(2 * pauseMs, longestLoginPauseMs);
-  }
-}
-
-function asConclaveError(error: unknown): ConclaveError {
-  const { code, message } = error as LoginError;
-  return error instanceof LoginError ? new ConclaveError(code, message) : new ConclaveError('EUNREACHABLE', message);
 }

@@ -170,7 +170,7 @@ describe('the server of the page', () => {
     const port = Number(new URL(url).port);
     await expect(start({ port })).rejects.toMatchObject({
       code: 'EBUSY',
-      message: `127.0.0.1:${port} is taken by another program: choose another port with --listen 127.0.0.1:<port>`,
+      message: `127.0.0.1:${port} is used by another program: choose another port with --listen 127.0.0.1:<port>`,
     });
   });
 

@@ -90,9 +90,7 @@ export const logins = [
   {
     id: 'each-rejected-attempt-logged',
     rule: 'The log has one line when the connection is lost, and one when it is back.',
-    edits: [
-      { file: connection, find: 'if (!this.closing && !this.isLost) this.log.write(', replace: 'this.log.write(' },
-    ],
+    edits: [{ file: connection, find: 'if (!this.isClosing && !this.isLost)', replace: '' }],
     seeds: 0,
     test: permissionsTest,
     why: noNats,

@@ -88,7 +88,7 @@ export const reads = [
   {
     id: 'read-without-the-own-session',
     rule: 'A leader counts itself in a read only while its session is in force: a second node of its peer may have voted.',
-    edits: [{ file: rounds, find: 'inForce: false,', replace: 'inForce: true,' }],
+    edits: [{ file: rounds, find: 'isSessionConfirmed: false,', replace: 'isSessionConfirmed: true,' }],
     seeds: 60,
   },
   {

@@ -2,15 +2,15 @@
  * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the open count, which is of an election, of a leader's term, or none. A ballot-box that restarts has no open count. The
- * node then opens the count again, and the next ticks make all peers repeat their acknowledgements. Does not own a log, a term
- * or a vote, and never decides which peer campaigns.
+ * Owns: the open count. That is the count of an election, the count of a leader's term, or none. A ballot-box that restarts has no
+ * open count: the node opens the count again, and the next ticks make all peers repeat their acknowledgements. Does not own the
+ * Raft log, the term or the vote, and never decides which peer campaigns.
  *
  * Invariants:
- * 1. A message is counted only if its group is that of the open count, and so are its election, or its leader and term.
+ * 1. A message counts only if its group, and its election or its leader and term, are those of the open count.
  * 2. The node's messages on its link are accepted once and in order. A new link begins without an open count.
- * 3. On every tick the ballot-box repeats what the open count has found (`node.elected`, or `feed.committed` and
- *    `node.ballots`), and repeating it changes nothing. `node.confirmed` is not repeated: if one is lost, that of a later tick
+ * 3. On every tick the ballot-box sends the result of the open count again (`node.elected`, or `feed.committed` and
+ *    `node.ballots`); a repeated result has no effect. `node.confirmed` is not repeated: if one is lost, that of a later tick
  *    replaces it.
  */
 import {
@@ -57,7 +57,7 @@ type Count =
   | { readonly type: 'election'; readonly own: LinkIdentity; readonly election: ElectionCount }
   | { readonly type: 'term'; readonly lead: Lead; readonly ballots: BallotRuns; readonly ticks: TickRounds };
 
-/** Why a message was dropped; undefined: it was not. */
+/** Why a message was dropped; undefined: it was processed. */
 type DropReason = string | undefined;
 
 const none: Count = { type: 'none' };
@@ -130,8 +130,8 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
       case 'counted':
         if (!wasWon && election.isWon) this.sendElected();
         return;
-      case 'refused': // Not counted. A voter with a higher term informs the node itself.
-      case 'known': // A repeat.
+      case 'refused': // A rejection is not counted. A voter with a higher term informs the node itself.
+      case 'known': // A repeated response.
         return;
       case 'foreign_group':
       case 'other_election':
@@ -168,9 +168,9 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
       if (run.last_index <= ballots.registeredIndex) this.drops.count('registered_before');
       else ballots.register(run.first_index, run.last_index, run.configuration ?? undefined);
     }
-    // A fast follower may have stored an entry before it is registered here.
+    // An acknowledgement of an entry may arrive before its registration.
     if (ballots.count()) this.sendCommitted();
-    // If a new configuration needs fewer echoes, those received so far may be enough.
+    // A new configuration may need fewer echoes: those received so far may be enough.
     if (body.runs.some(({ configuration }) => configuration !== null)) this.sendConfirmed();
   }
 
@@ -179,12 +179,12 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     const { lead, ballots } = this.count;
     const fault = mismatchOf(body, lead);
     if (fault !== undefined) return fault;
-    // This is also recorded for peers in no registered configuration: the entry that adds them may not be registered yet.
+    // Also recorded for peers that no registered configuration contains: the entry that adds them may not be registered yet.
     switch (ballots.stored(body.peer_id, body.store_id, body.match_index)) {
       case 'raised':
         if (ballots.count()) this.sendCommitted();
         return;
-      case 'known': // A repeat, or out of date.
+      case 'known': // Repeated or outdated.
         return;
       case 'full':
         return 'too_many_members';
@@ -218,7 +218,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     }
   }
 
-  /** @returns why a message of the node's link is dropped; undefined: it is to be handled now */
+  /** Checks a message of the node's link. @returns why it is dropped; undefined: process it now */
   private admit(identity: LinkIdentity, frame: Frame): DropReason {
     return this.linkAcceptor.accept(identity, frame, this.effects, () => {
       this.count = none;
@@ -236,7 +236,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     this.send({ name: 'feed.committed', body: { ...identityOf(lead), term: lead.term, index: ballots.commitIndex } });
   }
 
-  /** Reports the ticks that a quorum has echoed, if they are later than before. */
+  /** Reports the last tick that a quorum has echoed, if it is later than the one reported before. */
   private sendConfirmed(): void {
     if (this.count.type !== 'term') return;
     const { lead, ballots, ticks } = this.count;
@@ -268,7 +268,7 @@ function identityOf(lead: Lead): LinkIdentity {
   return { group_id: lead.group_id, store_id: lead.store_id, session: lead.session };
 }
 
-/** Returns why a follower's message on the feed does not belong to this leader's count; undefined: it does. */
+/** Returns why a follower's message on the feed does not count for this leader's term; undefined: it does. */
 function mismatchOf(
   body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>,
   lead: Lead,

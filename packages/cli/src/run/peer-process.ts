@@ -112,7 +112,7 @@ export class PeerProcess {
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
       const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
-      const requestConnection = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
+      const requestConnection = await Connection.open({ ...nats, name: `${name} requests`, pausesReading: true });
       const requests = new RequestServer(requestConnection, subjects, log);
       factory.connect({ connection: requestConnection, requests, version });
       const connections = { actors: connection, requests: requestConnection };

@@ -1,16 +1,19 @@
 /**
- * Makes a target's log follow the leader's, once its store is known: a probe finds where the logs match, the pipeline sends the
- * entries after that, and a snapshot replaces entries that are compacted. Heartbeats are sent all the while.
+ * Sends a leader's log to one target, and is in one of four states:
+ * - `idle`: the target's store is not known, and nothing is sent;
+ * - `probe`: one AppendEntries, the probe, finds out where the target's log matches the leader's;
+ * - `replicate`: the pipeline sends the entries after the match index, many messages at a time;
+ * - `install`: a snapshot is sent, because the leader's log no longer contains an entry that the target needs.
+ * Heartbeats are sent in each state except `idle`.
  *
- * Owns: the match state, the current state (`idle`, `probe`, `replicate`, `install`), and what is in flight. Does not know which
- * store the target has.
+ * Owns: the match state, the current state, and what is in flight. Does not know which store the target has.
  *
  * Invariants:
- * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`.
- * 2. `matchIndex` never falls while the target's store is the same; only `stored` raises it.
- * 3. Entries are in flight only in `replicate`, a probe, which may carry entries, only in `probe`, chunks of a snapshot only in
- *    `install`, and nothing in `idle`.
- * 4. A rejection counts only if it is the reply to a request in flight.
+ * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`. The anchor is a position that is known to match.
+ * 2. `matchIndex` never decreases while the target's store is the same; only `stored` increases it.
+ * 3. What is in flight depends on the state. `probe`: at most one probe, and at most one message with the entries after it.
+ *    `replicate`: messages of the pipeline. `install`: chunks of a snapshot. `idle`: nothing.
+ * 4. A rejection has an effect only if it is the reply to a request in flight.
  */
 import type { Body, LogIndex, Progress } from '@conclave/protocol';
 import { EntrySource } from './entry-source.js';
@@ -30,11 +33,12 @@ export class LogSender {
   private match: MatchState;
   /** Only in `install`. */
   private snapshotSender: SnapshotSender | undefined;
-  /** The target has reported that it is read-only: it is sent heartbeats only. */
+  /** The target has reported that it is read-only: only heartbeats are sent to it. */
   private isReadOnly = false;
+  /** Whether nothing but heartbeats is sent before the next tick, because the target cannot accept more now. */
   private waitsForTick = false;
   private readonly heartbeats = new Heartbeats();
-  /** The first entry that the leader may have appended itself: most logs end before it. */
+  /** The first entry of the leader's own term. The log of most targets ends before it. */
   private readonly firstOwnIndex: LogIndex;
   private readonly source: EntrySource;
   private readonly probe: Probe;
@@ -68,8 +72,8 @@ export class LogSender {
   }
 
   /**
-   * Whether the node must include the content of the entries that it appends next, because they are sent to this target. A target
-   * that is far behind gets them later, from the log-store.
+   * Whether the node must send the replicators the content of the entries that it appends next, because they are sent to this target
+   * soon. For a target that is not near the end of the log, entries are read from the log-store later.
    */
   get needsEntryPayload(): boolean {
     const { currentState, pipeline } = this;
@@ -87,10 +91,11 @@ export class LogSender {
     };
   }
 
-  /** The target's store is known, and its last index. */
+  /** The target's store is known: begins with a probe. @param lastIndexThere the last index of the target's log */
   begin(lastIndexThere: LogIndex, nowMs: number): void {
     this.isReadOnly = false;
-    // Entries beyond the leader's last index are not the leader's; those that the target lacks need no probe.
+    // The first probe is at the end of the shorter log: further entries of the target are not the leader's, and entries that the
+    // target lacks cannot match.
     this.beginProbe(this.match.atLeastNext(Math.min(lastIndexThere, this.leaderTerm.lastIndex) + 1));
     this.proceed(nowMs);
   }
@@ -100,13 +105,13 @@ export class LogSender {
     this.enterState('idle');
   }
 
-  /** The target has another store than before. */
+  /** The target has another store than before: what is known about its log no longer holds. */
   forget(): void {
     this.stop();
     this.match = new MatchState(this.match.nextIndex);
   }
 
-  /** A new tick: sends a heartbeat, and repeats what is due. */
+  /** A new tick of the node: sends a heartbeat, and repeats messages that were not answered in time. */
   onTick(nowMs: number): void {
     this.waitsForTick = false;
     this.source.onTick(nowMs);
@@ -118,7 +123,7 @@ export class LogSender {
         this.repeatProbe(nowMs);
         break;
       case 'replicate':
-        // Early enough that it is subscribed when it has all earlier entries.
+        // Requested while earlier entries are still in flight, so that the target is subscribed by the time it has stored them.
         if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
         this.sendHeartbeat(nowMs);
         if (this.pipeline.isStalled(nowMs)) this.checkArrival(nowMs);
@@ -131,7 +136,7 @@ export class LogSender {
     this.proceed(nowMs);
   }
 
-  /** Sends what can be sent now. */
+  /** Sends the messages that the state and the window allow now. */
   proceed(nowMs: number): void {
     if (this.waitsForTick || !this.leaderTerm.mayStillSend(nowMs)) return;
     if (this.currentState === 'probe') this.sendProbe(nowMs);
@@ -148,28 +153,28 @@ export class LogSender {
     const isMore = match.raise(matchIndex);
     const freed = this.pipeline.onMatch(matchIndex, isMore, nowMs);
     match.raiseAnchor([freed, this.probe.prev], (index) => this.source.termAt(index));
-    // Any acknowledgement up to the probe's position answers the probe, also that of a heartbeat.
+    // An acknowledgement up to the probe's position answers the probe, even if it acknowledges a heartbeat.
     if (!match.reachNext() || this.currentState !== 'probe') return;
     this.currentState = 'replicate';
     const carried = this.probe.succeed();
     if (carried !== undefined) this.pipeline.addCarried(match, carried, nowMs);
   }
 
-  /** Whether the target receives the leader's feed, and whether it is read-only. */
+  /** The target reports in an echo whether it receives the leader's feed, and whether it is read-only. */
   onEcho({ hears_feed: hearsFeed, read_only }: Body<'feed.echo'>, nowMs: number): void {
     const { pipeline } = this;
     if (read_only !== this.isReadOnly) this.setReadOnly(read_only, nowMs);
     if (!hearsFeed && pipeline.feed === 'subscribed') pipeline.feed = 'requested';
-    // The entries before the feed have been sent.
+    // All entries before those of the feed have been sent, so no entry is missing between them.
     if (hearsFeed && pipeline.feed === 'requested' && this.hasSentAll()) pipeline.feed = 'subscribed';
   }
 
-  /** Whether it is the id of a sent request: a target that replies slowly must be found to have another store, too. */
+  /** Whether a request with this id was sent, even long ago: also the late reply of a slow target shows that it has another store. */
   mayHaveSent(requestId: number): boolean {
     return this.sentAs(requestId) !== undefined || this.heartbeats.includes(requestId);
   }
 
-  /** The target has rejected entries, or a chunk. @returns why the rejection is dropped */
+  /** The target has rejected a probe, entries, a heartbeat or a chunk. @returns why the rejection is dropped */
   onRejected(body: Rejected, nowMs: number): string | undefined {
     const sent = this.sentAs(body.request_id);
     if (sent === undefined) return 'not_in_flight';
@@ -209,7 +214,7 @@ export class LogSender {
     return this.source.isAnsweredBy(body);
   }
 
-  /** The reply to the read in progress: call it only if `isAnsweredBy`. @returns why it is dropped */
+  /** The reply to the read in progress; call this only if `isAnsweredBy` returns true. @returns why the reply is dropped */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     const outcome = this.source.onEntries(body, nowMs);
     if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
@@ -226,11 +231,11 @@ export class LogSender {
     return this.snapshotSender?.isAnsweredBy(body) ?? false;
   }
 
-  /** The reply to a read of a snapshot: call it only if `isAnsweredByChunk`. @returns why it is dropped */
+  /** The reply to a read of a snapshot; call this only if `isAnsweredByChunk` returns true. @returns why the reply is dropped */
   onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
     const outcome = this.snapshotSender?.onChunk(body);
     if (outcome === 'no_snapshot') {
-      // The log was reported to begin after a snapshot. Try again with the next tick.
+      // The log-store has no snapshot although it reported that the log begins after one. Try again with the next tick.
       this.waitsForTick = true;
       this.beginProbe(this.match.nextIndex);
     }
@@ -253,7 +258,7 @@ export class LogSender {
     this.match.nextIndex = nextIndex;
   }
 
-  /** The log no longer holds an entry that the target needs: it is sent a snapshot instead. */
+  /** The log no longer contains this entry. If the target needs it, a snapshot is sent. */
   private onCompacted(index: LogIndex, nowMs: number): string | undefined {
     const isWanted = this.currentState === 'probe' || this.currentState === 'replicate';
     if (!isWanted || index < this.match.nextIndex) return 'compacted_before';
@@ -268,13 +273,13 @@ export class LogSender {
     this.snapshotSender.proceed(nowMs);
   }
 
-  /** The target's log now begins after the snapshot. */
+  /** The target has installed the snapshot: its log now begins after the snapshot. */
   private onInstalled({ head }: SnapshotSender): void {
     const afterSnapshot = Math.min(head?.index ?? 0, this.leaderTerm.lastIndex) + 1;
     this.beginProbe(this.match.atLeastNext(afterSnapshot));
   }
 
-  /** Entries in flight to a read-only target are lost; a probe finds out how far its log is. */
+  /** The target has become read-only, or writable again. Entries in flight to a read-only target are lost, so a probe finds its last entry. */
   private setReadOnly(isReadOnly: boolean, nowMs: number): void {
     this.isReadOnly = isReadOnly;
     this.leaderTerm.progressChanged = true;
@@ -285,14 +290,18 @@ export class LogSender {
     this.proceed(nowMs);
   }
 
-  /** The target lacks entries that it had acknowledged as synced. No message can repair that; try again, but not in a loop. */
+  /** The target lacks entries that it had acknowledged as synced, which no message can repair. Tries again once per tick. */
   private onLostMatch(): string {
     this.waitsForTick = true;
     this.probe.end();
     return 'acknowledged_entries_missing';
   }
 
-  /** @returns the prev of a request in flight; `heartbeat`: it is the latest heartbeat; `chunk`: it is of a snapshot */
+  /**
+   * Finds the request in flight with this id.
+   * @returns the position before the entries of the request; `heartbeat`: it is the latest heartbeat; `chunk`: it is a chunk of a
+   * snapshot; undefined: no such request is in flight
+   */
   private sentAs(requestId: number): { readonly index: LogIndex } | 'heartbeat' | 'chunk' | undefined {
     if (this.heartbeats.isLatest(requestId)) return 'heartbeat';
     if (this.snapshotSender?.isInFlight(requestId)) return 'chunk';
@@ -301,14 +310,20 @@ export class LogSender {
     return index === undefined ? undefined : { index };
   }
 
-  /** @returns where to probe after a mismatch: after the end of a shorter log, else before the conflicting term (Raft thesis, section 3.5) */
+  /**
+   * @returns the next index after a mismatch: after the last entry of the target if its log is shorter, otherwise the first entry of
+   * the term that conflicts (Raft thesis, section 3.5)
+   */
   private nextAfterRejection(body: Rejected, sent: { readonly index: LogIndex }): LogIndex {
     const isShorter = body.last_index < sent.index;
     const hint = isShorter ? body.last_index + 1 : body.conflict_index;
     return this.match.atLeastNext(Math.min(hint, sent.index));
   }
 
-  /** Asks whether all sent entries have arrived; a rejection contains where a gap begins. The messages in flight stay in flight. */
+  /**
+   * Sends an AppendEntries without entries after the last sent one. The target rejects it if entries are missing; the rejection
+   * contains where the gap begins. The messages in flight stay in flight.
+   */
   private checkArrival(nowMs: number): void {
     const { match } = this;
     const index = (match.nextIndex - 1) as LogIndex;
@@ -317,19 +332,19 @@ export class LogSender {
     else this.pipeline.sendCheck({ index, term }, nowMs);
   }
 
-  /** Near the end of the log, asks the target to subscribe to the feed: its echo of the next tick confirms that it has. */
+  /** Sends entries. Near the end of the log, also requests that the target subscribe to the feed, which its next echo confirms. */
   private sendEntries(nowMs: number): void {
     if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
     this.pipeline.send(this.match, nowMs);
   }
 
-  /** Whether the target is to be asked to subscribe to the leader's feed. */
+  /** Whether the target should now be asked to subscribe to the leader's feed. */
   private mayRequestFeed(): boolean {
     const { pipeline } = this;
     return pipeline.feed === 'unsubscribed' && pipeline.hasRoom && this.isNearEnd() && !this.isReadOnly;
   }
 
-  /** Whether the entries that are not sent yet are no more than one read returns. */
+  /** Whether one read would return all entries that are not sent yet. */
   private isNearEnd(): boolean {
     return this.source.isNearEnd(this.match.nextIndex);
   }
@@ -339,7 +354,7 @@ export class LogSender {
     return this.currentState === 'replicate' && this.pipeline.hasSentAll(this.match);
   }
 
-  /** Its prev is a position that is known to match, so that it always causes a `stored`. */
+  /** A heartbeat names a position that is known to match, so the target accepts it, and its log-store sends a `stored`. */
   private sendHeartbeat(nowMs: number): void {
     if (!this.leaderTerm.mayStillSend(nowMs)) return;
     const requestId = this.leaderTerm.output.nextRequestId();
@@ -352,7 +367,8 @@ export class LogSender {
     const { anchor, nextIndex } = this.match;
     const index = (nextIndex - 1) as LogIndex;
     const term = index === anchor.index ? anchor.term : this.source.termAt(index);
-    // A read of the batch with the next entry returns the term before it; more would be useless if the probe fails.
+    // The reply to a read of the next entry contains the term of the entry before it. Further entries would be useless if the probe
+    // fails.
     if (term === undefined) {
       this.source.ask(nextIndex, 1, nowMs);
       return;
@@ -362,7 +378,10 @@ export class LogSender {
     this.sendEmpty(requestId, { index, term });
   }
 
-  /** Most logs end where the leader's own entries begin: these need not wait for the reply to the probe. */
+  /**
+   * Sends the first entries of the leader's own term without waiting for the reply to the probe, if the probe is just before them:
+   * the logs of most targets match there.
+   */
   private sendWithProbe(): void {
     const { nextIndex } = this.match;
     if (!this.probe.mayCarry || this.isReadOnly || nextIndex !== this.firstOwnIndex) return;

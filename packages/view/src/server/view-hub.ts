@@ -1,23 +1,24 @@
 /**
- * Distributes a source's records to the browsers.
+ * Distributes the records of a source to the browsers that show the page.
  *
- * Owns: the model of the last hour, and a queue for each browser. A browser that connects receives the state, then the records.
+ * Owns: the model, which contains what the page shows of the last hour, and a queue for each browser. A browser that connects
+ * first receives the state of the model, and then the records that follow.
  *
  * Invariants:
- * 1. A browser's model equals this one, but for records that it was told to be lost.
- * 2. A browser that reads slowly holds up no other, and its queue is bounded.
+ * 1. The model in a browser equals the model here, except for records that were dropped. A `lost` record reports how many were.
+ * 2. A browser that reads slowly does not delay other browsers, and its queue is bounded.
  */
 import { limits } from '@conclave/protocol';
 import { ViewModel } from '../model/index.js';
 import type { SourceInfo, ViewSource } from '../source/view-source.js';
 import { BrowserQueue } from './browser-queue.js';
 
-/** Between two deliveries to browsers. */
+/** The time between two deliveries to a browser. */
 const flushMs = 100;
-/** A connection without records shows that way that it lives. */
+/** If there are no records for this long, the browser receives an `alive` event, so that it knows that the connection works. */
 const keepAliveMs = 5000;
 
-/** What the page may do beyond showing records. */
+/** What the page can do in addition to showing records: read keys, send admin commands. */
 export interface PageAbilities {
   readonly keys: boolean;
   readonly admin: boolean;
@@ -27,7 +28,7 @@ interface Browser {
   readonly queue: BrowserQueue;
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   sentAt: number;
-  /** It must receive the whole state before other records. */
+  /** Whether it must receive the whole state of the model before further records. */
   needsState: boolean;
   needsControls: boolean;
 }
@@ -50,7 +51,7 @@ export class ViewHub {
     source.subscribe({
       onRecords: (records) => {
         this.model.fold(records);
-        // The state is smaller than so many records, as after a jump in a recording.
+        // After a jump in a recording, for example, the state is smaller than the many records.
         if (records.length > limits.viewBrowserRecords / 4) this.sendState();
         else for (const { queue } of this.browsers) queue.add(records);
       },
@@ -90,18 +91,18 @@ export class ViewHub {
           this.source.onAudience?.(this.browsers.size);
         },
       },
-      // One delivery waits in the stream, all others in the queue, which has a bound.
+      // The stream buffers one delivery; all other records wait in the queue, which is bounded.
       { highWaterMark: 1 },
     );
   }
 
   close(): void {
     clearInterval(this.timer);
-    for (const { controller } of this.browsers) tryTo(() => controller.close());
+    for (const { controller } of this.browsers) ignoreClosed(() => controller.close());
     this.browsers.clear();
   }
 
-  /** Each browser receives the whole state next. */
+  /** Makes the whole state the next delivery to each browser. */
   private sendState(): void {
     for (const browser of this.browsers) {
       browser.queue.clear();
@@ -114,7 +115,7 @@ export class ViewHub {
   }
 
   private flushOne(browser: Browser): void {
-    // The last delivery has not been read yet.
+    // The browser has not read the last delivery yet.
     if ((browser.controller.desiredSize ?? 0) <= 0) return;
     const texts: string[] = [];
     if (browser.needsState) {
@@ -135,17 +136,17 @@ export class ViewHub {
       texts.push(event('alive', {}));
     }
     browser.sentAt = Date.now();
-    tryTo(() => browser.controller.enqueue(encoder.encode(texts.join(''))));
+    ignoreClosed(() => browser.controller.enqueue(encoder.encode(texts.join(''))));
   }
 }
 
-/** A server-sent event: JSON contains no line breaks. */
+/** Returns a server-sent event. Its data are one line, because JSON text contains no line breaks. */
 export function event(name: string, data: unknown): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** A stream whose browser is gone cannot be written to, and is removed by `cancel`. */
-function tryTo(work: () => void): void {
+/** Does nothing if the browser has closed the stream, which throws then; `cancel` removes the browser. */
+function ignoreClosed(work: () => void): void {
   try {
     work();
   } catch (error) {

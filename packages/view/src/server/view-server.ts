@@ -4,11 +4,11 @@
  * | path | what it is |
  * |---|---|
  * | `GET /` and its files | the page |
- * | `GET /api/stream` | server-sent events: `state`, then `records` and `controls` |
+ * | `GET /api/stream` | server-sent events: `state` (all that the page shows), then `records`, `controls` (of a recording or simulation) and `alive` |
  * | `GET /api/keys`, `/api/key`, `/api/leases`, `/api/locks` | reads of a live group |
  * | `GET /api/watch` | server-sent events: the value of a key |
- * | `POST /api/control` | a command to a recording or a simulation |
- * | `POST /api/admin/prepare`, `/api/admin/confirm` | an admin command, only if that is allowed |
+ * | `POST /api/control` | a command to a recording or a simulation, such as pause |
+ * | `POST /api/admin/prepare`, `/api/admin/confirm` | an admin command and its confirmation; only if the server was started with `admin` |
  */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -28,12 +28,13 @@ import { watchKey } from './watch-stream.js';
 export interface ViewServerOptions {
   readonly source: ViewSource;
   readonly host: string;
-  /** 0: any free port. */
+  /** The port to listen on; 0: any free port. */
   readonly port: number;
-  /** Further names under which the page may be opened. */
+  /** Host names with which browsers may open the page, in addition to `localhost` and IP addresses. */
   readonly hosts?: readonly string[] | undefined;
   /** The folder of the built page, if it is not where `findPage` looks. */
   readonly page?: string | undefined;
+  /** Reads keys of a live group; undefined: the page shows no keys. */
   readonly keys?: KeyReader | undefined;
   /** Executes admin commands; undefined: the page is read-only. */
   readonly admin?: ((action: Action) => Promise<unknown>) | undefined;
@@ -48,7 +49,7 @@ export class ViewServer {
     private readonly source: ViewSource,
   ) {}
 
-  /** @throws ConclaveError EBUSY (not done) if the port is taken; Error of the system if the address cannot be used */
+  /** @throws ConclaveError EBUSY (not done) if another program uses the port; Error of the system if the address cannot be used */
   static async start(options: ViewServerOptions): Promise<ViewServer> {
     const { source, host, port } = options;
     const files = readPage(options.page ?? findPage());
@@ -94,8 +95,8 @@ export class ViewServer {
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = `${host}:${port} is taken by another program: choose another port with --listen ${host}:<port>`;
-      reject(error.code === 'EADDRINUSE' ? new ConclaveError('EBUSY', taken) : error);
+      const inUse = `${host}:${port} is used by another program: choose another port with --listen ${host}:<port>`;
+      reject(error.code === 'EADDRINUSE' ? new ConclaveError('EBUSY', inUse) : error);
     });
     server.listen(port, host, () => resolve());
   });
@@ -119,11 +120,12 @@ function addKeys(app: Hono, keys: KeyReader): void {
   });
 }
 
-const bounded = bodyLimit({ maxSize: limits.viewRequestBytes });
+const withBodyLimit = bodyLimit({ maxSize: limits.viewRequestBytes });
 
 function addControls(app: Hono, source: ViewSource): void {
-  app.post('/api/control', bounded, async (context) => {
-    if (source.controls === undefined) throw new ConclaveError('ENOENT', 'there is nothing to control here');
+  app.post('/api/control', withBodyLimit, async (context) => {
+    if (source.controls === undefined)
+      throw new ConclaveError('ENOENT', 'this source has no controls: only a recording or a simulation has');
     const { command, parameters } = parseControl(await body(context));
     await source.controls.run(command, parameters);
     return context.json({});
@@ -132,17 +134,20 @@ function addControls(app: Hono, source: ViewSource): void {
 
 function addAdmin(app: Hono, execute: (action: Action) => Promise<unknown>): void {
   const actions = new ConfirmedActions(execute);
-  app.post('/api/admin/prepare', bounded, async (context) => {
+  app.post('/api/admin/prepare', withBodyLimit, async (context) => {
     const action = parseAction(await body(context));
     return context.json({ token: actions.prepare(action), action, text: actionText(action) });
   });
-  app.post('/api/admin/confirm', bounded, async (context) => {
+  app.post('/api/admin/confirm', withBodyLimit, async (context) => {
     const { token, action } = parseConfirmation(await body(context));
     return context.json({ reply: (await actions.confirm(token, action)) ?? {} });
   });
 }
 
-/** Only JSON: a form of another page cannot send that without asking first. */
+/**
+ * Returns the body of a request. It must be JSON: a web page of another origin cannot send this content type without a preflight
+ * request, which this server does not permit.
+ */
 async function body({ req }: Context): Promise<unknown> {
   if (req.header('content-type') !== 'application/json') throw new ConclaveError('EINVAL', 'only JSON is accepted');
   try {

@@ -1,15 +1,18 @@
 /**
- * Reads of a leader. A linearizable read waits for a round of heartbeats that began after it arrived and was echoed by a quorum
- * (Raft thesis, section 6.4, without clocks). The round also waits until the log-store confirms, after the read arrived, that this
- * node's session is still the current one: a second node of this peer may have voted for another leader. A read by lease needs no
- * round while the lease holds. Otherwise it waits for a round, too. So does a follower's request for a read index.
+ * Reads that a leader answers, and the read indexes that it sends to followers.
+ * A linearizable read waits for a round. A round begins with a tick that is sent after the read arrived, and is complete when a
+ * quorum has echoed the tick (Raft thesis, section 6.4, without clocks) and the log-store has confirmed, after the read arrived,
+ * that this node's session is still the current one: otherwise a second node of this peer may have voted for another leader. A
+ * read by lease needs no round while the lease holds; without the lease it waits for a round, too. A follower's request for a read
+ * index also waits for a round.
+ * Owns: the reads and requests that wait, and the rounds. Does not own ticks, echoes and the lease.
  * Invariants:
  * 1. A read uses the commit index that is known when its round begins. No round begins before the leader knows every entry that
  *    earlier leaders committed (`LeaderState.knowsCommitted`).
  * 2. A round serves only the reads that arrived before it began.
- * 3. A turn answers as many reads as its budget allows (`ReadBudget`), so that they do not delay ticks and votes.
- * 4. A read by lease is answered only if the leader knows every entry that earlier leaders committed, and only after all entries
- *    are applied that it knew to be committed when the read arrived.
+ * 3. In one turn the node answers only as many reads as `ReadBudget` allows, so that they do not delay ticks and votes.
+ * 4. A read by lease is answered only if the leader knows every entry that earlier leaders committed, and only after it has applied
+ *    all entries that it knew to be committed when the read arrived.
  * 5. While a quorum confirms this leader, a read is answered, or refused as not done, within two election timeouts and a tick.
  */
 import type { StateMachine } from '@conclave/actor/core';
@@ -32,21 +35,24 @@ interface Round {
   readonly tickId: number;
   readonly readIndex: LogIndex;
   reads: Read[];
-  /** The questions of followers, until they are answered. */
+  /** The followers' requests for a read index that are not answered yet. */
   asked: readonly ReadIndex[];
-  /** A quorum has echoed the round's tick or a later one. */
-  confirmed: boolean;
-  /** After the tick was sent, the log-store has confirmed that this node's session is the current one. */
-  inForce: boolean;
+  /** Whether a quorum has echoed the round's tick or a later one. */
+  isEchoed: boolean;
+  /** Whether the log-store has confirmed, after the tick was sent, that this node's session is the current one. */
+  isSessionConfirmed: boolean;
 }
 
-/** Rounds in flight at the same time; reads that arrive meanwhile share the next one. */
+/** How many rounds may be incomplete at the same time; reads that arrive meanwhile share the next round. */
 const roundsInFlight = 2;
 
 export class LeaderReads {
+  /** The reads that wait for the next round. */
   private waiting: Read[] = [];
+  /** The followers' requests that wait for the next round. */
   private asked: ReadIndex[] = [];
   private rounds: Round[] = [];
+  /** How many reads and requests of followers wait, with or without a round. */
   private count = 0;
 
   constructor(
@@ -56,6 +62,7 @@ export class LeaderReads {
     private readonly budget: ReadBudget,
   ) {}
 
+  /** A linearizable read: it waits for the next round. */
   read(read: Read): void {
     if (!this.hasRoom(read.requestId)) return;
     this.count += 1;
@@ -63,15 +70,22 @@ export class LeaderReads {
   }
 
   /**
-   * Answers as soon as all committed entries are applied: the caller has checked that the lease holds. A read that must wait for
-   * entries does so in a round that is confirmed from its beginning.
+   * Answers a read by lease as soon as all committed entries are applied. The caller has checked that the lease holds. A read that
+   * must wait for entries to be applied waits in a round of its own, which is complete from its beginning.
    */
   readByLease(read: Read): void {
     const { commitIndex, appliedIndex } = this.state;
     if (appliedIndex >= commitIndex) return this.reply(read);
     if (!this.hasRoom(read.requestId)) return;
     this.count += 1;
-    const round = { tickId: 0, readIndex: commitIndex, reads: [read], asked: [], confirmed: true, inForce: true };
+    const round = {
+      tickId: 0,
+      readIndex: commitIndex,
+      reads: [read],
+      asked: [],
+      isEchoed: true,
+      isSessionConfirmed: true,
+    };
     this.rounds.unshift(round);
   }
 
@@ -87,7 +101,7 @@ export class LeaderReads {
     return false;
   }
 
-  /** A follower requests a read index; it repeats the request until it is answered. */
+  /** A follower requests a read index. It repeats the request until it receives a reply; repetitions are dropped. */
   onReadIndex(body: ReadIndex): void {
     const isSame = (other: ReadIndex): boolean => other.peer_id === body.peer_id && other.session === body.session;
     const isAsked = [this.asked, ...this.rounds.map(({ asked }) => asked)].some((asks) =>
@@ -99,7 +113,7 @@ export class LeaderReads {
     this.asked.push(body);
   }
 
-  /** Answers a follower: it may read once it has applied all entries up to the read index. */
+  /** Sends a read index to a follower: the follower may read once it has applied all entries up to it. */
   answer(body: ReadIndex, readIndex: LogIndex): void {
     const { state, context } = this;
     context.send(body.peer_id, {
@@ -117,13 +131,13 @@ export class LeaderReads {
     });
   }
 
-  /** Whether a new round should begin now. */
+  /** Whether reads or requests wait and another round may begin. */
   get wantsRound(): boolean {
     const waits = this.waiting.length + this.asked.length > 0;
-    return waits && this.rounds.filter((round) => !isOver(round)).length < roundsInFlight;
+    return waits && this.rounds.filter((round) => !isComplete(round)).length < roundsInFlight;
   }
 
-  /** This tick has just been sent: begins its round, which serves the reads that wait. */
+  /** This tick has just been sent: begins a round with it, for all reads and requests that wait. */
   beginRound(tickId: number): void {
     if (this.waiting.length + this.asked.length === 0) return;
     this.rounds.push({
@@ -131,8 +145,8 @@ export class LeaderReads {
       readIndex: this.state.commitIndex,
       reads: this.waiting,
       asked: this.asked,
-      confirmed: false,
-      inForce: false,
+      isEchoed: false,
+      isSessionConfirmed: false,
     });
     this.waiting = [];
     this.asked = [];
@@ -140,29 +154,29 @@ export class LeaderReads {
 
   /** A quorum has echoed this tick. */
   onConfirmed(tickId: number): void {
-    for (const round of this.rounds) if (round.tickId <= tickId) round.confirmed = true;
+    for (const round of this.rounds) if (round.tickId <= tickId) round.isEchoed = true;
     this.serve();
   }
 
-  /** Whether the log-store must confirm the session. */
+  /** Whether a round waits for the log-store to confirm the session. */
   get awaitsSession(): boolean {
-    return this.rounds.some(({ inForce }) => !inForce);
+    return this.rounds.some(({ isSessionConfirmed }) => !isSessionConfirmed);
   }
 
-  /** The session was still current after this tick. */
+  /** The log-store has confirmed that the session was still the current one after this tick was sent. */
   onInForce(tickId: number): void {
-    for (const round of this.rounds) if (round.tickId <= tickId) round.inForce = true;
+    for (const round of this.rounds) if (round.tickId <= tickId) round.isSessionConfirmed = true;
     this.serve();
   }
 
   /**
-   * Answers the confirmed rounds in their order. Within a round, followers are answered first, and reads at this peer once the
-   * entries up to the read index are applied.
+   * Answers the complete rounds in their order. Of a round, it first sends the followers their read index, and then answers the reads
+   * once the entries up to the read index are applied.
    */
   serve(): void {
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
-      if (!isOver(round)) return;
+      if (!isComplete(round)) return;
       for (const body of round.asked) this.answer(body, round.readIndex);
       this.count -= round.asked.length;
       round.asked = [];
@@ -175,7 +189,7 @@ export class LeaderReads {
     }
   }
 
-  /** Refuses reads that have waited for too long, because there are more than this peer can answer in time. */
+  /** Refuses reads that have waited for two election timeouts, because this peer cannot answer so many in time. */
   refuseLate(): void {
     if (this.count === 0) return;
     const { nowMs, options } = this.context;
@@ -189,7 +203,7 @@ export class LeaderReads {
     for (const round of this.rounds) round.reads = round.reads.filter(isInTime);
   }
 
-  /** The leadership has ended. Followers ask the next leader. */
+  /** The leadership has ended: refuses the reads. Followers send their requests to the next leader. */
   refuseAll(reason: string, leaderId: string): void {
     for (const { requestId } of [...this.rounds.flatMap(({ reads }) => reads), ...this.waiting]) {
       this.context.refuse(requestId, 'EPERM', reason, 'not_done', leaderId);
@@ -201,6 +215,6 @@ export class LeaderReads {
   }
 }
 
-function isOver({ confirmed, inForce }: Round): boolean {
-  return confirmed && inForce;
+function isComplete({ isEchoed, isSessionConfirmed }: Round): boolean {
+  return isEchoed && isSessionConfirmed;
 }
