@@ -1,30 +1,23 @@
-/**
- * Connects the client's core to NATS, timers and promises.
- *
- * The reply subject of a request is in one inbox and ends with the request's id, so that nothing is stored per request.
- */
+/** The shell of the client's core: connects it to NATS, timers and promises. */
 import {
   asGroupId,
   ConclaveError,
-  decode,
   defaultPrefix,
   encode,
   GroupId,
   invariant,
-  isForeignReply,
   Subjects,
   WatchId,
 } from '@conclave/protocol';
 import {
   connectWith,
   inboxFault,
-  inboxOf,
   LoginError,
   type LoginSettings,
   NatsLogin,
   violationOf,
 } from '@conclave/protocol/login';
-import type { Msg, NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
+import type { NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
 import {
   type Call,
@@ -43,6 +36,7 @@ import { LeaseApi } from './lease-api.js';
 import { Lock, type LockOptions } from './lock.js';
 import { LockApi } from './lock-api.js';
 import { PendingCalls } from './pending-calls.js';
+import { ReplyInbox } from './reply-inbox.js';
 import { timeoutAfterReading } from './timeout-after-reading.js';
 
 export interface ConnectOptions extends ClientOptions {
@@ -56,9 +50,9 @@ export interface ConnectOptions extends ClientOptions {
   readonly owner?: string | undefined;
   /** The NATS servers to choose from. A URL may contain `user:password@` or `token@`. */
   readonly servers?: string | readonly string[] | undefined;
-  /** The login there: files are read again at each connection, so that they may change. */
+  /** The login at these servers. Files that it names are read again at each connection, so that their content may change. */
   readonly login?: Omit<LoginSettings, 'servers'> | undefined;
-  /** Settings of the connection beyond `servers` and `login`. */
+  /** Further settings of the connection, of the package `nats`. */
   readonly nats?: NodeConnectionOptions | undefined;
   /** An existing connection; `close` leaves it open. */
   readonly connection?: NatsConnection | undefined;
@@ -67,20 +61,17 @@ export interface ConnectOptions extends ClientOptions {
 /** The longest wait of `setTimeout`, which treats more as 1 ms. A core that is woken early sets its timer again. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** How many request subjects are remembered, by command or operation and peer. */
+/** How many subjects of requests are remembered. */
 const maxTargets = 4096;
 
-/** Between two attempts to subscribe to replies that NATS does not permit. */
-const retryRepliesMs = 1000;
-
-/** How long closing waits for a server that may be gone. */
+/** How long `flushed` waits for the server's reply. */
 const flushMs = 500;
 
 interface PendingCall {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: ConclaveError) => void;
-  /** The call changes nothing: a failed one is not done. */
-  readonly reads: boolean;
+  /** Whether the call changes nothing. If it fails, its outcome is not done. */
+  readonly isRead: boolean;
 }
 
 /** Called with the history that has ended. */
@@ -96,24 +87,15 @@ export class ConclaveClient {
   private readonly pendingCalls = new PendingCalls<PendingCall>();
   private readonly subjects: Subjects;
   private readonly groupId: GroupId;
-  /** Below the connection's inbox prefix. */
-  private readonly inbox: string;
-  private subscription: Subscription;
-  /** Why NATS permits no replies. */
-  private repliesDenied: string | undefined;
-  private replyRefusals = 0;
-  /** Replies of programs that are not peers. */
-  private foreignReplies = 0;
-  /** The next attempt to subscribe to replies is not before this. */
-  private retryRepliesAtMs = 0;
-  /** By the subjects of the requests sent so far, which NATS names if it refuses one. */
+  private readonly inbox: ReplyInbox;
+  /** The targets of requests, by the subject of the request: NATS names the subject if it does not permit a request. */
   private readonly targets = new Map<string, RequestTarget>();
   private readonly statuses: AsyncIterable<Status>;
-  /** Of elections; without it, calls are repeated after a pause. */
+  /** The subscription to elections. If NATS does not permit it, calls are repeated after a pause instead of at once. */
   private elections: Subscription;
   private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
-  /** Watches whose handles were garbage collected. */
+  /** Closes watches whose handles were garbage collected. */
   private readonly abandoned = new FinalizationRegistry<KeyWatch>((watch) => watch.close());
   private readonly historyListeners = new Set<HistoryListener>();
   private lastCallId = 0;
@@ -136,12 +118,14 @@ export class ConclaveClient {
     this.leases = new LeaseApi(call, (listener) => this.onHistoryChange(listener));
     this.locks = new LockApi(call);
     this.admin = new AdminApi(call);
-    this.inbox = inboxOf(connection);
-    this.subscription = this.subscribeReplies();
+    this.inbox = new ReplyInbox(connection, {
+      onReply: (requestId, reply) => this.step({ type: 'reply', requestId, reply }),
+      onDenied: (message) => this.step({ type: 'not_permitted', message }),
+    });
     this.statuses = connection.status();
     void this.watchStatus();
     this.elections = this.subscribeElections();
-    // If the connection is closed by others, or refused permanently, its calls end.
+    // If the application closes the connection, or NATS refuses it permanently, all calls end.
     const onEnd = () => {
       this.step({ type: 'close' });
       this.endWatches();
@@ -158,7 +142,7 @@ export class ConclaveClient {
     checkNames(options);
     const { connection = await connectTo(options), prefix = defaultPrefix } = options;
     const client = new ConclaveClient(connection, options.connection === undefined, options);
-    const fault = inboxFault(client.inbox, prefix);
+    const fault = inboxFault(client.inbox.subject, prefix);
     if (fault === undefined) return ConclaveClient.ready(client);
     await client.close();
     throw new ConclaveError('EINVAL', fault);
@@ -167,10 +151,10 @@ export class ConclaveClient {
   /** Waits until it is known whether NATS permits replies: without them the outcome of every write would be unknown. */
   private static async ready(client: ConclaveClient): Promise<ConclaveClient> {
     await client.flushed();
-    const { repliesDenied } = client;
-    if (repliesDenied === undefined) return client;
+    const { denial } = client.inbox;
+    if (denial === undefined) return client;
     await client.close();
-    throw new ConclaveError('EPERM', repliesDenied);
+    throw new ConclaveError('EPERM', denial);
   }
 
   /**
@@ -209,9 +193,9 @@ export class ConclaveClient {
   }
 
   /**
-   * Calls back once for each history of the group that has ended: the group was restored, reset, or created again under its name. What
-   * it issued is void. Open calls have failed with EHISTORY by then (not done, or unknown), locks and leases are lost, watches have
-   * ended; later calls go to the next history. Returns what stops calling back.
+   * Calls the listener once for each history of the group that has ended, because the group was restored, reset, or created again under
+   * its name. Before that, open calls have failed with EHISTORY (not done, or unknown), locks and leases are lost, and watches have
+   * ended. Later calls go to the next history. Returns a function that removes the listener.
    */
   onHistoryChange(listener: HistoryListener): () => void {
     this.historyListeners.add(listener);
@@ -227,7 +211,7 @@ export class ConclaveClient {
     stop(this.statuses);
     if (this.ownsConnection) await this.connection.close();
     else if (!this.connection.isClosed()) {
-      this.subscription.unsubscribe();
+      this.inbox.unsubscribe();
       this.elections.unsubscribe();
     }
   }
@@ -235,21 +219,24 @@ export class ConclaveClient {
   /** Open calls, requests in flight, and dropped replies, by reason. */
   status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
     const none = { late_reply: 0, malformed_reply: 0, timer_without_need: 0 };
-    return { ...this.core.status(), dropped: { ...none, ...this.core.dropped, foreign_reply: this.foreignReplies } };
+    return {
+      ...this.core.status(),
+      dropped: { ...none, ...this.core.dropped, foreign_reply: this.inbox.foreignReplies },
+    };
   }
 
   private endWatches(): void {
     for (const watch of [...this.watches]) watch.close(new ConclaveError('ESHUTDOWN', 'the client was closed'));
   }
 
-  /** The leader drops the watch. If the message is lost, it learns from NATS that there is no subscriber. */
+  /** Requests that the leader end the watch. If the message is lost, the leader ends it when NATS reports that it has no subscriber. */
   private unwatch(watchId: string): void {
     if (this.connection.isClosed()) return;
     const subject = this.subjects.groupRequest(this.groupId, 'kv', 'unwatch');
     this.connection.publish(subject, encode({ watch_id: watchId }));
   }
 
-  /** Resolves when the server has what was published, or has not replied for a moment. */
+  /** Resolves when the server has received what was published, or after `flushMs`. */
   private async flushed(): Promise<void> {
     if (this.connection.isClosed()) return;
     let timer: NodeJS.Timeout | undefined;
@@ -263,17 +250,8 @@ export class ConclaveClient {
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.lastCallId += 1;
-      this.pendingCalls.add(this.lastCallId, { resolve, reject, reads: isReadOnlyCall(call) });
+      this.pendingCalls.add(this.lastCallId, { resolve, reject, isRead: isReadOnlyCall(call) });
       this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
-    });
-  }
-
-  private subscribeReplies(): Subscription {
-    return this.connection.subscribe(`${this.inbox}.*`, {
-      callback: (error, message) => {
-        if (error === null) this.onMessage(message);
-        else this.onRepliesDenied(violationOf(error)?.message ?? error.message);
-      },
     });
   }
 
@@ -283,27 +261,6 @@ export class ConclaveClient {
         if (error === null) this.step({ type: 'leader_elected' });
       },
     });
-  }
-
-  private onRepliesDenied(message: string): void {
-    this.repliesDenied = message;
-    this.replyRefusals += 1;
-    this.step({ type: 'not_permitted', message });
-  }
-
-  /** Permissions may have been extended, with or without a new connection. */
-  private async retryReplies(): Promise<void> {
-    if (this.connection.isClosed() || performance.now() < this.retryRepliesAtMs) return;
-    this.retryRepliesAtMs = performance.now() + retryRepliesMs;
-    const refusalsBefore = this.replyRefusals;
-    if (this.subscription.isClosed()) this.subscription = this.subscribeReplies();
-    try {
-      await this.connection.flush();
-    } catch {
-      // The connection was lost: retried with the next one.
-      return;
-    }
-    if (this.replyRefusals === refusalsBefore) this.repliesDenied = undefined;
   }
 
   private async watchStatus(): Promise<void> {
@@ -320,20 +277,8 @@ export class ConclaveClient {
 
   private subscribeAgain(): void {
     if (this.connection.isClosed()) return;
-    if (this.repliesDenied !== undefined) {
-      this.retryRepliesAtMs = 0;
-      void this.retryReplies();
-    }
+    this.inbox.onReconnected();
     if (this.elections.isClosed()) this.elections = this.subscribeElections();
-  }
-
-  private onMessage(message: Msg): void {
-    if (isForeignReply(message.data)) {
-      this.foreignReplies += 1;
-      return;
-    }
-    const requestId = Number(message.subject.slice(this.inbox.length + 1));
-    this.step({ type: 'reply', requestId, reply: replyOf(message) });
   }
 
   private step(input: ClientInput): void {
@@ -346,7 +291,7 @@ export class ConclaveClient {
         this.carryOut(effect);
       }
     } catch (error) {
-      // A faulty core decides nothing any more.
+      // The state of a core that has thrown is wrong, so it gets no further inputs.
       this.failure = error as Error;
       this.cancelTimer();
       this.rejectAll(this.failure);
@@ -372,7 +317,7 @@ export class ConclaveClient {
       case 'history_ended': {
         const error = new ConclaveError('EHISTORY', `the group is no longer in history ${effect.groupUid}`);
         for (const watch of [...this.watches]) watch.close(error);
-        // Not during a step's effects: a listener may make calls.
+        // Not at once, because a listener may make calls, and the effects of a step are being carried out.
         for (const listener of [...this.historyListeners]) queueMicrotask(() => listener(effect.groupUid));
       }
     }
@@ -384,16 +329,16 @@ export class ConclaveClient {
       peerId === undefined
         ? this.subjects.groupRequest(this.groupId, api, name)
         : this.subjects.peerRequest(this.groupId, peerId, api, name);
-    // Not now: the core's effects are being carried out.
+    // Not at once, because the effects of a step are being carried out.
     const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
-    if (this.repliesDenied !== undefined) {
-      later({ type: 'not_permitted', message: this.repliesDenied, outcome: 'not_done' });
-      void this.retryReplies();
+    if (this.inbox.denial !== undefined) {
+      later({ type: 'not_permitted', message: this.inbox.denial, outcome: 'not_done' });
+      void this.inbox.retry();
       return;
     }
     if (!this.targets.has(subject)) this.rememberTarget(subject, { api, name, peerId });
     try {
-      this.connection.publish(subject, encode(body), { reply: `${this.inbox}.${requestId}` });
+      this.connection.publish(subject, encode(body), { reply: this.inbox.subjectOf(requestId) });
     } catch (error) {
       later({ type: 'not_sent', message: (error as Error).message });
     }
@@ -413,12 +358,12 @@ export class ConclaveClient {
   }
 
   private rejectAll({ message }: Error): void {
-    for (const { reject, reads } of this.pendingCalls.takeAll()) {
-      reject(new ConclaveError('ESHUTDOWN', message, reads ? 'not_done' : 'unknown'));
+    for (const { reject, isRead } of this.pendingCalls.takeAll()) {
+      reject(new ConclaveError('ESHUTDOWN', message, isRead ? 'not_done' : 'unknown'));
     }
   }
 
-  /** Once per turn of the event loop, when everything received in it has been handled: sends the calls of this turn. */
+  /** At the end of this turn of the event loop, when its messages have been processed, the core sends the calls of the turn. */
   private scheduleIdle(): void {
     if (this.isIdleScheduled) return;
     this.isIdleScheduled = true;
@@ -458,14 +403,4 @@ function checkNames({ groupId, prefix, owner }: ConnectOptions): void {
   if (!GroupId.safeParse(groupId).success)
     throw new ConclaveError('EINVAL', `${groupId} is not a valid name of a group`);
   new Subjects(prefix ?? defaultPrefix);
-}
-
-function replyOf({ data, headers }: Msg): Reply {
-  if (data.length === 0 && headers?.code === 503) return { type: 'no_responders' };
-  try {
-    return { type: 'body', body: decode(data) };
-  } catch (error) {
-    if (error instanceof ConclaveError) return { type: 'malformed' };
-    throw error;
-  }
 }

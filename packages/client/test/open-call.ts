@@ -5,13 +5,13 @@ export function openCall(callId: number, bytes = 10): OpenCall {
   return {
     callId,
     call: { operation: 'delete', key: 'k' },
-    urgent: false,
+    isUrgent: false,
     timeoutMs: 1000,
     deadlineMs: 1000,
     bytes,
     sequence: 0,
     request: undefined,
-    settled: false,
+    isSettled: false,
     earlier: undefined,
     later: undefined,
   };

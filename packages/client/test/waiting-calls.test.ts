@@ -16,7 +16,7 @@ function ids(calls: readonly OpenCall[]): number[] {
 
 function settle(waiting: WaitingCalls, one: OpenCall | undefined): void {
   if (one === undefined) throw new Error('there is no such call');
-  one.settled = true;
+  one.isSettled = true;
   waiting.onSettled();
 }
 

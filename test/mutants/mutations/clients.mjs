@@ -95,8 +95,8 @@ export const clients = [
     edits: [
       {
         file: request,
-        find: "this.attempts.some((attempt) => attempt !== besides && attempt.outcome !== 'not_done')",
-        replace: "this.attempts.some((attempt) => attempt !== besides && attempt.outcome === 'unknown')",
+        find: "this.attempts.some((attempt) => attempt !== except && attempt.outcome !== 'not_done')",
+        replace: "this.attempts.some((attempt) => attempt !== except && attempt.outcome === 'unknown')",
       },
     ],
     seeds: 60,

@@ -78,8 +78,8 @@ export const logins = [
     rule: 'The client library retries the subscription to its replies when it is called.',
     edits: [
       {
-        file: 'packages/client/src/conclave-client.ts',
-        find: '    if (this.subscription.isClosed()) this.subscription = this.subscribeReplies();\n',
+        file: 'packages/client/src/reply-inbox.ts',
+        find: '    if (this.subscription.isClosed()) this.subscription = this.subscribe();\n',
         replace: '',
       },
     ],

@@ -1,22 +1,24 @@
 /**
- * The client of a group: joins the calls of one turn of the event loop (a tick) into requests, numbers writes, resends requests until
- * a reply or the deadline, and reports the outcome of each call.
+ * The client of a group: joins the calls of one turn of the event loop into requests, numbers writes, resends requests until there is
+ * a reply or the deadline has passed, and reports the outcome of each call.
  *
- * Owns: the open calls, the requests in flight and the session. Does not know NATS, the clock or promises.
+ * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
+ * keeps or ends a lease, or releases a lock.
  *
- * Each write has a number in the client's session, and the group executes each number once. So a write can be resent whenever an
- * attempt got no reply. Writes of one tick are sent in their order, in as few requests as possible. Resending can reorder requests,
- * but not the writes within a request. A read does not wait for open writes.
+ * Owns: the open calls, the requests in flight and the client session. Does not know NATS, the clock or promises.
+ *
+ * Each write has a number in the client session, and the group executes each number once. So a write can be resent whenever an
+ * attempt got no reply. The writes of one turn of the event loop are sent in their order, in as few requests as possible. Resending
+ * can reorder requests, but not the writes within a request. A read does not wait for open writes.
  *
  * Invariants:
- * 1. Each call is settled exactly once: done, not done, or unknown.
- * 2. A call is settled as not done only if every attempt that held it is known to have done nothing.
- * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes in flight. Urgent calls,
- *    which keep or end leases and locks, are counted separately: at most `limits.clientUrgentCalls` of them are open. They are sent at
- *    the end of the tick; those that end leases or locks wait until the session has a free number.
+ * 1. Each call is settled exactly once: as done, not done, or unknown.
+ * 2. A call is settled as not done only if every attempt that contained it is known to have done nothing.
+ * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
+ *    sent at the end of the turn. But a call that ends a lease or releases a lock waits until the session has a free number.
  * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
  *    refuses the request.
- * 5. A write is sent in another session only if every attempt in the old one is known to have done nothing.
+ * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
  */
 import { DropCounter, type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
 import type {
@@ -29,13 +31,14 @@ import type {
   RequestTarget,
   Settlement,
 } from './call.js';
+import { CallQueues } from './call-queues.js';
 import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
-import { Deadlines } from './deadlines.js';
+import { notDone, OpenCalls } from './open-calls.js';
 import { type ReplyVerdict, settlementWithoutReply, verdictOf } from './reply-verdict.js';
 import { bodyOf } from './request-body.js';
 import { attemptMs, pauseMs } from './retry.js';
-import { isReadOnlyCall, isUrgent, sizeOrError, timeoutOf } from './validate-call.js';
-import { WaitingCalls } from './waiting-calls.js';
+import { isReadOnlyCall } from './validate-call.js';
+import type { WaitingCalls } from './waiting-calls.js';
 import { WriteSession } from './write-session.js';
 
 export interface ClientOptions {
@@ -52,32 +55,32 @@ export class ClientCore {
   private readonly drops = new DropCounter();
   private readonly timeoutMs: number;
   private readonly requestTimeoutMs: number;
-  private readonly deadlines = new Deadlines<OpenCall>();
-  private readonly waitingWrites = new WaitingCalls();
-  private readonly waitingReads = new WaitingCalls();
-  /** Urgent calls: those that keep leases, then those that end leases or release locks. */
-  private readonly waitingKeepalives = new WaitingCalls();
-  private readonly waitingReleases = new WaitingCalls();
+  private readonly calls: OpenCalls;
+  private readonly queues = new CallQueues();
+  /** The requests that are sent, or wait to be sent again. */
   private readonly requests = new Set<ClientRequest>();
+  /** By the id that NATS returns with a reply: the attempts whose replies are still accepted. */
   private readonly attempts = new Map<number, Attempt>();
   private session: WriteSession | undefined;
   /** The history in the last reply of the group's leader; undefined: unknown. */
   private groupUid: GroupUid | undefined;
+  /** The request that opens a session, while there is none. */
   private opening: ClientRequest | undefined;
-  private openCalls = 0;
-  private urgentCalls = 0;
+  /** How many of `requests` count towards `limits.clientRequests`. */
   private inFlight = 0;
   private lastRequestId = 0;
-  private closed = false;
+  private isClosed = false;
   /** When the timer fires. */
   private timerMs = Number.POSITIVE_INFINITY;
-  /** When the running step needs the timer. The effects of the step follow. */
+  /** The earliest time for which the running step needs the timer. */
   private earliestMs = Number.POSITIVE_INFINITY;
+  /** The effects of the running step. */
   private effects: ClientEffect[] = [];
 
   constructor(options: ClientOptions = {}) {
     this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     this.requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
+    this.calls = new OpenCalls(this.timeoutMs);
   }
 
   step(input: ClientInput, at: Instant): readonly ClientEffect[] {
@@ -113,66 +116,28 @@ export class ClientCore {
     return this.effects;
   }
 
-  /** What was dropped, by reason. */
+  /** How many replies and timers were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.drops.byReason;
   }
 
-  /** Open calls, and the requests that hold some of them. */
+  /** The number of open calls, and of the requests that contain some of them. */
   status(): { readonly openCalls: number; readonly requests: number } {
-    return { openCalls: this.openCalls + this.urgentCalls, requests: this.requests.size };
+    return { openCalls: this.calls.size, requests: this.requests.size };
   }
 
   private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
-    if (this.closed) return this.rejectCall(callId, notDone('ESHUTDOWN', 'the client is closed'));
-    const urgent = isUrgent(call);
-    const open = urgent ? this.urgentCalls : this.openCalls;
-    if (open >= (urgent ? limits.clientUrgentCalls : limits.clientCalls)) {
-      return this.rejectCall(callId, notDone('EBUSY', `${open} calls are open`));
-    }
-    const bytes = sizeOrError(call);
-    if (typeof bytes !== 'number') return this.rejectCall(callId, bytes);
-    const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
-    if (!(timeoutMs > 0)) return this.rejectCall(callId, notDone('EINVAL', 'a time-out is above 0'));
-    const deadlineMs = at.nowMs + timeoutMs;
-    this.take(
-      {
-        callId,
-        call,
-        urgent,
-        timeoutMs,
-        deadlineMs,
-        bytes,
-        sequence: 0,
-        request: undefined,
-        settled: false,
-        earlier: undefined,
-        later: undefined,
-      },
-      at,
-    );
-  }
-
-  private take(open: OpenCall, at: Instant): void {
-    const { call, urgent } = open;
-    if (urgent) this.urgentCalls += 1;
-    else this.openCalls += 1;
-    this.deadlines.add(open);
+    if (this.isClosed) return this.rejectCall(callId, notDone('ESHUTDOWN', 'the client is closed'));
+    const open = this.calls.open(callId, call, timeout, at.nowMs);
+    if ('error' in open) return this.rejectCall(callId, open.error);
     this.wakeAt(open.deadlineMs);
     if (call.operation === 'admin') {
       this.begin('admin', { api: 'admin', name: call.command, peerId: call.peerId }, [open], at);
-    } else if (call.operation === 'query' && urgent) {
+    } else if (call.operation === 'query' && open.isUrgent) {
       this.begin('query', { api: 'kv', name: call.name, peerId: call.peerId }, [open], at);
     } else {
-      this.waitingListOf(open).add(open);
+      this.queues.queueOf(open).add(open);
     }
-  }
-
-  /** The list in which the call waits until it is in a request. */
-  private waitingListOf(open: OpenCall): WaitingCalls {
-    if (isRead(open)) return this.waitingReads;
-    if (!open.urgent) return this.waitingWrites;
-    return open.call.operation === 'lease_keep' ? this.waitingKeepalives : this.waitingReleases;
   }
 
   private rejectCall(callId: number, error: ErrorBody): void {
@@ -182,11 +147,11 @@ export class ClientCore {
   private onIdle(at: Instant): void {
     this.sendUrgent(at);
     while (this.inFlight < limits.clientRequests) {
-      const session = this.waitingWrites.first === undefined ? undefined : this.sessionWithRoom(false, at);
-      const write = session === undefined ? undefined : this.waitingWrites.first;
-      const read = this.waitingReads.first;
+      const session = this.queues.writes.first === undefined ? undefined : this.sessionWithRoom(false, at);
+      const write = session === undefined ? undefined : this.queues.writes.first;
+      const read = this.queues.reads.first;
       if (session !== undefined && write !== undefined && (read === undefined || write.callId < read.callId)) {
-        this.sendWrites(this.waitingWrites, session, at);
+        this.sendWrites(this.queues.writes, session, at);
       } else if (read !== undefined) {
         this.sendReads(read, at);
       } else {
@@ -196,19 +161,20 @@ export class ClientCore {
   }
 
   private sendUrgent(at: Instant): void {
-    while (this.waitingKeepalives.first !== undefined) {
-      // Without a session: keeping a lease twice does no harm, and this call must not wait for a free number.
-      this.begin('write', { api: 'kv', name: 'batch' }, this.waitingKeepalives.take(limits.requestCommands), at);
+    while (this.queues.keepalives.first !== undefined) {
+      // Without a session, so that the call need not wait for a free number: keeping a lease twice does no harm.
+      this.begin('write', { api: 'kv', name: 'batch' }, this.queues.keepalives.take(limits.requestCommands), at);
     }
-    while (this.waitingReleases.first !== undefined) {
+    while (this.queues.releases.first !== undefined) {
       const session = this.sessionWithRoom(true, at);
       if (session === undefined) return;
-      this.sendWrites(this.waitingReleases, session, at);
+      this.sendWrites(this.queues.releases, session, at);
     }
   }
 
-  private sessionWithRoom(urgent: boolean, at: Instant): WriteSession | undefined {
-    if (this.session !== undefined) return this.session.room(urgent) > 0 ? this.session : undefined;
+  /** Returns the session if it has a free number. If there is no session, requests one. */
+  private sessionWithRoom(isUrgent: boolean, at: Instant): WriteSession | undefined {
+    if (this.session !== undefined) return this.session.room(isUrgent) > 0 ? this.session : undefined;
     if (this.opening === undefined) {
       this.opening = this.begin('session', { api: 'kv', name: 'open_session' }, [], at);
     }
@@ -216,8 +182,8 @@ export class ClientCore {
   }
 
   private sendWrites(waiting: WaitingCalls, session: WriteSession, at: Instant): void {
-    const urgent = waiting === this.waitingReleases;
-    const calls = waiting.take(Math.min(session.room(urgent), limits.requestCommands));
+    const isUrgent = waiting === this.queues.releases;
+    const calls = waiting.take(Math.min(session.room(isUrgent), limits.requestCommands));
     for (const call of calls) call.sequence = session.nextNumber();
     this.begin('write', { api: 'kv', name: 'batch' }, calls, at, session);
   }
@@ -225,11 +191,11 @@ export class ClientCore {
   private sendReads(first: OpenCall, at: Instant): void {
     const { call } = first as { readonly call: ReadCall | QueryCall };
     if (call.operation === 'query') {
-      this.begin('query', { api: 'kv', name: call.name, peerId: call.peerId }, this.waitingReads.take(1), at);
+      this.begin('query', { api: 'kv', name: call.name, peerId: call.peerId }, this.queues.reads.take(1), at);
       return;
     }
     const { consistency, peerId } = call;
-    const calls = this.waitingReads.take(limits.requestCommands, ({ call: read }) => {
+    const calls = this.queues.reads.take(limits.requestCommands, ({ call: read }) => {
       return read.operation === 'get' && read.consistency === consistency && read.peerId === peerId;
     });
     this.begin('read', { api: 'kv', name: 'batch_get', peerId }, calls, at);
@@ -250,7 +216,7 @@ export class ClientCore {
     return request;
   }
 
-  /** Sends a request, for the first time or again, with those of its calls that are still open. */
+  /** Sends a request, for the first time or again, with its calls that are still open. */
   private send(request: ClientRequest, at: Instant): void {
     const calls = request.openCalls();
     this.lastRequestId += 1;
@@ -260,10 +226,12 @@ export class ClientCore {
     this.attempts.set(requestId, attempt);
     this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
     const [only] = calls;
-    request.undelivered = false;
+    request.isUndelivered = false;
     // A request that must not be repeated waits for its reply until the deadline of its call.
-    const once = request.kind === 'admin' && only !== undefined && !isReadOnlyCall(only.call);
-    request.dueMs = once ? Number.POSITIVE_INFINITY : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
+    const isSentOnce = request.kind === 'admin' && only !== undefined && !isReadOnlyCall(only.call);
+    request.dueMs = isSentOnce
+      ? Number.POSITIVE_INFINITY
+      : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
     this.wakeAt(request.dueMs);
   }
 
@@ -294,10 +262,10 @@ export class ClientCore {
     if (history !== undefined) this.onHistory(history);
     if (endedHistory !== undefined) this.onHistoryEnded(endedHistory);
     attempt.outcome = verdict.outcome;
-    for (const [call, settlement] of verdict.settled) this.settle(call, settlement);
+    for (const [call, settlement] of verdict.settlements) this.settle(call, settlement);
     if (session !== undefined) this.onSession(session);
     if (lostSession !== undefined) this.onSessionLost(request.session, lostSession);
-    if (verdict.undelivered !== undefined) request.undelivered = verdict.undelivered;
+    if (verdict.isUndelivered !== undefined) request.isUndelivered = verdict.isUndelivered;
     const isNeeded = request.open > 0 || request === this.opening;
     if (resend === undefined || !isNeeded || !request.isAwaiting(attempt)) return;
     if (resend === 'at_once') this.send(request, at);
@@ -305,9 +273,9 @@ export class ClientCore {
   }
 
   /**
-   * NATS reports the subject of the request that it refused, not the request. Earlier requests on this subject may have been delivered
-   * before the permission was withdrawn. So the latest one is settled. Without a target, NATS refuses the replies of all requests,
-   * whose outcomes are then unknown.
+   * NATS does not permit a subject. It reports the subject, but not the request that it refused. Earlier requests on this subject may
+   * have been delivered before the permission was withdrawn, so only the latest one is settled. Without a target, NATS does not
+   * permit the subscription to replies: the outcomes of all requests are unknown.
    */
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
     const { target, message } = input;
@@ -322,7 +290,7 @@ export class ClientCore {
 
   private onTimer(at: Instant): void {
     this.timerMs = Number.POSITIVE_INFINITY;
-    const overdue = this.deadlines.due(at.nowMs);
+    const overdue = this.calls.overdue(at.nowMs);
     for (const call of overdue) this.onDeadline(call);
     let sent = 0;
     for (const request of [...this.requests]) {
@@ -333,12 +301,12 @@ export class ClientCore {
         request.refusal = undefined;
       }
       sent += 1;
-      // Perhaps no call needs the session any more.
-      if (request === this.opening && !this.needsSession()) this.endOpening();
+      // The calls that needed the session may have been settled meanwhile.
+      if (request === this.opening && !this.queues.needsSession) this.endOpening();
       else this.send(request, at);
     }
     if (overdue.length + sent === 0) this.drops.count('timer_without_need');
-    this.wakeAt(this.deadlines.earliestMs());
+    this.wakeAt(this.calls.nextDeadlineMs);
     for (const { dueMs } of this.requests) this.wakeAt(dueMs);
   }
 
@@ -351,14 +319,14 @@ export class ClientCore {
       if (!Number.isFinite(request.dueMs) || request.target.peerId !== undefined) continue;
       request.failures = 0;
       request.timeouts = 0;
-      if (request === this.opening && !this.needsSession()) this.endOpening();
+      if (request === this.opening && !this.queues.needsSession) this.endOpening();
       else this.send(request, at);
     }
   }
 
   private onDeadline(call: OpenCall): void {
     const problem = call.request?.problem ?? this.opening?.problem ?? '';
-    const code = call.request?.kind === 'admin' && call.request.undelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
+    const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     const refusal = call.request?.refusal;
     if (refusal !== undefined && isWatch(call)) {
       // The last reply was the refusal of a leader.
@@ -370,8 +338,8 @@ export class ClientCore {
   }
 
   private onClose(): void {
-    this.closed = true;
-    for (const call of this.deadlines.all()) this.settleWithoutReply(call, 'ESHUTDOWN', 'the client was closed');
+    this.isClosed = true;
+    for (const call of this.calls.all()) this.settleWithoutReply(call, 'ESHUTDOWN', 'the client was closed');
     this.requests.clear();
     this.attempts.clear();
     this.opening = undefined;
@@ -394,16 +362,15 @@ export class ClientCore {
   }
 
   /**
-   * The group is in another history. The session is lost; calls that were not sent yet were meant for the old history, and are settled
-   * as not done. Requests that were sent get their own replies, as an attempt may have been executed.
+   * The group is in another history. The session has ended. Calls that were not sent yet were meant for the old history, and are
+   * settled as not done. Requests that were sent wait for their own replies, because an attempt may have been executed.
    */
   private onHistoryEnded(groupUid: GroupUid): void {
     if (this.groupUid !== groupUid) return;
     this.groupUid = undefined;
     this.session = undefined;
     const error = notDone('EHISTORY', `the group is no longer in history ${groupUid}`);
-    const waiting = [this.waitingKeepalives, this.waitingReleases, this.waitingWrites, this.waitingReads];
-    for (const call of waiting.flatMap((calls) => calls.open())) this.settle(call, { outcome: 'not_done', error });
+    for (const call of this.queues.open()) this.settle(call, { outcome: 'not_done', error });
     this.endOpening();
     this.effects.push({ type: 'history_ended', groupUid });
   }
@@ -414,47 +381,41 @@ export class ClientCore {
       this.session = new WriteSession(session.clientId);
     } else {
       const { error } = session;
-      const waiting = [...this.waitingReleases.open(), ...this.waitingWrites.open()];
-      for (const call of waiting) this.settle(call, { outcome: 'not_done', error });
+      for (const call of this.queues.openWithSession()) this.settle(call, { outcome: 'not_done', error });
     }
     this.endOpening();
   }
 
-  /** The group does not know the session any more. The writes in `undone` were not done, and are sent in another session. */
-  private onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
+  /** The group no longer knows the session. The writes in `lost` were not done, and are sent in another session. */
+  private onSessionLost(session: WriteSession | undefined, lost: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
-    const [first] = undone;
+    const [first] = lost;
     if (first === undefined) return;
-    for (const call of undone) {
-      invariant(call.request !== undefined, 'a write that comes back was in a request');
+    for (const call of lost) {
+      invariant(call.request !== undefined, 'a write that is put back was in a request');
       call.request.open -= 1;
       call.request = undefined;
       call.sequence = 0;
     }
-    this.waitingListOf(first).putBack(undone);
+    this.queues.queueOf(first).putBack(lost);
   }
 
+  /** Settles a call that got no reply: as unknown if it changes something and may have been executed, otherwise as not done. */
   private settleWithoutReply(call: OpenCall, code: ErrorCode, message: string): void {
     this.settle(call, settlementWithoutReply(call.call, code, message, call.request?.mayHaveRun() === true));
   }
 
   private settle(call: OpenCall, settlement: Settlement): void {
-    invariant(!call.settled, 'a call is settled once');
-    call.settled = true;
-    if (call.urgent) this.urgentCalls -= 1;
-    else this.openCalls -= 1;
-    this.deadlines.delete(call);
+    invariant(!call.isSettled, 'a call is settled once');
+    call.isSettled = true;
+    this.calls.delete(call);
     if (call.request === undefined) {
-      this.waitingListOf(call).onSettled();
+      this.queues.queueOf(call).onSettled();
     } else {
       call.request.open -= 1;
-      if (call.sequence > 0) call.request.session?.settled(call.sequence);
+      if (call.sequence > 0) call.request.session?.onSettled(call.sequence);
     }
     this.effects.push({ type: 'settle', callId: call.callId, settlement });
-  }
-
-  private needsSession(): boolean {
-    return this.waitingWrites.first !== undefined || this.waitingReleases.first !== undefined;
   }
 
   private endOpening(): void {
@@ -472,15 +433,6 @@ export class ClientCore {
   private wakeAt(dueMs: number): void {
     this.earliestMs = Math.min(this.earliestMs, dueMs);
   }
-}
-
-/** Whether the call waits in `waitingReads`. */
-function isRead({ call }: OpenCall): boolean {
-  return call.operation === 'get' || call.operation === 'query';
-}
-
-function notDone(code: ErrorCode, message: string): ErrorBody {
-  return { code, message, outcome: 'not_done' };
 }
 
 function isWatch({ call }: OpenCall): boolean {

@@ -1,8 +1,8 @@
 /**
- * One request of the client, sent until there is a reply: its calls, and what is known of each attempt.
+ * One request of the client, which is sent again until there is a reply: its calls, and what is known about each attempt to send it.
  *
  * Invariants:
- * 1. `open` counts the calls that are neither settled nor taken back.
+ * 1. `open` counts the calls that are neither settled nor put back into a queue.
  * 2. `mayHaveRun()` is false only if every attempt is known to have done nothing.
  */
 import type { ErrorBody, GroupUid } from '@conclave/protocol';
@@ -16,17 +16,17 @@ export type RequestKind = 'write' | 'read' | 'query' | 'session' | 'admin';
 export interface OpenCall {
   readonly callId: number;
   readonly call: Call;
-  /** Waits for no other call (`isUrgent`). */
-  readonly urgent: boolean;
+  /** Whether it waits for no other call (`isUrgent` in `validate-call.ts`). */
+  readonly isUrgent: boolean;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
-  /** About its size in a request. */
+  /** Its approximate size in a request. */
   readonly bytes: number;
-  /** Of a write in a request: its number in the session. */
+  /** The number in the session, if it is a write in a request; otherwise 0. */
   sequence: number;
-  /** The request that it is in; undefined: it waits. */
+  /** The request that contains it; undefined: it waits in a queue. */
   request: ClientRequest | undefined;
-  settled: boolean;
+  isSettled: boolean;
   /** See `Deadlines`. */
   earlier: OpenCall | undefined;
   later: OpenCall | undefined;
@@ -63,8 +63,8 @@ export class ClientRequest {
   problem = '';
   /** The error that refused the last attempt. */
   refusal: ErrorBody | undefined;
-  /** The last attempt reached nobody. */
-  undelivered = false;
+  /** Whether the last attempt reached no peer. */
+  isUndelivered = false;
 
   constructor(
     readonly kind: RequestKind,
@@ -76,7 +76,7 @@ export class ClientRequest {
     readonly groupUid?: GroupUid,
   ) {
     this.open = calls.length;
-    this.isUrgent = calls[0]?.urgent === true;
+    this.isUrgent = calls[0]?.isUrgent === true;
     for (const call of calls) call.request = this;
   }
 
@@ -86,7 +86,7 @@ export class ClientRequest {
   }
 
   openCalls(): OpenCall[] {
-    return this.calls.filter((call) => call.request === this && !call.settled);
+    return this.calls.filter((call) => call.request === this && !call.isSettled);
   }
 
   /** Records another attempt. @returns the ids of attempts whose replies are no longer accepted */
@@ -102,9 +102,9 @@ export class ClientRequest {
   }
 
   /** Whether an attempt other than this one may have run. */
-  mayHaveRun(besides?: Attempt): boolean {
+  mayHaveRun(except?: Attempt): boolean {
     return (
-      this.forgottenMayHaveRun || this.attempts.some((attempt) => attempt !== besides && attempt.outcome !== 'not_done')
+      this.forgottenMayHaveRun || this.attempts.some((attempt) => attempt !== except && attempt.outcome !== 'not_done')
     );
   }
 

@@ -33,8 +33,8 @@ type DoneResult = Extract<CommandResult, readonly ['done', ...unknown[]]>;
 export interface ReplyVerdict {
   /** What the attempt is known to have done. */
   readonly outcome: AttemptOutcome;
-  /** The calls that are settled by it, in their order in the request. */
-  readonly settled: readonly (readonly [call: OpenCall, settlement: Settlement])[];
+  /** The calls that the reply settles, in their order in the request. */
+  readonly settlements: readonly (readonly [call: OpenCall, settlement: Settlement])[];
   /** How the calls that are still open are sent again; undefined: they are not. */
   readonly resend?: 'at_once' | { readonly problem: string; readonly refusal?: ErrorBody };
   /** The history that the group's leader replied from. */
@@ -45,13 +45,13 @@ export interface ReplyVerdict {
   readonly session?: { readonly clientId: ClientId } | { readonly error: ErrorBody };
   /** The group no longer knows the session of the request; these writes were not done, and need another session. */
   readonly lostSession?: readonly OpenCall[];
-  /** Whether the attempt reached nobody. */
-  readonly undelivered?: boolean;
-  /** The reply could not be read. */
+  /** Whether the attempt reached no peer. */
+  readonly isUndelivered?: boolean;
+  /** Whether the reply could not be read. */
   readonly isMalformed?: boolean;
 }
 
-/** What a verdict needs besides the attempt and its reply. */
+/** What a verdict needs in addition to the attempt and its reply. */
 export interface VerdictContext {
   /** Milliseconds on the process's monotonic clock. */
   readonly nowMs: number;
@@ -60,8 +60,8 @@ export interface VerdictContext {
 }
 
 /**
- * @param attempt whose reply it is; one attempt may get several replies
- * @returns what the client's core is to do
+ * @param attempt the attempt that the reply answers; one attempt may get several replies
+ * @returns what the client's core does next
  */
 export function verdictOf(attempt: Attempt, reply: Reply, context: VerdictContext): ReplyVerdict {
   switch (reply.type) {
@@ -106,7 +106,7 @@ function onContent(attempt: Attempt, body: unknown): ReplyVerdict {
     case 'session': {
       const clientId = clientIdOf(body);
       if (clientId === undefined) return onMalformed(attempt);
-      return { outcome: attempt.outcome, settled: [], session: { clientId } };
+      return { outcome: attempt.outcome, settlements: [], session: { clientId } };
     }
   }
 }
@@ -115,52 +115,52 @@ function onResults(attempt: Attempt, results: readonly CommandResult[] | undefin
   if (results === undefined) return onMalformed(attempt);
   const { request } = attempt;
   const earlierMayHaveRun = request.mayHaveRun(attempt);
-  const settled: [OpenCall, Settlement][] = [];
-  const undone: OpenCall[] = [];
+  const settlements: [OpenCall, Settlement][] = [];
+  const lost: OpenCall[] = [];
   let isSessionLost = false;
   let problem = '';
   for (let place = 0; place < attempt.calls.length; place++) {
     const [call, result] = [attempt.calls[place], results[place]];
-    if (call === undefined || result === undefined || call.settled || call.request !== request) continue;
+    if (call === undefined || result === undefined || call.isSettled || call.request !== request) continue;
     if (result[0] === 'done') {
-      settled.push([call, { outcome: 'done', result: doneResult(call.call as WriteCall, result) }]);
+      settlements.push([call, { outcome: 'done', result: doneResult(call.call as WriteCall, result) }]);
       continue;
     }
     const [outcome, code, message] = result;
     const isLost = outcome === 'unknown' && code === 'ESESSION';
     isSessionLost ||= isLost;
-    // The group does nothing for a session that it does not know: only an earlier attempt can have done it.
-    if (isLost && !earlierMayHaveRun) undone.push(call);
+    // The group does nothing for a session that it does not know: only an earlier attempt can have executed the write.
+    if (isLost && !earlierMayHaveRun) lost.push(call);
     else if (outcome === 'not_done' && isTransient(code)) problem = `${code}: ${message}`;
-    else settled.push([call, failure(call, { code: codeOf(code), message, outcome }, earlierMayHaveRun)]);
+    else settlements.push([call, failure(call, { code: codeOf(code), message, outcome }, earlierMayHaveRun)]);
   }
-  // This attempt did not do those of its calls that are still open.
-  const verdict: ReplyVerdict = { outcome: 'not_done', settled, resend: { problem } };
-  return isSessionLost ? { ...verdict, lostSession: undone } : verdict;
+  // This attempt has not executed the calls that are still open.
+  const verdict: ReplyVerdict = { outcome: 'not_done', settlements, resend: { problem } };
+  return isSessionLost ? { ...verdict, lostSession: lost } : verdict;
 }
 
 function onFound(attempt: Attempt, found: readonly (readonly [Value | null, number])[] | undefined): ReplyVerdict {
   if (found === undefined) return onMalformed(attempt);
-  const settled: [OpenCall, Settlement][] = [];
+  const settlements: [OpenCall, Settlement][] = [];
   for (const [index, [value, revision]] of found.entries()) {
     const call = attempt.calls[index];
-    if (call === undefined || call.settled || call.call.operation !== 'get') continue;
+    if (call === undefined || call.isSettled || call.call.operation !== 'get') continue;
     // Decoded bytes are views, and would keep the whole message in memory.
-    settled.push([call, { outcome: 'done', result: { key: call.call.key, value: ownValue(value), revision } }]);
+    settlements.push([call, { outcome: 'done', result: { key: call.call.key, value: ownValue(value), revision } }]);
   }
   // A reply has room for the first keys only: the others are asked for again at once.
-  return { outcome: 'not_done', settled, resend: 'at_once' };
+  return { outcome: 'not_done', settlements, resend: 'at_once' };
 }
 
 /** The reply to a request that holds one call. */
 function onSingleReply(attempt: Attempt, body: unknown): ReplyVerdict {
   const { outcome } = attempt;
   const [open] = attempt.request.openCalls();
-  if (open === undefined) return { outcome, settled: [] };
+  if (open === undefined) return { outcome, settlements: [] };
   const call = open.call as QueryCall | AdminCall;
   const result = call.operation === 'admin' ? adminReplyOf(call.command, body) : queryReplyOf(call.name, body);
   if (result === undefined) return onMalformed(attempt);
-  return { outcome, settled: [[open, { outcome: 'done', result }]] };
+  return { outcome, settlements: [[open, { outcome: 'done', result }]] };
 }
 
 function onError(attempt: Attempt, error: ErrorBody, context: VerdictContext): ReplyVerdict {
@@ -169,33 +169,33 @@ function onError(attempt: Attempt, error: ErrorBody, context: VerdictContext): R
   // A peer that is asked by its name may still be in an earlier history.
   const hasEnded = error.code === 'EHISTORY' && groupUid !== undefined && target.peerId === undefined;
   const outcome = error.outcome === 'unknown' || attempt.outcome === 'unknown' ? 'unknown' : 'not_done';
-  const verdict: ReplyVerdict = { outcome, settled: [], ...(hasEnded ? { endedHistory: groupUid } : {}) };
+  const verdict: ReplyVerdict = { outcome, settlements: [], ...(hasEnded ? { endedHistory: groupUid } : {}) };
   if (isSentAgain(request, error, namesLeader(attempt)) && !exceededDefaultTimeout(attempt, context)) {
     return { ...verdict, resend: { problem: `${error.code}: ${error.message}`, refusal: error } };
   }
   if (request.kind === 'session') return { ...verdict, session: { error } };
-  return { ...verdict, settled: failAll(attempt, error, request.mayHaveRun(attempt)) };
+  return { ...verdict, settlements: failAll(attempt, error, request.mayHaveRun(attempt)) };
 }
 
 /** There was a reply, but it could not be read. */
 function onMalformed(attempt: Attempt): ReplyVerdict {
-  const verdict: ReplyVerdict = { outcome: 'unknown', settled: [], isMalformed: true };
+  const verdict: ReplyVerdict = { outcome: 'unknown', settlements: [], isMalformed: true };
   if (attempt.request.kind !== 'admin') return { ...verdict, resend: { problem: 'a reply could not be read' } };
   const error: ErrorBody = { code: 'EINVAL', message: 'the reply could not be read', outcome: 'unknown' };
-  return { ...verdict, settled: failAll(attempt, error, true) };
+  return { ...verdict, settlements: failAll(attempt, error, true) };
 }
 
 function onNotDelivered(attempt: Attempt, problem: string, context: VerdictContext): ReplyVerdict {
   const { request } = attempt;
   const outcome = attempt.outcome === 'pending' ? 'not_done' : attempt.outcome;
   if (!exceededDefaultTimeout(attempt, context)) {
-    return { outcome, settled: [], undelivered: request.isAwaiting(attempt), resend: { problem } };
+    return { outcome, settlements: [], isUndelivered: request.isAwaiting(attempt), resend: { problem } };
   }
   const mayHaveRun = outcome !== 'not_done' || request.mayHaveRun(attempt);
-  const settled = request
+  const settlements = request
     .openCalls()
     .map((call) => [call, settlementWithoutReply(call.call, 'EUNREACHABLE', problem, mayHaveRun)] as const);
-  return { outcome, settled };
+  return { outcome, settlements };
 }
 
 function onNotPermitted(attempt: Attempt, reply: Extract<Reply, { type: 'not_permitted' }>): ReplyVerdict {
@@ -203,9 +203,9 @@ function onNotPermitted(attempt: Attempt, reply: Extract<Reply, { type: 'not_per
   const outcome = attempt.outcome === 'pending' ? reply.outcome : attempt.outcome;
   const error: ErrorBody = { code: 'EPERM', message: reply.message, outcome: reply.outcome };
   if (request.kind === 'session') {
-    return { outcome, settled: [], session: { error: { ...error, outcome: 'not_done' } } };
+    return { outcome, settlements: [], session: { error: { ...error, outcome: 'not_done' } } };
   }
-  return { outcome, settled: failAll(attempt, error, request.mayHaveRun(attempt)) };
+  return { outcome, settlements: failAll(attempt, error, request.mayHaveRun(attempt)) };
 }
 
 /** People wait for a command, so it looks for a leader as long as other calls do, not as long as it may take. */
@@ -214,7 +214,7 @@ function exceededDefaultTimeout({ request }: Attempt, { nowMs, timeoutMs }: Verd
   return request.kind === 'admin' && request.openCalls().every(hasExceeded);
 }
 
-function failAll({ request }: Attempt, error: ErrorBody, earlierMayHaveRun: boolean): ReplyVerdict['settled'] {
+function failAll({ request }: Attempt, error: ErrorBody, earlierMayHaveRun: boolean): ReplyVerdict['settlements'] {
   return request.openCalls().map((call) => [call, failure(call, error, earlierMayHaveRun)]);
 }
 

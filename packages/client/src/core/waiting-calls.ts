@@ -1,5 +1,5 @@
 /**
- * Calls that are in no request yet, in the order of their ids. A call that is settled meanwhile is skipped.
+ * A queue of calls that are in no request yet, in the order of their ids. A call that is settled meanwhile is skipped.
  */
 import { limits } from '@conclave/protocol';
 import type { OpenCall } from './client-request.js';
@@ -12,11 +12,11 @@ export class WaitingCalls {
   /** The calls before this are taken or settled. */
   private front = 0;
   /** At most this many calls after the front are settled. */
-  private settled = 0;
+  private settledCount = 0;
 
   /** The first open call. */
   get first(): OpenCall | undefined {
-    while (this.front < this.calls.length && this.calls[this.front]?.settled === true) this.front += 1;
+    while (this.front < this.calls.length && this.calls[this.front]?.isSettled === true) this.front += 1;
     return this.calls[this.front];
   }
 
@@ -26,17 +26,21 @@ export class WaitingCalls {
 
   /** One of these calls was settled. */
   onSettled(): void {
-    this.settled += 1;
+    this.settledCount += 1;
     this.compact();
   }
 
-  /** Removes calls from the front: at most `most`, within the bound of bytes but at least one, and while they are `alike`. */
-  take(most: number, alike: (call: OpenCall) => boolean = () => true): OpenCall[] {
+  /**
+   * Removes and returns calls from the front.
+   * @param maxCount how many calls at most. Their bytes are bounded, too, but at least one call is returned
+   * @param alike stops at the first call for which it returns false
+   */
+  take(maxCount: number, alike: (call: OpenCall) => boolean = () => true): OpenCall[] {
     const taken: OpenCall[] = [];
     let bytes = 0;
     for (let call = this.first; call !== undefined; call = this.first) {
       bytes += call.bytes;
-      const fits = taken.length < most && (taken.length === 0 || bytes <= limits.clientRequestBytes);
+      const fits = taken.length < maxCount && (taken.length === 0 || bytes <= limits.clientRequestBytes);
       if (!fits || !alike(call)) break;
       this.front += 1;
       taken.push(call);
@@ -47,7 +51,7 @@ export class WaitingCalls {
 
   /** The open calls. */
   open(): OpenCall[] {
-    return this.calls.slice(this.front).filter(({ settled }) => !settled);
+    return this.calls.slice(this.front).filter(({ isSettled }) => !isSettled);
   }
 
   /** Puts back calls that were taken. */
@@ -56,7 +60,7 @@ export class WaitingCalls {
   }
 
   private compact(): void {
-    const past = this.front + this.settled;
+    const past = this.front + this.settledCount;
     if (this.front === this.calls.length) this.replace([]);
     else if (past > compactAbove && 2 * past > this.calls.length) this.replace(this.open());
   }
@@ -64,6 +68,6 @@ export class WaitingCalls {
   private replace(calls: OpenCall[]): void {
     this.calls = calls;
     this.front = 0;
-    this.settled = 0;
+    this.settledCount = 0;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A session at the group, in which each write has a number and is executed once.
+ * A client session: each write in it has a number, and the group executes each number once.
  *
  * Invariants:
  * 1. All numbers up to `acknowledged` are settled, and `acknowledged + 1` is not.
@@ -33,7 +33,8 @@ export class WriteSession {
     return this.lastNumber;
   }
 
-  settled(number: number): void {
+  /** The call with this number is settled. */
+  onSettled(number: number): void {
     invariant(number > this.lowWater && !this.settledAhead.has(number), 'a number is settled once');
     if (number !== this.lowWater + 1) {
       this.settledAhead.add(number);
