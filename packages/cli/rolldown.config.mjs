@@ -1,5 +1,6 @@
 // One file for each way the command starts, out of what `tsc -b` has built: a process that loads six hundred modules spends more
-// than half of its start on finding them. `level` and `msgpackr` stay outside, as they bring native code along.
+// than half of its start on finding them. `level` and `msgpackr` stay outside, as they bring native code along; so do the clients of
+// other systems, which `conclave bench --peers` loads if they are installed.
 
 import { cpSync } from 'node:fs';
 import path from 'node:path';
@@ -30,7 +31,7 @@ export default defineConfig({
     'lock/watchdog': path.join(here, 'dist', 'lock', 'watchdog.js'),
   },
   platform: 'node',
-  external: ['level', 'msgpackr'],
+  external: ['level', 'msgpackr', 'etcd3', '@nats-io/jetstream', '@nats-io/transport-node'],
   plugins: [bundleLicenses(path.join(here, '..', 'view')), page()],
   output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
   // Circular imports occur inside packages that we use.

@@ -25,6 +25,8 @@ export interface SyntaxNode {
 export interface ModuleReference {
   specifier: string | undefined;
   line: number;
+  /** Whether it is loaded only when that line is run, or is a type. */
+  isDynamic: boolean;
 }
 
 /** The names of the packages, as their folders are called. */
@@ -118,6 +120,7 @@ export function moduleReferences(file: SourceFile): ModuleReference[] {
     references.push({
       specifier: source.type === 'Literal' && typeof value === 'string' ? value : undefined,
       line: lineAt(file.text, node.start),
+      isDynamic: node.type === 'ImportExpression' || node.type === 'TSImportType',
     });
   };
   // Most files name others by statements at the top alone: nothing below these has to be looked at.

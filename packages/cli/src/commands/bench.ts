@@ -11,6 +11,7 @@ import { benchMetrics, benchRows } from '../bench/bench.js';
 import { benchCatchUp } from '../bench/catch-up.js';
 import { benchChange } from '../bench/change.js';
 import { defaultWriters } from '../bench/change-rows.js';
+import { benchPeers } from '../bench/peers/peers.js';
 import type { RowsOptions } from '../bench/run.js';
 import { benchWatches, defaultWatches } from '../bench/watches.js';
 import { loginOf } from '../login.js';
@@ -25,6 +26,7 @@ interface BenchOptions extends RowsOptions {
   readonly entries: number;
   readonly load: number;
   readonly change: boolean;
+  readonly peers: boolean;
   readonly writers: readonly number[];
   readonly changes: number;
   readonly kills: number;
@@ -51,7 +53,7 @@ export function registerBench(program: Command): void {
       new Option(
         '--rows <names>',
         'only these rows: four-1024, or four, or 1024; lease-256, or lease, or reads; open, five-peers, 100-groups, ' +
-          '16-kib, idle, or goals; with --change: replace-two, ...',
+          '16-kib, idle, or goals; with --change: replace-two, ...; with --peers: etcd-64, or etcd, or 64',
       )
         .argParser(splitList)
         .default([], 'writes and reads'),
@@ -107,6 +109,7 @@ export function registerBench(program: Command): void {
         .argParser(wholeNumber(1, 100))
         .default(0, 'off'),
     )
+    .option('--peers', 'instead measure the same writes with Conclave, etcd and JetStream', false)
     .option('--tls', 'use TLS to the NATS server, for the baseline too', false)
     .description('measure replicated writes and reads, and compare them with plain NATS requests and a plain sync');
   withRenamedOption(command, '--joiner', '--catch-up');
@@ -124,9 +127,10 @@ export function registerBench(program: Command): void {
   });
 }
 
-function benchOf({ catchUp, change, watches, compareMetrics: rounds }: BenchOptions): Bench {
+function benchOf({ catchUp, change, peers, watches, compareMetrics: rounds }: BenchOptions): Bench {
   if (rounds > 0) return benchMetrics;
   if (catchUp) return benchCatchUp;
+  if (peers) return benchPeers;
   if (watches.length > 0) return benchWatches;
   return change ? benchChange : benchRows;
 }

@@ -8,7 +8,7 @@ const stopTimeoutMs = 5_000;
  * A shell runs beside the server, with its standard input open to this process. When this process ends in any way, the shell ends
  * the server. When the server ends, the shell ends.
  */
-const guard = 'exec 3<&0; "$0" "$@" </dev/null & server=$!; (read _ <&3; kill "$server") & wait "$server"';
+const guard = 'exec 3<&0; "$0" "$@" </dev/null & server=$!; (read _ <&3; kill "$server" 2>/dev/null) & wait "$server"';
 
 /** Starts the server. @param log a file descriptor for what it prints; undefined: that is discarded */
 export function spawnServer(executable: string, args: readonly string[], log?: number): ChildProcess {
