@@ -22,17 +22,31 @@ function page() {
   };
 }
 
+/**
+ * A process keeps the text of the code that it has loaded, with two bytes for each character if one of them needs two.
+ *
+ * @returns {import('rolldown').Plugin}
+ */
+function asciiOnly() {
+  const escaped = (/** @type {string} */ character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return {
+    name: 'ascii-only',
+    renderChunk: (code) => code.replaceAll(/[^\0-\x7f]/g, escaped),
+  };
+}
+
 export default defineConfig({
   input: {
     main: path.join(here, 'dist', 'main.js'),
     index: path.join(here, 'dist', 'index.js'),
+    'run-main': path.join(here, 'dist', 'run-main.js'),
     'health-main': path.join(here, 'dist', 'health-main.js'),
     'processes/hide-secrets': path.join(here, 'dist', 'processes', 'hide-secrets.js'),
     'lock/watchdog': path.join(here, 'dist', 'lock', 'watchdog.js'),
   },
   platform: 'node',
   external: ['level', 'msgpackr', 'etcd3', '@nats-io/jetstream', '@nats-io/transport-node'],
-  plugins: [bundleLicenses(path.join(here, '..', 'view')), page()],
+  plugins: [bundleLicenses(path.join(here, '..', 'view')), page(), asciiOnly()],
   output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
   // Circular imports occur inside packages that we use.
   checks: { circularDependency: false },

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 const { hideSecrets } = await import('../bundle/processes/hide-secrets.js');
 hideSecrets();
-// Health checks come every few seconds: they load little.
-await import(process.argv[2] === 'health' ? '../bundle/health-main.js' : '../bundle/main.js');
+// Health checks come every few seconds, and a peer's processes keep in memory what they load: both load little.
+const command = process.argv[2];
+await import(command === 'health' || command === 'run' ? `../bundle/${command}-main.js` : '../bundle/main.js');

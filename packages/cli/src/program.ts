@@ -1,5 +1,5 @@
 /** The `conclave` command with all its subcommands. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
@@ -31,23 +31,13 @@ import { registerUp } from './commands/up.js';
 import { registerUpgrade } from './commands/upgrade.js';
 import { registerView } from './commands/view.js';
 import { registerWatch } from './commands/watch.js';
-import { addConfigurationOptions } from './configuration/apply.js';
+import { addConfigurationOptions } from './configuration/configuration-options.js';
 import { addExamples } from './help/examples.js';
-import { ownVersion } from './own-files.js';
-import { withoutSecrets } from './processes/hide-secrets.js';
+import { newProgram } from './new-program.js';
 
 /** Creates the program; it does nothing before it parses arguments. */
 export function createProgram(): Command {
-  const program = new Command('conclave')
-    .description('Raft as an actor mesh over NATS')
-    .version(ownVersion())
-    // Options after a command belong to that command.
-    .enablePositionalOptions()
-    .showHelpAfterError('(see conclave --help)')
-    // The error may quote the arguments.
-    .configureOutput({ writeErr: (text) => void process.stderr.write(withoutSecrets(text)) })
-    // Subcommands inherit this: `main` ends the process, with the code for how it was called.
-    .exitOverride();
+  const program = newProgram();
   registerRun(program);
   registerUp(program);
   registerBootstrap(program);

@@ -6,7 +6,6 @@ import { NatsLogin } from '@conclave/protocol/login';
 import { AdminClient } from '../admin-client.js';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
-import { makeAuthority, makeServerCertificate } from '../credentials/certificates.js';
 import { type LoginFlags, loginOf, openLogin } from '../login.js';
 import { findNatsServer } from '../nats-server/find-server.js';
 import { isBusy, isTransient, isUnreachable, retryUntil } from '../retry-until.js';
@@ -93,6 +92,8 @@ export function namesServersItself({ nats, natsContext }: LoginFlags): boolean {
 /** Starts a server that accepts only TLS, with a new certificate. */
 async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<{ login: NatsLogin; pid: number }> {
   mkdirSync(folder, { recursive: true });
+  // Loaded only here: it is large, and few commands need it.
+  const { makeAuthority, makeServerCertificate } = await import('../credentials/certificates.js');
   const authority = makeAuthority(Date.now());
   const server = makeServerCertificate(['127.0.0.1', 'localhost'], authority, Date.now());
   const file = (name: string, text: string): string => {

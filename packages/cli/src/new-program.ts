@@ -1,0 +1,20 @@
+/** The `conclave` command without its subcommands. */
+import { Command } from 'commander';
+import { ownVersion } from './own-files.js';
+import { withoutSecrets } from './processes/hide-secrets.js';
+
+/** Creates a program without commands. */
+export function newProgram(): Command {
+  return (
+    new Command('conclave')
+      .description('Raft as an actor mesh over NATS')
+      .version(ownVersion())
+      // Options after a command belong to that command.
+      .enablePositionalOptions()
+      .showHelpAfterError('(see conclave --help)')
+      // The error may quote the arguments.
+      .configureOutput({ writeErr: (text) => void process.stderr.write(withoutSecrets(text)) })
+      // Subcommands inherit this: `main` ends the process, with the code for how it was called.
+      .exitOverride()
+  );
+}
