@@ -157,7 +157,7 @@ describe('a log-store', () => {
       await put('c');
       const { dataDir } = mesh.peer('n3');
       rmSync(path.join(dataDir, what), { recursive: true });
-      await unwell('n3', /ECORRUPT: .* is not there any more.*To heal it: stop this peer, delete its data folder/);
+      await unwell('n3', /ECORRUPT: .* is not there any more.*To repair it: stop this peer, delete its data folder/);
       await put('d');
       await mesh.kill('n3');
       rmSync(dataDir, { recursive: true, force: true });
@@ -195,7 +195,7 @@ describe('a log-store', () => {
     }
     await unwell(
       'n3',
-      /^ECORRUPT: .*: the scrub found a damaged row.*To heal it: stop this peer, delete its data folder/,
+      /^ECORRUPT: .*: the scrub found a damaged row.*To repair it: stop this peer, delete its data folder/,
     );
     await put('after the scrub');
     await mesh.kill('n3');

@@ -89,7 +89,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
   /** Requests that were admitted. This queue has no bound of its own: `OpenRequests` limits how many are open. */
   private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
-  private readonly tally = new DropCounter();
+  private readonly drops = new DropCounter();
   private readonly turns: RunQueue;
   /** Of messages with traces. They end with the turn, unless the shell takes them. */
   readonly spans: MessageSpans;
@@ -103,18 +103,18 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
 
   /**
    * @param perform carries out an effect that is not a common one; its outcome is passed in with `enqueue`
-   * @param most bounds of the mailbox
+   * @param bounds of the mailbox
    */
   constructor(
     private readonly core: Core<Input, Effect>,
     private readonly context: ActorContext,
     private readonly perform: (effect: OwnEffect<Effect>) => void,
-    most?: { readonly messages: number; readonly bytes: number },
+    bounds?: { readonly messages: number; readonly bytes: number },
     /** Whether the spans of messages end with the turn; else the shell takes and ends them. */
     private readonly endsSpans = true,
   ) {
     this.log = new ActorLog(context.log, context);
-    this.mailbox = new Mailbox(most);
+    this.mailbox = new Mailbox(bounds);
     this.turns = context.turns ?? processRunQueue;
     const { groupId: group, peerId: peer, actor } = context;
     this.spans = new MessageSpans({ 'conclave.group': group, 'conclave.peer': peer, 'conclave.actor': actor });
@@ -138,7 +138,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
 
   /** How many inputs the core and the mailbox dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return { ...this.core.dropped, ...this.tally.byReason };
+    return { ...this.core.dropped, ...this.drops.byReason };
   }
 
   /** The metrics that every actor has. */
@@ -183,7 +183,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     this.received.add(message.name);
     const queued = this.mailbox.offer({ type: 'message', input: { type: 'message', message } }, bytes);
     if (queued) this.turns.enqueue(this);
-    else this.tally.count('mailbox_full');
+    else this.drops.count('mailbox_full');
   }
 
   runOnce(): boolean {
@@ -249,7 +249,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
 
   private onTimer(run: TimerRun): void {
     if (this.timers.get(run.name) !== run) {
-      this.tally.count('timer_cancelled');
+      this.drops.count('timer_cancelled');
       return;
     }
     this.timers.delete(run.name);

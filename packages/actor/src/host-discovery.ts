@@ -58,7 +58,7 @@ const listIsFreshMs = 3000;
 type Ask = (subject: string, timeoutMs: number) => Promise<unknown>;
 
 export class HostDiscovery {
-  private readonly lists = new Map<PeerId, { readonly list: GroupList; readonly heardMs: number }>();
+  private readonly lists = new Map<PeerId, { readonly list: GroupList; readonly receivedMs: number }>();
   private hasTooManyLists = false;
   private running: Promise<Sweep> | undefined;
   private next: Promise<Sweep> | undefined;
@@ -169,7 +169,7 @@ export class HostDiscovery {
 
   private freshLists(): Map<PeerId, GroupList> {
     const oldest = performance.now() - listIsFreshMs;
-    for (const [peerId, { heardMs }] of this.lists) if (heardMs < oldest) this.lists.delete(peerId);
+    for (const [peerId, { receivedMs }] of this.lists) if (receivedMs < oldest) this.lists.delete(peerId);
     return new Map([...this.lists].map(([peerId, { list }]) => [peerId, list]));
   }
 
@@ -197,7 +197,7 @@ export class HostDiscovery {
       }
       const isNew = !this.lists.has(list.peer_id);
       if (isNew && this.lists.size >= limits.discoveryPeers) this.hasTooManyLists = true;
-      else this.lists.set(list.peer_id, { list, heardMs: performance.now() });
+      else this.lists.set(list.peer_id, { list, receivedMs: performance.now() });
     } catch {
       // Not a message of Conclave.
     }

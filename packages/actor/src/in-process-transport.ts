@@ -29,9 +29,9 @@ export class InProcessTransport implements Transport, Runnable {
 
   constructor(
     private readonly runQueue: RunQueue = processRunQueue,
-    most?: { readonly messages: number; readonly bytes: number },
+    bounds?: { readonly messages: number; readonly bytes: number },
   ) {
-    this.deliveries = new Mailbox(most);
+    this.deliveries = new Mailbox(bounds);
   }
 
   get dropped(): Readonly<Record<string, number>> {

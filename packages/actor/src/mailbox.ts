@@ -14,7 +14,7 @@ export class Mailbox<T> {
   private waitingBytes = 0;
 
   constructor(
-    private readonly most: { readonly messages: number; readonly bytes: number } = {
+    private readonly bounds: { readonly messages: number; readonly bytes: number } = {
       messages: limits.mailboxMessages,
       bytes: limits.mailboxBytes,
     },
@@ -30,7 +30,7 @@ export class Mailbox<T> {
 
   /** Queues the item; false: there is no room. `bytes`: about its memory. */
   offer(item: T, bytes: number): boolean {
-    if (this.length >= this.most.messages || this.waitingBytes + bytes > this.most.bytes) return false;
+    if (this.length >= this.bounds.messages || this.waitingBytes + bytes > this.bounds.bytes) return false;
     this.push(item, bytes);
     return true;
   }

@@ -154,11 +154,11 @@ export function parsePeers(words: readonly string[]): PeerIdType[] {
 }
 
 /** Returns a parser of whole numbers between two bounds, both inclusive. */
-export function wholeNumber(least: number, most: number): (text: string) => number {
+export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted.`);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      throw new InvalidArgumentError(`a whole number from ${min} to ${max} is wanted.`);
     }
     return value;
   };

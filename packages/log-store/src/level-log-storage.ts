@@ -31,7 +31,7 @@ import {
   type DurabilityNote,
   endOfPart,
   type Garbage,
-  howToHeal,
+  howToRepair,
   type IndexedPart,
   indexedKey,
   isBatchKey,
@@ -360,7 +360,7 @@ export class LevelLogStorage implements LogStorage {
   }
 
   private corrupt(what: string): ConclaveError {
-    return new ConclaveError('ECORRUPT', `the data folder ${this.options.folder}: ${what}. ${howToHeal}`, 'unknown');
+    return new ConclaveError('ECORRUPT', `the data folder ${this.options.folder}: ${what}. ${howToRepair}`, 'unknown');
   }
 }
 

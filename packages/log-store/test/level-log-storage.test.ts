@@ -208,7 +208,7 @@ describe('a LevelDB that is not what it was', () => {
       if (name === 'LOG or LOCK') return void (await reopen());
       await expect(reopen()).rejects.toMatchObject({
         code: 'ECORRUPT',
-        message: expect.stringContaining('To heal it: stop'),
+        message: expect.stringContaining('To repair it: stop'),
       });
     },
   );
@@ -220,7 +220,7 @@ describe('a LevelDB that is not what it was', () => {
       await write(1, 3);
       expect(await open.fault()).toBeUndefined();
       await rm(what === 'all' ? folder : path.join(folder, what), { recursive: true });
-      expect(await open.fault()).toEqual({ type: 'gone', message: expect.stringContaining('To heal it: stop') });
+      expect(await open.fault()).toEqual({ type: 'gone', message: expect.stringContaining('To repair it: stop') });
     },
   );
 
@@ -271,7 +271,7 @@ describe('a LevelDB that is not what it was', () => {
       scrubber.start();
     });
     expect(rows).toBe(61);
-    expect(found).toEqual([[main, expect.stringMatching(/index 61: .*bad checksum.*To heal it: stop/)]]);
+    expect(found).toEqual([[main, expect.stringMatching(/index 61: .*bad checksum.*To repair it: stop/)]]);
   });
 
   it('is taken on from before, when entries stood under other keys, also where moving them was cut off', async () => {

@@ -221,7 +221,7 @@ export class NodeActor implements Actor {
         break;
       case 'subscribe_led_histories':
         this.leaders?.close();
-        this.leaders = effect.hear ? this.subscribeToHistories(this.runner) : undefined;
+        this.leaders = effect.isWanted ? this.subscribeToHistories(this.runner) : undefined;
         break;
       case 'subscribe_feed':
         this.subscribeToFeed(effect.peerId, this.runner);

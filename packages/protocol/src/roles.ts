@@ -1,5 +1,5 @@
 /**
- * The roles: who may publish what, and who may hear it, as lists of subjects that NATS enforces (DESIGN, section 8). They are
+ * The roles: which login may publish and which may receive what, as lists of subjects that NATS enforces (DESIGN, section 8). They are
  * made by the builders that Conclave's own programs use, so that the two cannot differ.
  *
  * | role | what it is for |

@@ -29,7 +29,7 @@ import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } f
 
 export const defaultPrefix = 'conclave';
 
-/** An actor of a peer, or the feed that several of them hear. */
+/** An actor of a peer, or the feed of the peer, to which several actors subscribe. */
 export type Recipient = ActorKind | 'feed';
 
 /** Where a message between actors goes. */

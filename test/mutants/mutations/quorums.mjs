@@ -4,7 +4,7 @@ const core = 'packages/ballot-box/src/core/ballot-box-core.ts';
 const lifecycle = 'packages/node/src/core/node-lifecycle.ts';
 const confirmation = 'packages/node/src/core/leader/leader-confirmation.ts';
 const runs = 'packages/ballot-box/src/core/ballot-runs.ts';
-const tally = 'packages/ballot-box/src/core/tally.ts';
+const memberValues = 'packages/ballot-box/src/core/member-values.ts';
 const rounds = 'packages/ballot-box/src/core/tick-rounds.ts';
 const leadership = 'packages/node/src/core/leader/leader-state.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
@@ -30,7 +30,7 @@ export const quorums = [
     rule: 'The ballot of a joint entry, and each one after it, needs a majority of both. The new one alone would do.',
     edits: [
       {
-        file: tally,
+        file: memberValues,
         find: 'return configuration.old_peers.length === 0 ? value : Math.min(value, reached(configuration.old_peers));',
         replace: 'return value;',
       },
@@ -42,7 +42,7 @@ export const quorums = [
     rule: 'The ballot of a joint entry, and each one after it, needs a majority of both. The old one alone would do.',
     edits: [
       {
-        file: tally,
+        file: memberValues,
         find: 'return configuration.old_peers.length === 0 ? value : Math.min(value, reached(configuration.old_peers));',
         replace: 'return configuration.old_peers.length === 0 ? value : reached(configuration.old_peers);',
       },
@@ -182,7 +182,7 @@ export const quorums = [
     rule: 'What a lost store has acknowledged is not its successor’s: two stores of one name are two members.',
     edits: [
       {
-        file: tally,
+        file: memberValues,
         find: 'function keyOf(peerId: PeerId, storeId: StoreId): string {',
         replace:
           'function keyOf(peerId: PeerId, storeId: StoreId): string {\n  if (storeId !== undefined) return peerId;',

@@ -83,13 +83,13 @@ export class LinkSender<M> {
     return true;
   }
 
-  /** @returns the messages sent at least `afterMs` ago that the receiver lacks, oldest first, at most `most`; they count as sent now */
-  takeExpired(nowMs: number, afterMs: number, most = 64): M[] {
+  /** @returns the messages sent at least `afterMs` ago that the receiver lacks, oldest first, at most `maxCount`; they count as sent now */
+  takeExpired(nowMs: number, afterMs: number, maxCount = 64): M[] {
     const { from, upTo } = this.missing ?? { from: 0, upTo: this.nextSeq };
     const first = Math.max(0, from - this.acknowledged - 1);
     const oldest = this.pending[first];
     if (oldest === undefined || oldest.seq > upTo || nowMs - oldest.sentAtMs < afterMs) return [];
-    const due = this.pending.slice(first, Math.min(first + most, upTo - this.acknowledged));
+    const due = this.pending.slice(first, Math.min(first + maxCount, upTo - this.acknowledged));
     for (const pending of due) pending.sentAtMs = nowMs;
     return due.map(({ message }) => message);
   }

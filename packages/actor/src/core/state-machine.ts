@@ -109,7 +109,7 @@ export interface StateMachineHistory {
    * The changes that match a selector, from a revision on that is not below `first`.
    * @param selector returned by the service for a request
    */
-  changes(selector: unknown, from: number, most: ChangesBound): ChangesPage;
+  changes(selector: unknown, from: number, bound: ChangesBound): ChangesPage;
   /**
    * For histories where each revision changes at most one key, and selectors are prefixes of keys: a leader then looks up a revision
    * once for all of thousands of watches. Without this it calls `changes` for each watch.

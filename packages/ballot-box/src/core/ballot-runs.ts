@@ -21,7 +21,7 @@ import {
   type PeerId,
   type StoreId,
 } from '@conclave/protocol';
-import { QuorumTally, quorumValue } from './tally.js';
+import { MemberValues, quorumValue } from './member-values.js';
 
 /** The ballots `first..last`; `last` is `first - 1` in a run that waits for its first entry. */
 interface Run {
@@ -38,7 +38,7 @@ export interface MissingVotes {
 
 export class BallotRuns {
   private readonly runs: Run[] = [];
-  private readonly matches = new QuorumTally();
+  private readonly matches = new MemberValues();
   private committed = 0;
 
   /**

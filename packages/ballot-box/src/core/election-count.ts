@@ -9,7 +9,7 @@
  * 3. An election that was won stays won.
  */
 import { type Body, type Configuration, hasQuorum, isIn, type PeerId, type StoreId } from '@conclave/protocol';
-import { QuorumTally } from './tally.js';
+import { MemberValues } from './member-values.js';
 
 type Elect = Pick<
   Body<'ballot-box.elect'>,
@@ -18,7 +18,7 @@ type Elect = Pick<
 type VoteResponse = Body<'ballot-box.vote_response'>;
 
 export class ElectionCount {
-  private readonly grants = new QuorumTally();
+  private readonly grants = new MemberValues();
   private readonly configuration: Configuration;
 
   /** The candidate's own vote is included from the start; it counts if the configuration includes the candidate. */

@@ -11,7 +11,7 @@
  * 3. A leader that is a quorum by itself confirms nothing here: there is no echo that would show the time.
  */
 import type { Configuration, Member, PeerId, StoreId } from '@conclave/protocol';
-import { QuorumTally, quorumValue } from './tally.js';
+import { MemberValues, quorumValue } from './member-values.js';
 
 export interface ConfirmedTicks {
   readonly tick: number;
@@ -19,8 +19,8 @@ export interface ConfirmedTicks {
 }
 
 export class TickRounds {
-  private readonly echoes = new QuorumTally();
-  private readonly sessions = new QuorumTally();
+  private readonly echoes = new MemberValues();
+  private readonly sessions = new MemberValues();
   private confirmed: ConfirmedTicks = { tick: 0, sessionTick: 0 };
 
   constructor(private readonly leader: Member) {}
@@ -45,8 +45,8 @@ export class TickRounds {
     return this.confirmed;
   }
 
-  private quorumOf(configuration: Configuration, tally: QuorumTally): number {
-    return quorumValue(configuration, (member) => (this.isLeader(member) ? Infinity : tally.of(member)));
+  private quorumOf(configuration: Configuration, values: MemberValues): number {
+    return quorumValue(configuration, (member) => (this.isLeader(member) ? Infinity : values.of(member)));
   }
 
   private isLeader(member: Member): boolean {

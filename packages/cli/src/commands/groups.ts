@@ -67,7 +67,9 @@ async function list(output: Output, options: GroupsOptions): Promise<void> {
   // These requests belong to no group.
   await withAdminClient({ ...options, group: defaultGroup }, async (adminClient) => {
     const peers =
-      options.peers.length > 0 ? parsePeers(options.peers) : await heard(adminClient.connection, adminClient.subjects);
+      options.peers.length > 0
+        ? parsePeers(options.peers)
+        : await publishers(adminClient.connection, adminClient.subjects);
     const answers = await askAll(peers, (peerId) => adminClient.host('list_groups', {}, { peerId, timeoutMs }));
     if (output.json) output.record({ peers: answers.flatMap(({ reply }) => reply ?? []) });
     else output.line(listText(answers.flatMap(({ reply }) => reply ?? [])));
@@ -163,7 +165,7 @@ function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
 }
 
 /** Returns the peers that publish a list of groups. */
-async function heard(connection: NatsConnection, subjects: Subjects): Promise<PeerId[]> {
+async function publishers(connection: NatsConnection, subjects: Subjects): Promise<PeerId[]> {
   const peers = new Set<PeerId>();
   const lists = subjects.groupLists();
   const subscriptions = [lists, subjects.ofFirstVersion(lists)].map((subject) =>

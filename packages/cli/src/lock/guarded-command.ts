@@ -105,8 +105,8 @@ export class GuardedCommand {
 
   private onLoss(): void {
     const { reason } = this.lock.signal;
-    const isOver = reason instanceof ConclaveError && reason.code === 'ETIMEDOUT';
-    if (isOver) return this.group.signal('SIGKILL');
+    const isTimeout = reason instanceof ConclaveError && reason.code === 'ETIMEDOUT';
+    if (isTimeout) return this.group.signal('SIGKILL');
     this.group.signal('SIGTERM');
     this.group.mayRunFor(graceAfterLossMs);
     this.killAfter(graceAfterLossMs);

@@ -89,13 +89,13 @@ async function isServedByAnother(
   incarnation: string,
   connection: Connection,
 ): Promise<boolean> {
-  let givesWay = true;
-  for (let ask = 1; ask <= (givesWay ? asks : asksOfFirst); ask++) {
+  let canBeFirst = true;
+  for (let ask = 1; ask <= (canBeFirst ? asks : asksOfFirst); ask++) {
     const answers = await whoAnswers(subject, subjectOf, connection);
     const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
     // Otherwise both would wait for the other one to stop, or both would give up.
-    givesWay = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
+    canBeFirst = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
   }
   return true;
 }
@@ -107,14 +107,14 @@ async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Con
 }
 
 /**
- * Returns the replies of a kind: `most`, or all that arrive in time. A program that replies to everything, such as a JetStream stream that
+ * Returns the replies of a kind: `maxReplies` of them, or all that arrive in time. A program that replies to everything, such as a JetStream stream that
  * consumes the subject, is no process of this peer.
  */
 async function repliesTo<T>(
   subject: string,
   schema: z.ZodType<T>,
   connection: Connection,
-  most = Number.POSITIVE_INFINITY,
+  maxReplies = Number.POSITIVE_INFINITY,
 ): Promise<T[]> {
   const replies: T[] = [];
   try {
@@ -122,7 +122,7 @@ async function repliesTo<T>(
     for await (const { data } of answers) {
       const reply = schema.safeParse(decodedOf(data));
       if (reply.success) replies.push(reply.data);
-      if (replies.length >= most) break;
+      if (replies.length >= maxReplies) break;
     }
   } catch {
     // There is no NATS, or nobody subscribes.

@@ -6,7 +6,7 @@
  *
  * Invariants:
  * 1. Each entry has a place, which is higher than those of all before it. The entries from `first` on are complete.
- * 2. The buffer grows with what is added, and is never larger than `most`, except for a larger single entry.
+ * 2. The buffer grows with what is added, and is never larger than `maxBytes`, except for a larger single entry.
  */
 import { invariant } from '@conclave/protocol';
 
@@ -20,8 +20,7 @@ export class EntryRing {
   private newest = 0;
   private oldest = 0;
 
-  /** @param most bytes */
-  constructor(private readonly most: number) {}
+  constructor(private readonly maxBytes: number) {}
 
   /** The lowest place whose entry is kept. */
   get first(): number {
@@ -57,7 +56,7 @@ export class EntryRing {
     const wanted = this.newest - this.oldest + bytes;
     if (wanted > this.memory.length) {
       const grown = Math.max(leastBytes, 2 * this.memory.length, wanted);
-      this.resize(Math.max(Math.min(grown, this.most), this.memory.length, bytes));
+      this.resize(Math.max(Math.min(grown, this.maxBytes), this.memory.length, bytes));
     }
     while (this.newest - this.oldest + bytes > this.memory.length) this.dropOldest();
   }

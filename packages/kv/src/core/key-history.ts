@@ -113,11 +113,11 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
   }
 
   /** @param selector a prefix of keys */
-  changes(selector: unknown, from: number, most: ChangesBound): ChangesPage {
+  changes(selector: unknown, from: number, bound: ChangesBound): ChangesPage {
     const prefix = selector as string;
     invariant(from >= this.oldest, 'the requested revisions are kept');
     const changes: KeyChange[] = [];
-    const end = Math.min(this.last, from + most.revisions - 1);
+    const end = Math.min(this.last, from + bound.revisions - 1);
     let bytes = 0;
     let revision = from;
     for (; revision <= end; revision++) {
@@ -126,7 +126,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
       if (key === undefined || !key.startsWith(prefix)) continue;
       const change = this.changeOfSlot(revision, key, at);
       const more = bytesOf(key, change);
-      if (changes.length > 0 && (changes.length >= most.changes || bytes + more > most.bytes)) break;
+      if (changes.length > 0 && (changes.length >= bound.changes || bytes + more > bound.bytes)) break;
       changes.push(change);
       bytes += more;
     }

@@ -170,8 +170,8 @@ export class KvStateMachine implements StateMachine {
     const { first, revision } = history;
     const known = { first, revision };
     if (from < first) return { ...known, page: undefined };
-    const most = { changes: limit, bytes: limits.foundBytes, revisions: limits.historyRevisions };
-    return { ...known, page: history.changes(prefix, from, most) };
+    const bound = { changes: limit, bytes: limits.foundBytes, revisions: limits.historyRevisions };
+    return { ...known, page: history.changes(prefix, from, bound) };
   }
 
   housekeeping(nowMs: number, term = 0, level = 0): Uint8Array | undefined {

@@ -258,7 +258,7 @@ export class Leases {
         lease.seenIndex = lease.keptIndex;
         lease.sinceMs = nowMs - (lease.ttlMs - lease.remainingMs);
         lease.namedMs = Number.NEGATIVE_INFINITY;
-      } else if (isOver(lease, nowMs) && keys <= limits.leaseKeys && hasRoom(due.overdue)) {
+      } else if (isDueToEnd(lease, nowMs) && keys <= limits.leaseKeys && hasRoom(due.overdue)) {
         lease.namedMs = nowMs;
         keys += lease.keys.size + lease.locks.size;
         due.overdue.push([name, lease.keptIndex]);
@@ -319,8 +319,8 @@ function newLease(keptIndex: LogIndex, ttlMs: number, secret: string): Lease {
   };
 }
 
-/** Whether its time is over, and it was not returned recently. */
-function isOver({ ttlMs, sinceMs, namedMs }: Lease, nowMs: number): boolean {
+/** Whether the time of the lease has passed, and the lease was not returned as overdue recently. */
+function isDueToEnd({ ttlMs, sinceMs, namedMs }: Lease, nowMs: number): boolean {
   return nowMs - sinceMs >= ttlMs && nowMs - namedMs >= ttlMs / 10;
 }
 

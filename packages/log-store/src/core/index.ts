@@ -4,6 +4,6 @@ export { garbageOf } from './log-snapshots.js';
 export * from './log-state.js';
 export * from './log-store-core.js';
 export { chunkIsIntact } from './read-checks.js';
-export { corrupt, howToHeal, stateFromRows } from './records.js';
+export { corrupt, howToRepair, stateFromRows } from './records.js';
 export * from './storage-operations.js';
 export * from './truncation.js';

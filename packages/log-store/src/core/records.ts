@@ -144,15 +144,15 @@ function changes<V>(
 export function corrupt(groupId: GroupId, key: string, index: number, what: string): ConclaveError {
   return new ConclaveError(
     'ECORRUPT',
-    `group ${groupId}, key ${key}, index ${index}: ${what}. ${howToHeal}`,
+    `group ${groupId}, key ${key}, index ${index}: ${what}. ${howToRepair}`,
     'unknown',
   );
 }
 
-/** What to do about a store that cannot be trusted any more. */
-export const howToHeal =
-  'To heal it: stop this peer, delete its data folder and start it again, nothing else. Its groups’ leaders notice the ' +
-  'new store, catch it up and take it in the place of the lost one, as long as a majority of the others is there.';
+/** What an operator does about a store whose content is wrong. */
+export const howToRepair =
+  'To repair it: stop this peer, delete its data folder and start it again, nothing else. The leaders of ' +
+  'its groups send their logs to the new store and replace this store by it, if a majority of the other members works.';
 
 /** The peer whose log it is. */
 interface Owner {

@@ -64,7 +64,7 @@ export function formatEffect(effect: NodeEffect): string | undefined {
     case 'event':
       return tellEvent(effect.event);
     case 'subscribe_led_histories':
-      return effect.hear ? 'hear the leaders' : 'hear no leaders';
+      return effect.isWanted ? 'hear the leaders' : 'hear no leaders';
     case 'subscribe_feed':
       return effect.peerId === '' ? 'hear nobody’s feed' : `hear the feed of ${effect.peerId}`;
     case 'publish': {

@@ -20,7 +20,7 @@ export async function connectWith(login: NatsLogin, options: NodeConnectionOptio
   try {
     const base = { noRandomize: true, ...login.connectOptions(), ignoreAuthErrorAbort: true };
     // A server that ends the connection within the login is reported at once only where the client would not try again.
-    const connection = await connectToHear({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
+    const connection = await connectForReason({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
     optionsOf(connection).reconnect = reconnect;
     return connection;
   } catch (error) {
@@ -40,7 +40,7 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
   for (const [at, server] of login.servers.entries()) {
     try {
       const options = { ...login.connectOptions(at, true), ...(timeout === undefined ? {} : { timeout }) };
-      const nats = await connectToHear({ ...options, name: 'conclave login', reconnect: false });
+      const nats = await connectForReason({ ...options, name: 'conclave login', reconnect: false });
       await nats.close();
       return at;
     } catch (error) {
@@ -51,15 +51,15 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
   throw rejected ?? explain(login, failures.at(-1), login.servers);
 }
 
-/** So often a server may cut the connection within the login, before it is believed to have nothing to say. */
+/** How many connections a server may close during the login before the attempt fails without the server's reason. */
 const cutAttempts = 6;
 const closedCodes = ['ECONNRESET', 'EPIPE'];
 
 /**
- * As `connect`. A server that does not take a certificate says so and closes; where what this side was sending meets that, the system
- * throws away what was said: one more attempt most often hears it.
+ * As `connect`. A server that rejects a certificate sends the reason and closes the connection. If this side sends at the same time, the
+ * operating system discards the reason. Another attempt usually receives it.
  */
-async function connectToHear(options: NodeConnectionOptions): Promise<NatsConnection> {
+async function connectForReason(options: NodeConnectionOptions): Promise<NatsConnection> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await connect(options);

@@ -55,8 +55,8 @@ export class StoreIdentity {
 
   /** Whether no store has answered for an election timeout, since the start or since the last message. */
   isSilent(nowMs: number): boolean {
-    const heardMs = Math.max(this.boundReceivedMs ?? this.begunMs, this.other?.receivedMs ?? this.begunMs);
-    return nowMs - heardMs >= this.electionTimeoutMs;
+    const receivedMs = Math.max(this.boundReceivedMs ?? this.begunMs, this.other?.receivedMs ?? this.begunMs);
+    return nowMs - receivedMs >= this.electionTimeoutMs;
   }
 
   /** @returns the part of the progress that reports the found store, while it is remembered */

@@ -38,10 +38,10 @@ export class TargetVersion {
     election_timeout_ms,
   }: VersionReport): boolean {
     // The first version reports no levels.
-    const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
+    const reported = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
     const differs =
-      heard?.lowest !== this.levels?.lowest ||
-      heard?.highest !== this.levels?.highest ||
+      reported?.lowest !== this.levels?.lowest ||
+      reported?.highest !== this.levels?.highest ||
       command_version !== this.commandVersion ||
       cannot_lead !== this.cannotLead ||
       lacks_actor !== this.lacksActor;
@@ -51,7 +51,7 @@ export class TargetVersion {
     this.hasReported = true;
     this.electionTimeoutMs = election_timeout_ms ?? this.electionTimeoutMs;
     this.version = version;
-    this.levels = heard;
+    this.levels = reported;
     this.commandVersion = command_version;
     this.cannotLead = cannot_lead;
     this.lacksActor = lacks_actor;

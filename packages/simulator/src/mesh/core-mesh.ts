@@ -335,7 +335,7 @@ export class CoreMesh extends Processes {
           // Not simulated: requests on a peer's own subjects reach all of its running nodes (`nodesOf`).
           break;
         case 'subscribe_led_histories':
-          if (effect.hear) this.outside.add(actor);
+          if (effect.isWanted) this.outside.add(actor);
           else this.outside.delete(actor);
           break;
         case 'subscribe_feed':

@@ -107,8 +107,8 @@ export class ReplaySource implements ViewSource {
     const passed = (now - this.tickedAtMs) * this.speed * this.direction;
     this.tickedAtMs = now;
     this.goTo(Math.min(this.to, Math.max(this.from, this.at + passed)));
-    const isOver = this.direction > 0 ? this.at >= this.to : this.at <= this.from;
-    if (isOver) this.stop();
+    const isAtEnd = this.direction > 0 ? this.at >= this.to : this.at <= this.from;
+    if (isAtEnd) this.stop();
     else this.timer = setTimeout(() => this.tick(), this.direction > 0 ? tickMs : backwardsTickMs);
     this.listener?.onControls();
   }

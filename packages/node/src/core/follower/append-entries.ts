@@ -76,7 +76,7 @@ export class AppendEntriesHandler {
     const batches = entries === undefined ? undefined : readBatches(entries);
     if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
     if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_without_previous');
-    if (state.wentBack !== '') return context.drop('feed_append_to_older_copy');
+    if (state.olderCopyReason !== '') return context.drop('feed_append_to_older_copy');
     if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
     if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
     this.accept(entries, batches, body.traces);

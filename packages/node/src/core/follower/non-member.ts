@@ -30,7 +30,7 @@ export class NonMember {
     if (isOutside === this.isSubscribed) return;
     this.isSubscribed = isOutside;
     this.announced = undefined;
-    this.context.emit({ type: 'subscribe_led_histories', hear: isOutside });
+    this.context.emit({ type: 'subscribe_led_histories', isWanted: isOutside });
   }
 
   /** A leader has announced which history it leads. @returns whether it was recorded */

@@ -8,11 +8,12 @@ import type { Body, LogIndex, PeerId, StoreId } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
-/** Election timeouts after which a report expires. */
+/** After this many election timeouts a report expires. */
 const rememberedTimeouts = 10;
 
 export class StoreBinding {
-  private other: { readonly storeId: StoreId; readonly heardMs: number } | undefined;
+  /** The other store for which a leader last sent AppendEntries under this peer's name. */
+  private other: { readonly storeId: StoreId; readonly receivedMs: number } | undefined;
 
   constructor(
     private readonly context: StepContext,
@@ -23,7 +24,7 @@ export class StoreBinding {
   onOther({ target_store_id, leader_id }: Pick<Body<'node.append_entries'>, 'target_store_id' | 'leader_id'>): void {
     const { state, context } = this;
     const isNews = this.other?.storeId !== target_store_id;
-    this.other = { storeId: target_store_id, heardMs: context.nowMs };
+    this.other = { storeId: target_store_id, receivedMs: context.nowMs };
     if (!isNews) return;
     context.event('store_refused', { store_id: state.storeId, bound_store_id: target_store_id, leader_id });
     context.log('warn', 'the group binds the name of this peer to another store than this one', {
@@ -33,21 +34,22 @@ export class StoreBinding {
   }
 
   /**
-   * Whether this store lacks entries that it has acknowledged. That does not change: what else it has lost is not known.
-   * @param acknowledged the last entry that it is known to have acknowledged, as this peer reports
+   * Whether this store lacks entries that it has acknowledged. Once it does, it stays so: what else was lost is not known.
+   * @param acknowledged the last entry that this store is known to have acknowledged
+   * @param reportedBy the peer that reports this
    */
   lacks(acknowledged: LogIndex | undefined, reportedBy: PeerId): boolean {
     const { state, context } = this;
-    if (state.wentBack === '' && (acknowledged ?? 0) > state.log.lastIndex) {
-      state.wentBack =
-        `ECORRUPT: this store ends at entry ${state.log.lastIndex}, and had acknowledged entry ${acknowledged}: an older copy of ` +
-        'its data was put back. It neither votes nor counts. To heal it: stop this peer, delete its data folder and start it ' +
-        'again, nothing else. Its groups’ leaders notice the new store, catch it up and take it in the place of this one';
+    if (state.olderCopyReason === '' && (acknowledged ?? 0) > state.log.lastIndex) {
+      state.olderCopyReason =
+        `ECORRUPT: this store ends at entry ${state.log.lastIndex}, and had acknowledged entry ${acknowledged}: the data ` +
+        'folder is an older copy. This peer neither votes nor counts. To repair it: stop this peer, delete its data folder and start it ' +
+        'again, nothing else. The leaders of its groups send their logs to the new store and replace this store by it';
       const { storeId } = state;
       context.event('store_refused', { store_id: storeId, bound_store_id: storeId, leader_id: reportedBy });
-      context.log('error', state.wentBack);
+      context.log('error', state.olderCopyReason);
     }
-    return state.wentBack !== '';
+    return state.olderCopyReason !== '';
   }
 
   /** A leader sent AppendEntries for this store. */
@@ -58,9 +60,9 @@ export class StoreBinding {
   /** Returns why the group does not count this peer; undefined: it does. */
   get refusal(): string | undefined {
     const { other, context, state } = this;
-    if (state.wentBack !== '') return state.wentBack;
+    if (state.olderCopyReason !== '') return state.olderCopyReason;
     if (other === undefined) return undefined;
-    if (context.nowMs - other.heardMs > rememberedTimeouts * context.options.electionTimeoutMs) return undefined;
+    if (context.nowMs - other.receivedMs > rememberedTimeouts * context.options.electionTimeoutMs) return undefined;
     return (
       `another store: the configuration names the store ${other.storeId} for ${state.peerId}, and this peer has the store ` +
       `${state.storeId}. It neither votes nor counts until the leader has replaced the store in the configuration, which ` +

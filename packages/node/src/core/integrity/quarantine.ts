@@ -35,8 +35,8 @@ export class Quarantine {
   get reason(): string {
     const { divergence } = this.state;
     if (divergence !== undefined) {
-      const isOver = divergence.repairs >= limits.stateRepairs;
-      const repair = isOver ? `it was not repaired in ${divergence.repairs} tries` : 'it is being repaired';
+      const hasFailed = divergence.repairs >= limits.stateRepairs;
+      const repair = hasFailed ? `it was not repaired in ${divergence.repairs} tries` : 'it is being repaired';
       return `diverged: the state differs from the majority's at entry ${divergence.index}; ${repair}`;
     }
     return this.isUndecided ? 'diverged: the states of the members differ, and no majority agrees' : '';

@@ -12,14 +12,14 @@ import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { LeaderState } from './leader-state.js';
 
-interface Heard {
+interface ReceivedAnnouncement {
   readonly body: HistoryAnnouncement;
   readonly atMs: number;
 }
 
 export class OtherHistory {
-  /** By history, the last announcement. */
-  private readonly heard = new Map<GroupUid, Heard>();
+  /** The last announcement of each other history. */
+  private readonly announcements = new Map<GroupUid, ReceivedAnnouncement>();
   private publishedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -30,15 +30,15 @@ export class OtherHistory {
 
   /** This peer becomes the leader. */
   begin(): void {
-    this.heard.clear();
+    this.announcements.clear();
     this.publish();
   }
 
   onTick(): void {
     const { context } = this;
-    for (const [groupUid, { atMs }] of this.heard) {
+    for (const [groupUid, { atMs }] of this.announcements) {
       if (context.nowMs - atMs <= limits.otherHistoryMs) continue;
-      this.heard.delete(groupUid);
+      this.announcements.delete(groupUid);
       context.log('info', 'no other history of this group is led any more', { group_uid: groupUid });
     }
     if (context.nowMs - this.publishedMs >= limits.historyAnnouncementMs && this.leadership.confirmation.isConfirmed())
@@ -47,13 +47,13 @@ export class OtherHistory {
 
   /** A leader under this group's name has published which history it leads. */
   onLed(body: HistoryAnnouncement): void {
-    const { state, context, heard } = this;
+    const { state, context, announcements } = this;
     if (state.role !== 'leader') return context.drop('led_history_to_no_leader');
     if (body.group_uid === state.groupUid || body.group_uid === noGroupUid) return;
-    const isNew = !heard.has(body.group_uid);
-    if (isNew && heard.size >= limits.otherHistories) return context.drop('led_history_beyond_bound');
-    heard.delete(body.group_uid);
-    heard.set(body.group_uid, { body, atMs: context.nowMs });
+    const isNew = !announcements.has(body.group_uid);
+    if (isNew && announcements.size >= limits.otherHistories) return context.drop('led_history_beyond_bound');
+    announcements.delete(body.group_uid);
+    announcements.set(body.group_uid, { body, atMs: context.nowMs });
     if (isNew) {
       context.event('other_history_seen', {
         group_uid: state.groupUid,
@@ -83,7 +83,7 @@ export class OtherHistory {
 
   /** The last announcement. */
   private get last(): HistoryAnnouncement | undefined {
-    return [...this.heard.values()].at(-1)?.body;
+    return [...this.announcements.values()].at(-1)?.body;
   }
 
   /** For `status`. */
@@ -114,7 +114,9 @@ export class OtherHistory {
 
   /** The outcome of a write that is refused: the other leader may have done it, unless it has stopped as well. */
   get outcome(): Outcome {
-    const haveAllStopped = [...this.heard.values()].every(({ body }) => body.stopped_for === this.state.groupUid);
+    const haveAllStopped = [...this.announcements.values()].every(
+      ({ body }) => body.stopped_for === this.state.groupUid,
+    );
     return haveAllStopped ? 'not_done' : 'unknown';
   }
 }

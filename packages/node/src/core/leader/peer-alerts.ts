@@ -96,7 +96,7 @@ export class PeerAlerts {
     const owner = members.find((member) => member.store_id === found?.store_id && member.peer_id !== peer_id);
     if (owner !== undefined) return `its store is the one that ${owner.peer_id} is bound to: a copy of its data`;
     if (refusal === 'ESTORE' && found === undefined) {
-      return 'its store lacks entries that it had acknowledged: an older copy of its data was put back';
+      return 'its store lacks entries that it had acknowledged: its data folder is an older copy';
     }
     if (refusal === 'ESTORE') return 'its store is another than the one that the configuration binds it to';
     return found === undefined

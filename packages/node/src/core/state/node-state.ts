@@ -102,7 +102,7 @@ export class NodeState {
   /** What stores have acknowledged, as leaders have reported. Filled by the parts that receive a report. */
   readonly acknowledged = new AcknowledgedPositions();
   /** Why this peer's store lacks entries that it had acknowledged, so that it does not take part; empty: it has them. Writer: `store-binding.ts`. */
-  wentBack = '';
+  olderCopyReason = '';
   /** Whether this peer's store may lack synced entries. Writer: `verify`. */
   isUnverified = false;
   /** Why this peer applies nothing more, though it acknowledges; empty: it applies. Writer: `stopApplying`. */
@@ -170,7 +170,7 @@ export class NodeState {
 
   /** Returns why this peer must not lead, though it votes and acknowledges; empty: it may. */
   get cannotLead(): string {
-    if (this.wentBack !== '') return this.wentBack;
+    if (this.olderCopyReason !== '') return this.olderCopyReason;
     if (this.isUnverified) return `unverified: ${sideFileLost}, and its leader has not verified the log yet`;
     if (this.stopped !== '') return this.stopped;
     const { unreadable } = this.log;

@@ -487,7 +487,7 @@ describe('promise 38: a store that is an older copy', () => {
     expect(node.core.health()).toEqual({
       healthy: false,
       reason: expect.stringMatching(
-        /ECORRUPT: this store ends at entry 3, and had acknowledged entry 4.*To heal it: stop/,
+        /ECORRUPT: this store ends at entry 3, and had acknowledged entry 4.*To repair it: stop/,
       ),
     });
     expect(node.appendEntries({ prev: [3, 2], tick: 2 })).toEqual([

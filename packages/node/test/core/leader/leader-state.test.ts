@@ -234,7 +234,7 @@ describe('troubles of peers', () => {
       'event peer_refused, n3, its store is another than the one that the configuration binds it to',
     ]);
     expect(node.progress({ peer: 'n3', match: 1, refusal: 'ESTORE' })).toEqual([
-      'event peer_refused, n3, its store lacks entries that it had acknowledged: an older copy of its data was put back',
+      'event peer_refused, n3, its store lacks entries that it had acknowledged: its data folder is an older copy',
     ]);
   });
 

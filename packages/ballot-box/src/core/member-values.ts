@@ -1,19 +1,19 @@
 /**
- * The highest number received from each member, for instance how far its log is synced.
+ * The highest value received from each member: the index up to which its log is synced, or the last tick that it echoed.
  *
- * Owns: the numbers by peer and store. Does not own which of them count: the configurations decide that.
+ * Owns: the values by peer and store. Does not own which of them count: the configurations decide that.
  *
  * Invariants:
- * 1. A number only grows; receiving it again changes nothing.
+ * 1. A value never decreases; receiving it again changes nothing.
  * 2. Two stores of one peer are two members: the acknowledgements of a lost disk are not those of the new one.
  * 3. At most `limits.acknowledgedStores` members are kept.
  */
 import { type Configuration, limits, type Member, majority, type PeerId, type StoreId } from '@conclave/protocol';
 
-export class QuorumTally {
+export class MemberValues {
   private readonly values = new Map<string, number>();
 
-  /** Records a number; `full`: of one member more than are kept. */
+  /** Records a value. @returns `full`: the value is dropped, because values of too many members are stored */
   record(peerId: PeerId, storeId: StoreId, value: number): 'raised' | 'known' | 'full' {
     const key = keyOf(peerId, storeId);
     const known = this.values.get(key);
@@ -23,19 +23,19 @@ export class QuorumTally {
     return 'raised';
   }
 
-  /** The member's number; 0: none was received. */
+  /** The member's value; 0: none was received. */
   of(member: Member): number {
     return this.values.get(keyOf(member.peer_id, member.store_id)) ?? 0;
   }
 }
 
 /**
- * @returns the highest number that a majority of each set of the configuration has reached (Raft thesis, sections 3.6
+ * @returns the highest value that a majority of each set of the configuration has reached (Raft thesis, sections 3.6
  * and 4.3; `quorum.JointConfig.CommittedIndex` of etcd's raft)
  */
-export function quorumValue(configuration: Configuration, numberOf: (member: Member) => number): number {
+export function quorumValue(configuration: Configuration, memberValue: (member: Member) => number): number {
   const reached = (members: readonly Member[]): number => {
-    const values = members.map(numberOf).sort((a, b) => b - a);
+    const values = members.map(memberValue).sort((a, b) => b - a);
     return values[majority(members.length) - 1] ?? 0;
   };
   const value = reached(configuration.peers);
