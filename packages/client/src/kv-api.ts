@@ -59,8 +59,8 @@ export type Caller = (call: Call, timeoutMs: number | undefined) => Promise<unkn
  * true: `not_done`, it was not executed and will not be; `unknown`, it may have been executed, or may still be. A write is executed at
  * most once, however often it is sent.
  *
- * The writes of one tick are executed in their order. Open writes of different ticks may be reordered if one has to be resent; to be
- * sure, wait for the first before the second.
+ * The writes of one turn of the event loop are executed in their order. Open writes of different turns may be reordered if one is
+ * resent. If the order matters, wait for the first write before you request the second.
  */
 export class KvApi {
   constructor(private readonly call: Caller) {}

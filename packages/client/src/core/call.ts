@@ -133,7 +133,7 @@ export type ClientInput =
   | { readonly type: 'timer'; readonly timer: 'due' }
   /** The group has elected a leader. */
   | { readonly type: 'leader_elected' }
-  /** The tick has ended: its calls can be sent together. Must follow every other input, sooner or later. */
+  /** The turn of the event loop has ended: its calls can be sent together. Must follow every other input, sooner or later. */
   | { readonly type: 'idle' }
   /** Settles all open calls; later ones are refused. */
   | { readonly type: 'close' };

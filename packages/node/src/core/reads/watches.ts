@@ -158,7 +158,10 @@ export class Watches {
 
   private refusalOfNew(watchId: string): { code: ErrorCode; message: string } | undefined {
     if (this.watches.size >= limits.watches) {
-      return { code: 'EBUSY', message: `the group has ${limits.watches} watches, and takes no more (limits.watches)` };
+      return {
+        code: 'EBUSY',
+        message: `the group has ${limits.watches} watches, and accepts no more (limits.watches)`,
+      };
     }
     const owner = ownerOf(watchId);
     if ((this.owners.get(owner) ?? 0) < limits.ownerWatches) return undefined;
