@@ -217,6 +217,7 @@ export const chapters = [
         rule: '... of a round that began after it arrived',
         mutants: [
           'read-confirmed-by-an-older-round',
+          'read-tick-of-the-round-before',
           'read-joins-a-running-round',
           'read-index-joins-a-running-round',
           'follower-read-joins-an-older-question',
@@ -252,6 +253,10 @@ export const chapters = [
           'session-confirmed-as-of-the-answer',
           'acknowledgement-of-another-session',
         ],
+      },
+      {
+        rule: 'A follower answers ticks for reads only of the leader that it follows',
+        mutants: ['read-tick-of-any-leader'],
       },
       {
         rule: "A lease runs from the tick's send time, for less than an election timeout",

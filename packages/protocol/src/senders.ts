@@ -14,6 +14,7 @@ const senderFields: Partial<Record<MessageName, string>> = {
   'replicator.snapshot_stored': 'peer_id',
   'node.append_entries': 'leader_id',
   'replicator.rejected': 'peer_id',
+  'node.read_tick': 'leader_id',
   'node.read_index': 'peer_id',
   'node.read_index_answer': 'peer_id',
   'node.higher_term': 'peer_id',

@@ -54,8 +54,8 @@ export const reads = [
       },
       {
         file: rounding,
-        find: 'if (this.leadership.knowsCommitted && this.reads.wantsRound) this.begin();',
-        replace: 'if (this.reads.wantsRound) this.begin();',
+        find: 'if (!this.leadership.knowsCommitted || !this.reads.wantsRound) return;',
+        replace: 'if (!this.reads.wantsRound) return;',
       },
     ],
     seeds: 60,
@@ -204,6 +204,30 @@ export const reads = [
       },
     ],
     seeds: 60,
+  },
+  {
+    id: 'read-tick-of-the-round-before',
+    rule: 'A tick for reads begins a round of its own. The leader takes it for the tick before.',
+    edits: [
+      {
+        file: confirmation,
+        find: "{ name: 'node.read_tick', body });\n    }\n    return this.tickId;",
+        replace: "{ name: 'node.read_tick', body });\n    }\n    return this.tickId - 1;",
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'read-tick-of-any-leader',
+    rule: 'A follower answers ticks for reads only of the leader that it follows.',
+    edits: [
+      {
+        file: appending,
+        find: 'if (!isFollowed || body.group_uid !== state.groupUid',
+        replace: 'if (body.group_uid !== state.groupUid',
+      },
+    ],
+    seeds: 250,
   },
   {
     id: 'read-joins-a-running-round',

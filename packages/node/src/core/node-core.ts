@@ -201,6 +201,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       case 'node.in_force':
         if (this.isOfThisSession(message.body)) parts.rounds.onInForce(message.body);
         return;
+      case 'node.read_tick':
+        return parts.appendEntries.onReadTick(message.body);
       case 'node.read_index':
         return parts.reads.onReadIndex(message.body);
       case 'node.read_index_answer':

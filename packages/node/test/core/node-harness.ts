@@ -301,7 +301,7 @@ export class NodeHarness {
 
   private answersOfActors(message: Message): NodeMessage[] {
     if (message.name === 'ballot-box.elect') this.elect = message.body;
-    if (message.name === 'replicator.tick') {
+    if (message.name === 'replicator.tick' || message.name === 'node.read_tick') {
       this.tickId = message.body.tick_id;
       this.tickMs = this.nowMs;
     }
@@ -516,6 +516,7 @@ export class NodeHarness {
       storedMs?: number;
       lacksActor?: boolean;
       unapplied?: boolean;
+      answersReadTicks?: boolean;
       caughtUp?: boolean;
       wantsThrottle?: boolean;
       behind?: boolean;
@@ -542,6 +543,7 @@ export class NodeHarness {
         storedMs = silentMs,
         lacksActor,
         unapplied,
+        answersReadTicks,
         caughtUp = false,
         wantsThrottle,
         behind,
@@ -574,6 +576,7 @@ export class NodeHarness {
         ...(commandVersion === undefined ? {} : { command_version: commandVersion }),
         ...(lacksActor === undefined ? {} : { lacks_actor: lacksActor }),
         ...(unapplied === undefined ? {} : { unapplied }),
+        ...(answersReadTicks === undefined ? {} : { answers_read_ticks: answersReadTicks }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
         ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
       }),

@@ -90,6 +90,8 @@ export const Progress = z.object({
   lacks_actor: z.boolean().optional(),
   /** Whether it has not applied entries that were committed a tick earlier: as a leader it would make its clients wait. */
   unapplied: z.boolean().optional(),
+  /** It answers `node.read_tick`; undefined: not reported yet, or an older version. */
+  answers_read_ticks: z.boolean().optional(),
   /** Its build, and the feature levels that it supports; undefined: not reported yet. */
   version: BuildVersion.optional(),
   levels: Levels.optional(),

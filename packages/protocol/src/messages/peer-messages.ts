@@ -72,6 +72,20 @@ export const peerMessages = {
       lacks_actor: z.boolean().optional(),
       /** Whether it has not applied what it knew to be committed a tick ago, so that it could not serve at once as a leader. */
       unapplied: z.boolean().optional(),
+      /** Whether it answers `node.read_tick`; undefined: an older version, which does not. */
+      answers_read_ticks: z.boolean().optional(),
+    }),
+  ),
+  'node.read_tick': define(
+    'node of the leader',
+    'a tick for the reads that wait, sent to the nodes of the members directly: a follower echoes it like the tick of a heartbeat',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      target_store_id: StoreId,
+      tick_id: Count,
     }),
   ),
   'node.read_index': define(

@@ -1,10 +1,16 @@
 /** The build that a target runs, and whether it may lead, as its identities and echoes report. It decides nothing. */
 import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
 
-type VersionReport = Pick<
-  Body<'feed.echo'>,
-  'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'unapplied' | 'election_timeout_ms'
->;
+type Reported =
+  | 'version'
+  | 'levels'
+  | 'command_version'
+  | 'cannot_lead'
+  | 'lacks_actor'
+  | 'unapplied'
+  | 'election_timeout_ms'
+  | 'answers_read_ticks';
+type VersionReport = Pick<Body<'feed.echo'>, Reported>;
 
 export class TargetVersion {
   private electionTimeoutMs: number | undefined;
@@ -15,6 +21,7 @@ export class TargetVersion {
   private cannotLead = false;
   private lacksActor = false;
   private unapplied = false;
+  private answersReadTicks = false;
   private hasReported = false;
 
   /** Whether the target has reported the levels that it supports. */
@@ -36,6 +43,7 @@ export class TargetVersion {
     lacks_actor = false,
     unapplied = false,
     election_timeout_ms,
+    answers_read_ticks = false,
   }: VersionReport): boolean {
     // The first version reports no levels.
     const reported = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
@@ -46,6 +54,7 @@ export class TargetVersion {
       cannot_lead !== this.cannotLead ||
       lacks_actor !== this.lacksActor;
     this.unapplied = unapplied;
+    this.answersReadTicks = answers_read_ticks;
     // The first report can wait for the next progress.
     const isNews = this.hasReported && differs;
     this.hasReported = true;
@@ -67,13 +76,11 @@ export class TargetVersion {
     this.cannotLead = false;
     this.lacksActor = false;
     this.unapplied = false;
+    this.answersReadTicks = false;
     this.hasReported = false;
   }
 
-  progress(): Pick<
-    Progress,
-    'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'unapplied' | 'election_timeout_ms'
-  > {
+  progress(): Pick<Progress, Reported> {
     return {
       ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
       ...(this.version === undefined ? {} : { version: this.version }),
@@ -82,6 +89,7 @@ export class TargetVersion {
       ...(this.cannotLead ? { cannot_lead: true } : {}),
       ...(this.lacksActor ? { lacks_actor: true } : {}),
       ...(this.unapplied ? { unapplied: true } : {}),
+      ...(this.answersReadTicks ? { answers_read_ticks: true } : {}),
     };
   }
 }

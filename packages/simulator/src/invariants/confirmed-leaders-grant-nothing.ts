@@ -33,6 +33,10 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
       const { step } = this.record;
       if (leading && step?.actor === from) this.onTick(from, term, tick_id, step.at);
     },
+    'node.read_tick': ({ term, tick_id }: Body<'node.read_tick'>, from: Actor) => {
+      const { step } = this.record;
+      if (step?.actor === from) this.onTick(from, term, tick_id, step.at);
+    },
     'ballot-box.stop': (_: Body<'ballot-box.stop'>, from: Actor) => {
       this.endLeading();
       // The vote for which it steps down is granted in the same step.

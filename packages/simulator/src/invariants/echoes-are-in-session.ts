@@ -6,7 +6,7 @@
  * Sessions are followed from outside, as log-stores open them: what the node believes of its own session is not asked.
  */
 import type { Instant } from '@conclave/actor/core';
-import type { Body } from '@conclave/protocol';
+import type { Body, Message } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { runBeginsMs } from '../mesh/virtual-time.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -23,6 +23,12 @@ const roundingMs = 0.01;
 interface Heard {
   readonly term: number;
   readonly ticks: Map<number, number>;
+}
+
+type Tick = Message<'node.append_entries' | 'node.install_snapshot' | 'node.read_tick'>;
+
+function isTick(message: Message | undefined): message is Tick {
+  return ['node.append_entries', 'node.install_snapshot', 'node.read_tick'].includes(message?.name ?? '');
 }
 
 export class EchoesAreInSession extends Rule implements Invariant {
@@ -46,7 +52,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
     const known = this.nodes.get(actor.name);
     if (known !== actor) this.nodes.set(actor.name, actor);
     const { message } = this.record.step ?? {};
-    if (message?.name !== 'node.append_entries' && message?.name !== 'node.install_snapshot') return;
+    if (!isTick(message)) return;
     const { term, tick_id, group_uid } = message.body;
     const histories = this.heard.get(actor.core) ?? new Map<string, Heard>();
     this.heard.set(actor.core, histories);

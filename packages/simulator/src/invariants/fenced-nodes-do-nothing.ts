@@ -18,6 +18,7 @@ export class FencedNodesDoNothing extends Rule implements Invariant {
     'log-store.vote': (_: unknown, from: Actor) => this.onSends(from, 'votes'),
     'feed.append': (_: unknown, from: Actor) => this.onSends(from, 'appends'),
     'replicator.tick': (_: unknown, from: Actor) => this.onSends(from, 'ticks'),
+    'node.read_tick': (_: unknown, from: Actor) => this.onSends(from, 'ticks'),
     'node.request_vote': (_: unknown, from: Actor) => this.onSends(from, 'asks for votes'),
     'ballot-box.vote_response': (_: unknown, from: Actor) => this.onSends(from, 'answers a candidate'),
     'feed.echo': (_: unknown, from: Actor) => this.onSends(from, 'echoes a leader'),

@@ -18,7 +18,13 @@ interface Voter {
 export class LeasesHold extends Rule implements Invariant {
   readonly name = 'leases-hold';
   readonly watched = ['node'] as const;
-  readonly after = ['node.opened', 'node.append_entries', 'node.timeout_now', 'node.request_vote'] as const;
+  readonly after = [
+    'node.opened',
+    'node.append_entries',
+    'node.read_tick',
+    'node.timeout_now',
+    'node.request_vote',
+  ] as const;
   private readonly voters = new WeakMap<object, Voter>();
 
   readonly sent = {
@@ -37,7 +43,9 @@ export class LeasesHold extends Rule implements Invariant {
     const { message } = step;
     if (message === undefined) return;
     if (message.name === 'node.opened') this.onOpened(actor, step.at);
-    if (message.name === 'node.append_entries') this.onAppendEntries(actor, message.body, step.at);
+    if (message.name === 'node.append_entries' || message.name === 'node.read_tick') {
+      this.onTick(actor, message.body, step.at);
+    }
     if (message.name === 'node.timeout_now') this.voterOf(actor).contactMs = Number.NEGATIVE_INFINITY;
     if (message.name === 'node.request_vote') this.onRequestVote(actor, message.body);
   }
@@ -59,7 +67,7 @@ export class LeasesHold extends Rule implements Invariant {
   }
 
   /** The summary after the step shows whether it accepted the sender as its leader. */
-  private onAppendEntries(actor: Actor, body: Body<'node.append_entries'>, { nowMs }: Instant): void {
+  private onTick(actor: Actor, body: Body<'node.append_entries' | 'node.read_tick'>, { nowMs }: Instant): void {
     const { role, term, leader_id } = summaryOf(actor);
     if (role !== 'follower' || term !== body.term || leader_id !== body.leader_id) return;
     const voter = this.voterOf(actor);

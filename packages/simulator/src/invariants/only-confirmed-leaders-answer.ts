@@ -37,9 +37,14 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 
   readonly sent = {
     'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
-      if (leading) this.leaseOf(core).sentMs.set(tick_id, this.record.step?.at.nowMs ?? 0);
+      if (leading) this.onTick(core, tick_id);
     },
+    'node.read_tick': ({ tick_id }: Body<'node.read_tick'>, { core }: Actor) => this.onTick(core, tick_id),
   };
+
+  private onTick(core: object, tickId: number): void {
+    this.leaseOf(core).sentMs.set(tickId, this.record.step?.at.nowMs ?? 0);
+  }
 
   private leaseOf(core: object): Lease {
     let lease = this.leases.get(core);

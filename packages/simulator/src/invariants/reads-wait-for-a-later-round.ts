@@ -41,6 +41,9 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
     'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
       if (leading) this.ticksOf(core).sent = tick_id;
     },
+    'node.read_tick': ({ tick_id }: Body<'node.read_tick'>, { core }: Actor) => {
+      this.ticksOf(core).sent = tick_id;
+    },
     'node.read_index': ({ request_id }: Body<'node.read_index'>, { core }: Actor) => {
       const ticks = this.ticksOf(core);
       ticks.asked = Math.max(ticks.asked, request_id);

@@ -154,7 +154,7 @@ export class AppendEntriesHandler {
    * confirmed.
    */
   private followLeader(body: FromLeader): void {
-    const { state, context, own, roles } = this;
+    const { state, roles } = this;
     if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} leads a higher term`);
     invariant(state.role !== 'leader', `${body.leader_id} leads term ${body.term} too`);
     if (state.role !== 'follower') roles.becomeFollower(`${body.leader_id} leads term ${body.term}`);
@@ -162,14 +162,41 @@ export class AppendEntriesHandler {
       invariant(state.leaderId === '', `term ${body.term} has two leaders, ${state.leaderId} and ${body.leader_id}`);
       state.followLeader(body.leader_id);
     }
-    if (body.tick_id <= state.lastTickId) return;
-    state.recordTick(body.tick_id);
+    if (!this.isNewTick(body.tick_id)) return;
+    this.echo(body);
+    this.committedBefore = state.commitIndex;
+  }
+
+  /** Returns whether the tick is newer than all before; only such a tick restarts the election timer. */
+  private isNewTick(tickId: number): boolean {
+    const { state, context } = this;
+    if (tickId <= state.lastTickId) return false;
+    state.recordTick(tickId);
     state.recordContact(context.nowMs);
     state.restartElectionTimer(context.nowMs);
+    return true;
+  }
+
+  /**
+   * A tick that the leader's node has sent directly, as reads wait there. It is accepted only from the leader that this peer follows;
+   * all that a heartbeat does beyond that, the next heartbeat does.
+   */
+  onReadTick(body: Body<'node.read_tick'>): void {
+    const { state, context } = this;
+    const isFollowed = state.role === 'follower' && body.leader_id === state.leaderId && body.term === state.term;
+    if (!isFollowed || body.group_uid !== state.groupUid || body.target_store_id !== state.storeId) {
+      return context.drop('read_tick_of_other_leader');
+    }
+    if (this.isNewTick(body.tick_id)) this.echo(body);
+    else context.drop('read_tick_stale');
+  }
+
+  /** Echoes a new tick, if this node's session is confirmed. */
+  private echo(body: Pick<FromLeader, 'group_id' | 'group_uid' | 'leader_id' | 'tick_id'>): void {
+    const { state, context, own } = this;
     if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');
     const { term } = state;
     const isUnapplied = state.appliedIndex < this.committedBefore;
-    this.committedBefore = state.commitIndex;
     own.whenTermDurable(() =>
       context.send(body.leader_id, {
         name: 'feed.echo',
@@ -189,6 +216,7 @@ export class AppendEntriesHandler {
           ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
           ...(own.silent().length === 0 ? {} : { lacks_actor: true }),
           ...(isUnapplied ? { unapplied: true } : {}),
+          answers_read_ticks: true,
         },
       }),
     );

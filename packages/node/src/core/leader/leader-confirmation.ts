@@ -7,7 +7,15 @@
  * 2. A leader steps down if no quorum has confirmed its ticks for an election timeout, or if one of its own actors has been
  *    silent for as long. It stays if it can roll back a joint stage with the members whose echoes it receives.
  */
-import { type Body, type Member, majority, type PeerId, type Progress } from '@conclave/protocol';
+import {
+  allMembers,
+  type Body,
+  hasQuorum,
+  type Member,
+  majority,
+  type PeerId,
+  type Progress,
+} from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
@@ -74,6 +82,38 @@ export class LeaderConfirmation {
     this.sentMs.set(this.tickId, context.nowMs);
     own.sendReplicatorTick(state.term, true, this.tickId);
     return this.tickId;
+  }
+
+  /**
+   * Sends a new tick to the nodes of the members, for the reads that wait: it spares the hop over the replicators, and writes nothing
+   * at the followers. Returns its id; undefined: too few members answer such ticks, as some are of an older version.
+   */
+  sendReadTick(): number | undefined {
+    const { state, context } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined || !hasQuorum(configuration, (member) => this.answersReadTicks(member)))
+      return undefined;
+    this.tickId += 1;
+    this.sentMs.set(this.tickId, context.nowMs);
+    for (const member of allMembers(configuration)) {
+      if (member.peer_id === state.peerId || !this.answersReadTicks(member)) continue;
+      const body = {
+        group_id: context.options.groupId,
+        group_uid: state.groupUid,
+        leader_id: state.peerId,
+        term: state.term,
+        target_store_id: member.store_id,
+        tick_id: this.tickId,
+      };
+      context.send(member.peer_id, { name: 'node.read_tick', body });
+    }
+    return this.tickId;
+  }
+
+  private answersReadTicks({ peer_id, store_id }: Member): boolean {
+    if (peer_id === this.state.peerId) return store_id === this.state.storeId;
+    const progress = this.progress(peer_id);
+    return progress?.store_id === store_id && progress.answers_read_ticks === true;
   }
 
   /** With this tick a message was sent to this peer's log-store: its acknowledgement extends the lease. */

@@ -40,19 +40,26 @@ export class HeartbeatRounds {
 
   /** Sends a tick, which also confirms the reads that wait. Returns its id. */
   begin(): number {
-    const tick_id = this.leadership.confirmation.sendTick();
+    const tickId = this.leadership.confirmation.sendTick();
+    this.onSent(tickId);
+    return tickId;
+  }
+
+  /** This tick has just been sent: the reads that wait get its round. */
+  private onSent(tick_id: number): void {
     if (this.leadership.knowsCommitted) this.reads.beginRound(tick_id);
     const { term } = this.state;
     // A leader without other members needs no echo.
     if (this.reads.awaitsSession || this.state.isAlone()) {
       this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.identity, term, tick_id } });
     }
-    return tick_id;
   }
 
   /** A leader's mailbox is empty: reads that wait get a round. */
   onIdle(): void {
-    if (this.leadership.knowsCommitted && this.reads.wantsRound) this.begin();
+    if (!this.leadership.knowsCommitted || !this.reads.wantsRound) return;
+    const { confirmation } = this.leadership;
+    this.onSent(confirmation.sendReadTick() ?? confirmation.sendTick());
   }
 
   /** This peer's log-store had granted no vote in a newer session by then: this peer may count itself. */

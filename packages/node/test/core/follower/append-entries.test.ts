@@ -1,6 +1,6 @@
-import { asLogIndex, asPeerId, asTerm, encodeBatch } from '@conclave/protocol';
+import { asLogIndex, asPeerId, asTerm, type Body, encodeBatch, type Message, type StoreId } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { batch, electionTimeoutMs, heartbeatIntervalMs, NodeHarness } from '../node-harness.js';
+import { batch, electionTimeoutMs, groupId, heartbeatIntervalMs, NodeHarness, uid } from '../node-harness.js';
 
 const three = [1, 'n1 n2 n3'] as const;
 
@@ -104,6 +104,42 @@ describe('AppendEntries', () => {
     expect(echoed()).toEqual([undefined]);
     for (const tick of [2, 3]) node.appendEntries({ prev: [5, 2], tick });
     expect(echoed()).toEqual([true]);
+  });
+
+  describe('a tick for reads', () => {
+    const tick = (over: Partial<Body<'node.read_tick'>> = {}): Message<'node.read_tick'> => ({
+      name: 'node.read_tick',
+      body: {
+        group_id: groupId,
+        group_uid: uid,
+        leader_id: asPeerId('n2'),
+        term: asTerm(2),
+        target_store_id: 's1' as StoreId,
+        tick_id: 9,
+        ...over,
+      },
+    });
+
+    test('of the leader that this peer follows is echoed, and nothing else', () => {
+      const node = follower();
+      node.appendEntries({ prev: [3, 2] });
+      expect(node.receive(tick())).toEqual(['echo of tick 9 in term 2 to n2']);
+      expect(node.receive(tick())).toEqual([]);
+    });
+
+    test.each([
+      ['another leader', { leader_id: asPeerId('n3') }],
+      ['an older term', { term: asTerm(1) }],
+      ['a newer term', { term: asTerm(3) }],
+      ['another history', { group_uid: 'h9' as typeof uid }],
+      ['a leader that looks for another store', { target_store_id: 's9' as StoreId }],
+    ])('of %s is dropped', (_, over) => {
+      const node = follower();
+      node.appendEntries({ prev: [3, 2] });
+      expect(node.receive(tick(over))).toEqual([]);
+      expect(node.dropped('read_tick_of_other_leader')).toBe(1);
+      expect(node.status).toMatchObject({ term: 2 });
+    });
   });
 
   test('with known entries, or with none, is passed on, too, up to the last entry of the message', () => {

@@ -18,6 +18,27 @@ describe('a linearizable read', () => {
     expect(node.confirmed(before + 1)).toEqual(['reply 1 q at 0']);
   });
 
+  test('sends its tick to the members itself once a quorum of them answers such ticks', () => {
+    const node = leader();
+    /** The ticks of the last step, and to whom those of the node itself went. */
+    const ticks = (): string[] => {
+      const sent = node.sent.flatMap(({ to, message: { name } }) =>
+        name === 'node.read_tick' ? [`${name} ${to}`] : name === 'replicator.tick' ? [name] : [],
+      );
+      return [...new Set(sent)];
+    };
+    node.read('q');
+    expect(ticks()).toEqual(['replicator.tick']);
+    node.confirmed();
+    node.progress({ peer: 'n2', match: 1, answersReadTicks: true }, { peer: 'n3', match: 1 });
+    node.read('r');
+    expect(ticks()).toEqual(['node.read_tick n2']);
+    expect(node.confirmed()).toEqual(['reply 2 r at 0']);
+    node.progress({ peer: 'n2', match: 1, answersReadTicks: true, store: 's9' }, { peer: 'n3', match: 1 });
+    node.read('s');
+    expect(ticks()).toEqual(['replicator.tick']);
+  });
+
   test('is served by no round that began before it arrived', () => {
     const node = leader();
     node.read('q');
