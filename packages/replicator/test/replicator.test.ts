@@ -421,7 +421,7 @@ describe('the ticks of the node', () => {
   });
 });
 
-describe('a target that hears the leader’s feed', () => {
+describe('a target that receives the leader’s feed', () => {
   /** `n2` in step at entry 10, hearing the feed as of tick 1. */
   function heard(): void {
     group.inStep();
@@ -429,7 +429,7 @@ describe('a target that hears the leader’s feed', () => {
     group.hear(echo('n2', 1, { hears_feed: true }));
   }
 
-  it('is asked to while it is in step, and is sent the entries until it says that it does', () => {
+  it('a target near the end of the log is asked to subscribe to the feed, and is sent the entries until its echo confirms that', () => {
     group.inStep();
     expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
     expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #3 hear the feed']);
@@ -439,7 +439,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(13)))).toEqual([]);
   });
 
-  it('is asked to with the first entries near the end, so that it needs no tick between that and the one that it echoes', () => {
+  it('a target is asked to subscribe with the first entries near the end of the log, so that its next echo confirms it', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #1 hear the feed']);
     group.hear(stored('n2', 10));
@@ -448,7 +448,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(12)))).toEqual([]);
   });
 
-  it('is not asked to with entries that are far from the end', () => {
+  it('a target is not asked to subscribe with entries that are far from the end of the log', () => {
     group.hear(group.lead('n2', 10));
     const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
     expect(group.hear(group.append(...large))).toEqual(['n2 11..11 after 10/5 #1']);
@@ -460,12 +460,12 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(21)))).toEqual([expect.stringMatching(/^n2 21..21 .* hear the feed$/)]);
   });
 
-  it('is not asked to while it is behind', () => {
+  it('a target that lags far behind is not asked to subscribe', () => {
     group.hear(group.lead('n2', 10));
     expect(group.tick()).toEqual(['n2 after 0/0 #2']);
   });
 
-  it('is sent nothing but heartbeats while it keeps up', () => {
+  it('a subscribed target is sent only heartbeats while it acknowledges the entries of the feed', () => {
     heard();
     for (const index of [11, 12, 13]) {
       expect(group.hear(group.append(commands(index)))).toEqual([]);
@@ -474,7 +474,7 @@ describe('a target that hears the leader’s feed', () => {
     }
   });
 
-  it('is probed when it has acknowledged nothing for two heartbeats, and gets what it lacks', () => {
+  it('a subscribed target that acknowledges nothing for two heartbeats is asked what it lacks, and is sent that', () => {
     heard();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
@@ -487,7 +487,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(stored('n2', 10))[0]).toContain('n2 11..12 after 10/5');
   });
 
-  it('that has all of it is not sent it again: the probe matches', () => {
+  it('a subscribed target that has all entries is not sent them again, because the probe matches', () => {
     heard();
     group.hear(group.append(commands(11)));
     group.tick();
@@ -496,13 +496,13 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.progress()[0]).toMatchObject({ state: 'replicate', match_index: 11, next_index: 12 });
   });
 
-  it('is sent the entries again when it no longer hears the feed', () => {
+  it('a target is sent the entries again when it is no longer subscribed to the feed', () => {
     heard();
     group.hear(echo('n2', 2));
     expect(group.hear(group.append(commands(11)))).toHaveLength(1);
   });
 
-  it('is requested to unsubscribe when more messages are unacknowledged than the window allows', () => {
+  it('a target is requested to unsubscribe when more messages are unacknowledged than the window allows', () => {
     heard();
     for (let index = 11; index < 11 + limits.replicatorWindowMessages; index++) {
       expect(group.hear(group.append(commands(index)))).toEqual([]);
@@ -513,7 +513,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
   });
 
-  it('needs no content from the node, which is told with the tick; and needs it again when it falls behind, which is told at once', () => {
+  it('a subscribed target needs no content from the node, as the progress of a tick reports; when it falls behind, that is reported at once', () => {
     heard();
     expect(wanted(group.step(group.tickMessage()))).toBe(false);
     expect(wanted(group.step(group.appendPlaces(commands(11), commands(12))))).toBeUndefined();
@@ -522,7 +522,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
-  it('needs no content either while it is far behind: what is there has to be read first', () => {
+  it('a target far from the end of the log needs no content from the node, because earlier entries are read first', () => {
     group.hear(group.lead('n2', 10));
     group.hear(rejected('n2', 1, 0));
     group.hear(stored('n2', 0));
@@ -535,7 +535,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(wanted(group.step(stored('n2', near)))).toBe(true);
   });
 
-  it('is sent from the log-store what came without content', () => {
+  it('entries that the replicators received without content are read from the log-store', () => {
     heard();
     group.hear(group.appendPlaces(commands(11), commands(12)));
     group.tick();
@@ -558,10 +558,10 @@ describe('a target that hears the leader’s feed', () => {
   }
 });
 
-describe('a target that takes no entries', () => {
+describe('a read-only target', () => {
   const readOnly = { read_only: true } as const;
 
-  it('receives only heartbeats, and all that it lacks once it accepts entries again', () => {
+  it('a read-only target receives only heartbeats, and all entries that it lacks once it accepts entries again', () => {
     group.inStep();
     group.hear(echo('n2', 1, readOnly));
     expect(group.hear(group.append(commands(11)))).toEqual([]);
@@ -573,7 +573,7 @@ describe('a target that takes no entries', () => {
     expect(group.progress()[0]).toMatchObject({ read_only: false });
   });
 
-  it('is considered read-only even if it rejects messages that were in flight', () => {
+  it('a target is considered read-only even if it only rejects messages that were in flight', () => {
     group.inStep();
     const [sent] = group.hear(group.append(commands(11)));
     expect(group.hear(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);
