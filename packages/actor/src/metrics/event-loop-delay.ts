@@ -5,8 +5,11 @@
 import { FixedHistogram } from '../core/index.js';
 import { isMeasuring } from './measuring.js';
 
-/** Short enough that a pause that matters to an election is measured in most of its length. */
-const everyMs = 50;
+/**
+ * Short enough that a pause that matters to an election is measured in most of its length; long enough that an idle process does not
+ * wake mostly for this timer.
+ */
+const everyMs = 200;
 
 export class EventLoopDelay {
   readonly histogram = new FixedHistogram();
