@@ -23,7 +23,7 @@ import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { WrittenEntry } from '../model/model-state.js';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
-import { isFlipped } from './flipped-state.js';
+import { isFlipped, suspectState } from './flipped-state.js';
 import type { RunObserver } from './run-observer.js';
 import { electionTimeoutOf } from './virtual-clock.js';
 
@@ -170,6 +170,7 @@ export class CoreFactory {
       take: (piece) => restore.take(piece),
       end: () => {
         restore.end();
+        suspectState(machine);
         this.coverage.count('state restored from a snapshot');
         if (isFlipped(machine)) this.coverage.count('spoiled state restored from a snapshot');
         else this.observer.onDigest(undefined, machine.digest());

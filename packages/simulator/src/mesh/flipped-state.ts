@@ -20,9 +20,18 @@ interface Opened {
   };
 }
 
+/** State machines that the fault was added to, or that were restored from a snapshot since: no entry adds it. */
+const suspects = new WeakSet<KvStateMachine>();
+
+/** The state was restored from a snapshot, which may contain the fault. */
+export function suspectState(machine: KvStateMachine): void {
+  suspects.add(machine);
+}
+
 /** Adds a key that was never written, or a lock that nobody requested. Returns false if that is not possible. */
 export function flipState(machine: KvStateMachine, part: StatePart): boolean {
   if (isFlipped(machine)) return false;
+  suspects.add(machine);
   const { keys } = machine as unknown as Opened;
   if (part === 'key') return keys.restore(name, 'never written', 0, 0);
   const { leases } = machine.query({ type: 'leases', startAfter: 0, limit: 1 } satisfies KvQuery) as {
@@ -34,10 +43,13 @@ export function flipState(machine: KvStateMachine, part: StatePart): boolean {
 
 /** Whether the state has this fault. */
 export function isFlipped(machine: KvStateMachine): boolean {
+  if (!suspects.has(machine)) return false;
   const [found] = machine.query({ type: 'keys', keys: [name] } satisfies KvQuery) as readonly (readonly [
     unknown,
     number,
   ])[];
   const lock = machine.query({ type: 'lock', name } satisfies KvQuery) as { readonly holder: unknown };
-  return found?.[0] !== null || lock.holder !== null;
+  const hasFault = found?.[0] !== null || lock.holder !== null;
+  if (!hasFault) suspects.delete(machine);
+  return hasFault;
 }

@@ -72,8 +72,9 @@ export class MessageRouter {
   private namesOf(peerId: PeerId, message: Message): readonly string[] {
     const names = this.listeners(peerId, message);
     if (!(message.name in peerFeedMessages)) return names;
-    const others = [...this.feedSubscribers].filter(([, heard]) => heard === peerId).map(([name]) => name);
-    return others.length === 0 ? names : [...names, ...others];
+    let all = names;
+    for (const [name, heard] of this.feedSubscribers) if (heard === peerId) all = [...all, name];
+    return all;
   }
 
   /** The recipients of a message at the peer itself. */
