@@ -1,10 +1,39 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Packages of this workspace are read from their sources: a unit test needs no build.
 const conditions = ['source', 'node', 'development|production'];
 
 /** Files with real processes that take a whole machine, or judge how long something takes. */
 export const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
+
+/**
+ * The files that take longest, with the beginning of their names. A fresh clone knows no durations, so Vitest begins with the largest files, and
+ * these are small: one of them would run at the end, while the other core is idle.
+ */
+const long = [
+  'test/mutants/',
+  'packages/simulator/test/replay',
+  'packages/simulator/test/random-runs',
+  'packages/simulator/test/playground/',
+  'packages/simulator/test/recording/',
+  'packages/simulator/test/scenarios',
+  'packages/log-store/test/kill-nine',
+  'packages/client/test/client-core-random',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const { root } = this.ctx.config;
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const rank = long.findIndex((name) => moduleId.startsWith(`${root}/${name}`));
+      return rank < 0 ? long.length : rank;
+    };
+    const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+    return sorted.toSorted((one, other) => groupOf(one) - groupOf(other) || rankOf(one) - rankOf(other));
+  }
+}
 
 interface MeshProject {
   readonly name: string;
@@ -37,6 +66,7 @@ function mesh({ name, include, exclude, workers, groupOrder }: MeshProject) {
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         resolve: { conditions },
@@ -47,6 +77,9 @@ export default defineConfig({
           globalSetup: ['test/set-up/unit.ts'],
           // Of itself, Vitest leaves one core to who sits in front of the machine.
           maxWorkers: 2,
+          // The files of a worker share their modules: to load and compile the packages for each of them took more time than the
+          // tests. A test that changes something of its process (an environment variable, a timer, a mock) undoes it.
+          isolate: false,
           sequence: { groupOrder: 0 },
           // A machine that is busy with something else is no fault of what is tested.
           testTimeout: 120_000,

@@ -1,4 +1,4 @@
-/** The page, built into a temporary folder: unit tests need no build. */
+/** The page, built into a temporary folder of each test file: unit tests need no build. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,11 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { afterAll } from 'vitest';
 
-let folder: Promise<string> | undefined;
-
-export function builtPage(): Promise<string> {
-  folder ??= make();
-  return folder;
+/** Called once by a test file. Returns a function that builds the page, once, and returns its folder, which is deleted at the end. */
+export function pageBuilder(): () => Promise<string> {
+  let folder: Promise<string> | undefined;
+  afterAll(async () => {
+    if (folder !== undefined) rmSync(await folder, { recursive: true, force: true });
+  });
+  return () => {
+    folder ??= make();
+    return folder;
+  };
 }
 
 async function make(): Promise<string> {
@@ -23,7 +28,3 @@ async function make(): Promise<string> {
   process.env.NODE_ENV = before;
   return outDir;
 }
-
-afterAll(async () => {
-  if (folder !== undefined) rmSync(await folder, { recursive: true, force: true });
-});

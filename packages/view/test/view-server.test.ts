@@ -12,7 +12,7 @@ import {
 } from '../src/index.js';
 import { BrowserQueue } from '../src/server/browser-queue.js';
 import { ConfirmedActions } from '../src/server/confirmed-actions.js';
-import { builtPage } from './built-page.js';
+import { pageBuilder } from './built-page.js';
 import { changeRecords, message } from './samples.js';
 
 /** A source whose records the test delivers. */
@@ -26,6 +26,8 @@ class ScriptedSource implements ViewSource {
 
   async close(): Promise<void> {}
 }
+
+const builtPage = pageBuilder();
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
