@@ -298,6 +298,26 @@ export const chapters = [
         mutants: ['fresh-node-votes', 'voter-helps-in-spite-of-a-leader'],
       },
       {
+        rule: 'A voter votes earlier only where its leader permits it, and once NATS has reported that nobody leads',
+        mutants: [
+          'early-vote-without-permission',
+          'early-vote-without-a-report',
+          'early-vote-at-once',
+          'report-survives-a-tick',
+          'started-node-uses-a-report',
+          'permission-outlives-its-tick',
+        ],
+      },
+      {
+        rule: '... and no leader permits it while a lease is in use; it answers only until voters may replace it',
+        mutants: [
+          'early-votes-during-a-lease',
+          'lease-from-ticks-before-its-announcement',
+          'answers-though-replaceable',
+          'only-the-confirmed-tick-permits',
+        ],
+      },
+      {
         rule: 'After `timeout_now` the lease is void',
         mutants: ['lease-holds-after-timeout-now', 'lease-survives-timeout-now'],
       },

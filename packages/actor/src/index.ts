@@ -3,6 +3,7 @@ export * from './actor-log.js';
 export * from './aligned-timers.js';
 export * from './core/index.js';
 export * from './core-runner.js';
+export type { GroupProbe } from './group-probe.js';
 export * from './health-responder.js';
 export type { FoundHost } from './host-discovery.js';
 export * from './in-process-transport.js';

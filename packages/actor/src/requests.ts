@@ -27,6 +27,7 @@ import {
 import { headers, type Msg, type MsgHdrs, NoRespondersError, type PublishOptions, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
 import { callerOf } from './caller.js';
+import { GroupProbe, isProbe } from './group-probe.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { RequestTimes } from './metrics/request-times.js';
 import type { Connection } from './nats-connection.js';
@@ -142,9 +143,9 @@ export class RequestServer {
 
   /** The same on a subject that is of no group. */
   serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
-    const subscription = serveRequests(this.connection, this.subjects, subject, (message) =>
-      onRequest(new ReceivedRequest(this.connection, message, counts, this.log)),
-    );
+    const subscription = serveRequests(this.connection, this.subjects, subject, (message) => {
+      if (!isProbe(message)) onRequest(new ReceivedRequest(this.connection, message, counts, this.log));
+    });
     let closed: Promise<void> | undefined;
     return {
       close: () => {
@@ -189,6 +190,11 @@ export class RequestServer {
   /** Publishes for the watches of a group; `onUnheard`: called if nobody is subscribed to a watch's subject. */
   watchPublisher(groupId: GroupId, onUnheard: (watchId: string) => void): WatchPublisher {
     return new WatchPublisher(this.connection, (watchId) => this.subjects.watch(groupId, watchId), onUnheard);
+  }
+
+  /** For probes whether anybody serves the group's subjects. */
+  groupProbe(groupId: GroupId): GroupProbe {
+    return new GroupProbe(this.connection, this.subjects, groupId);
   }
 
   /** Announces which history a peer leads. */

@@ -3,11 +3,17 @@
  * is subscribed to the message: so a leader learns of clients that are gone.
  */
 import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
+import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
 
 /** The NATS status for no responders. */
 const nobody = 503;
+
+/** Whether the NATS server reports that nobody was subscribed to what was published with this reply subject. */
+export function isNoResponders({ data, headers }: Pick<Msg, 'data' | 'headers'>): boolean {
+  return data.length === 0 && headers?.code === nobody;
+}
 
 export class WatchPublisher {
   private readonly inbox: string;
@@ -21,8 +27,8 @@ export class WatchPublisher {
     onUnheard: (watchId: string) => void,
   ) {
     this.inbox = connection.createInbox();
-    this.subscription = connection.subscribe(`${this.inbox}.>`, ({ subject, data, headers }) => {
-      if (data.length === 0 && headers?.code === nobody) onUnheard(subject.slice(this.inbox.length + 1));
+    this.subscription = connection.subscribe(`${this.inbox}.>`, (message) => {
+      if (isNoResponders(message)) onUnheard(message.subject.slice(this.inbox.length + 1));
     });
   }
 

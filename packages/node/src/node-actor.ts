@@ -8,6 +8,7 @@ import {
   type Connection,
   CoreRunner,
   type EndpointCounts,
+  type GroupProbe,
   generateId,
   type Health,
   instant,
@@ -94,6 +95,7 @@ export class NodeActor implements Actor {
   private readonly events = new Map<EventName, number>();
   private readonly micro: MicroService;
   private readonly watchPublisher: WatchPublisher;
+  private readonly groupProbe: GroupProbe;
   private peerSubjects: ServedSubject[] = [];
   private groupSubjects: ServedSubject[] = [];
   private ledHistories: Subscription | undefined;
@@ -112,6 +114,7 @@ export class NodeActor implements Actor {
     this.watchPublisher = dependencies.requests.watchPublisher(groupId, (watchId) =>
       this.runner.enqueue({ type: 'watch_without_subscribers', watchId }),
     );
+    this.groupProbe = dependencies.requests.groupProbe(groupId);
     this.micro = new MicroService(
       dependencies.connection,
       dependencies.requests.subjects,
@@ -137,6 +140,7 @@ export class NodeActor implements Actor {
     this.feed?.close();
     this.leaders?.close();
     this.watchPublisher.close();
+    this.groupProbe.close();
     this.runner.stop();
     this.ledHistories?.close();
     this.requests.stop(stopping);
@@ -229,6 +233,9 @@ export class NodeActor implements Actor {
       case 'ask_group':
         void this.askGroup(effect, this.runner);
         break;
+      case 'probe_group':
+        this.probeGroup(effect.probeId, this.runner);
+        break;
       case 'restart':
         this.restart(effect.reason, effect.divergence);
     }
@@ -300,6 +307,10 @@ export class NodeActor implements Actor {
     const status = parsed.success ? parsed.data : null;
     // A core that was replaced meanwhile has stopped, and accepts no input.
     runner.enqueue({ type: 'group_answered', askId, round, status, hosts });
+  }
+
+  private probeGroup(probeId: number, runner: CoreRunner<NodeInput, NodeEffect>): void {
+    this.groupProbe.send(() => runner.enqueue({ type: 'group_unserved', probeId }));
   }
 
   private restart(reason: string, divergence: Divergence | undefined): void {

@@ -87,7 +87,7 @@ function ofPeer(
         subjects.event(groupId, any, peer),
         subjects.historyAnnouncement(groupId, peer),
         subjects.watch(groupId, '>'),
-        // Whoever founds a group asks whether there is one.
+        // A founder of a group asks whether there is one; a follower that misses heartbeats, whether anybody leads.
         subjects.groupRequest(groupId, 'admin', 'status'),
         // Of its own actors.
         subjects.health({ groupId, peerId: peer, recipient: anyActor }),

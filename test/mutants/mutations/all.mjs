@@ -1,5 +1,6 @@
 import { clients } from './clients.mjs';
 import { configuration } from './configuration.mjs';
+import { earlyVotes } from './early-votes.mjs';
 import { elections } from './elections.mjs';
 import { handOvers } from './hand-overs.mjs';
 import { histories } from './histories.mjs';
@@ -19,6 +20,7 @@ import { trust } from './trust.mjs';
 /** All mutations, by what they break. */
 export const mutations = [
   ...elections,
+  ...earlyVotes,
   ...log,
   ...quorums,
   ...sessions,

@@ -14,8 +14,8 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);",
-        replace: 'return !body.transfer && state.leaderContactMs > since;',
+        find: "return state.role === 'leader' || (state.leaderContactMs > since && !this.probe.permitsVote);",
+        replace: 'return state.leaderContactMs > since && !this.probe.permitsVote;',
       },
     ],
     seeds: 60,
@@ -260,8 +260,8 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);",
-        replace: 'return !body.transfer && state.leaderContactMs > context.nowMs;',
+        find: "return state.role === 'leader' || (state.leaderContactMs > since && !this.probe.permitsVote);",
+        replace: 'return state.leaderContactMs > context.nowMs;',
       },
     ],
     seeds: 60,
@@ -278,8 +278,8 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);",
-        replace: "return state.role === 'leader' || state.leaderContactMs > since;",
+        find: 'if (body.transfer) return false;',
+        replace: '',
       },
       { file: election, find: 'this.state.recordContact(Number.NEGATIVE_INFINITY);', replace: '' },
     ],

@@ -25,7 +25,7 @@ export const reads = [
       },
       {
         file: requests,
-        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();",
+        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isOnlyLeader();",
         replace: "return this.state.role === 'leader';",
       },
     ],
@@ -150,8 +150,8 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;',
-        replace: 'return this.leadership.confirmation.lease.holds;',
+        find: 'return holds && this.leadership.knowsCommitted;',
+        replace: 'return holds;',
       },
     ],
     seeds: 300,
@@ -288,7 +288,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: "if (this.state.role === 'leader' && this.leadership.confirmation.isConfirmed()) this.reads.refuseLate();",
+        find: "if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.reads.refuseLate();",
         replace: "if (this.state.role === 'leader') this.reads.refuseLate();",
       },
     ],
@@ -302,7 +302,7 @@ export const reads = [
     edits: [
       {
         file: requests,
-        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();",
+        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isOnlyLeader();",
         replace: "return this.state.role === 'leader';",
       },
     ],

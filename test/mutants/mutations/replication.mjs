@@ -53,8 +53,8 @@ export const replication = [
     edits: [
       {
         file: append,
-        find: 'if (tickId <= state.lastTickId) return false;',
-        replace: 'if (tickId < 0) return false;',
+        find: 'if (body.tick_id <= state.lastTickId) return false;',
+        replace: 'if (body.tick_id < 0) return false;',
       },
     ],
     seeds: 60,

@@ -131,6 +131,8 @@ export type NodeInput =
   | { readonly type: 'led_history'; readonly body: HistoryAnnouncement }
   /** The subscription that `subscribe_feed` last requested is active. */
   | { readonly type: 'feed_subscribed'; readonly peerId: PeerId }
+  /** NATS reports that nobody has received the probe of `probe_group`: no peer serves the group's subjects. */
+  | { readonly type: 'group_unserved'; readonly probeId: number }
   /** Answers `ask_group`. `status` null: nobody leads. `hosts` null: not all peers that host the group can be known. */
   | {
       readonly type: 'group_answered';
@@ -175,6 +177,8 @@ export type NodeEffect =
   | { readonly type: 'subscribe_feed'; readonly peerId: PeerId | '' }
   /** Ask the group's subject for its status, and all peers whether they host the group, listed or not. */
   | { readonly type: 'ask_group'; readonly askId: number; readonly round: number }
+  /** Publish a probe on the group's subjects. Nobody answers it; NATS reports if nobody receives it (`group_unserved`). */
+  | { readonly type: 'probe_group'; readonly probeId: number }
   /** Restart with a new core and a new state machine: the log-store has restarted, for example. */
   | { readonly type: 'restart'; readonly reason: string; readonly divergence?: Divergence | undefined };
 

@@ -91,6 +91,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       case 'feed_subscribed':
         parts.feed.onSubscribed(input.peerId);
         break;
+      case 'group_unserved':
+        this.onGroupUnserved(input.probeId);
+        break;
       case 'group_answered':
         parts.bootstrap.onGroupAnswered(input);
         break;
@@ -315,6 +318,14 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     else this.parts.otherHistory.onLed(body);
   }
 
+  private onGroupUnserved(probeId: number): void {
+    const { parts, state, context } = this;
+    if (state.role === 'opening' || state.role === 'fenced' || !parts.probe.onUnserved(probeId)) {
+      return context.drop('group_unserved_stale');
+    }
+    parts.election.onLeaderGone();
+  }
+
   // ---- timers ------------------------------------------------------------------------------------
 
   private onTimer(timer: NodeTimer): void {
@@ -363,6 +374,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     own.reportSilent();
     parts.rounds.tick();
     parts.election.onTick();
+    parts.probe.probe();
     parts.bootstrap.onTick();
     parts.restore.onTick();
     parts.backup.onTick();

@@ -8,6 +8,7 @@ import {
   Election,
   FeedSubscription,
   Identity,
+  LeaderProbe,
   NonMember,
   RemovedPeer,
   StoreBinding,
@@ -38,6 +39,7 @@ export class NodeParts {
   readonly session: SessionCheck;
   readonly binding: StoreBinding;
   readonly feed: FeedSubscription;
+  readonly probe: LeaderProbe;
   readonly appendEntries: AppendEntriesHandler;
   readonly election: Election;
   readonly identity: Identity;
@@ -92,10 +94,20 @@ export class NodeParts {
     this.session = new SessionCheck(context, state, own);
     this.binding = new StoreBinding(context, state);
     this.feed = new FeedSubscription(context);
+    this.probe = new LeaderProbe(context, state);
     this.removal = new RemovedPeer(context, state);
     this.outside = new NonMember(context, state);
-    this.appendEntries = new AppendEntriesHandler(context, state, own, roles, this.feed, this.binding, this.session);
-    this.election = new Election(context, state, own, this.binding, roles);
+    this.appendEntries = new AppendEntriesHandler(
+      context,
+      state,
+      own,
+      roles,
+      this.feed,
+      this.binding,
+      this.session,
+      this.probe,
+    );
+    this.election = new Election(context, state, own, this.binding, roles, this.probe);
 
     const leadership = new LeaderState(context, state, own);
     this.leadership = leadership;

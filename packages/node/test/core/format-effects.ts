@@ -82,6 +82,8 @@ export function formatEffect(effect: NodeEffect): string | undefined {
       return undefined;
     case 'ask_group':
       return 'ask the group';
+    case 'probe_group':
+      return `probe ${effect.probeId}`;
     case 'restart':
       return 'start over';
   }

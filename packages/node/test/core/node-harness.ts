@@ -304,6 +304,7 @@ export class NodeHarness {
     if (message.name === 'replicator.tick' || message.name === 'node.read_tick') {
       this.tickId = message.body.tick_id;
       this.tickMs = this.nowMs;
+      this.replaceableAfterMs = message.body.replaceable_after_ms;
     }
     const answers: NodeMessage[] = [];
     if (message.name === 'log-store.read' && this.answersReads) answers.push(this.entries(message.body));
@@ -480,6 +481,12 @@ export class NodeHarness {
     return this.receive({ name: 'node.read_index', body });
   }
 
+  /** A read asks for the lease: from now on ticks may extend it. */
+  useLease(): void {
+    this.readIndex('n2', 9999, { by_lease: true });
+    this.confirmed();
+  }
+
   /** The leader answers with a read index, and the term of that entry. */
   readIndexAnswer(
     requestId: number,
@@ -646,6 +653,8 @@ export class NodeHarness {
   tickId = 0;
   /** When that was. */
   tickMs = 0;
+  /** What that tick permits the voters. */
+  replaceableAfterMs: number | undefined;
 
   // ---- other peers -------------------------------------------------------------------------------
 
@@ -664,6 +673,8 @@ export class NodeHarness {
     group?: string;
     hearFeed?: boolean;
     acknowledged?: number;
+    /** The voters may replace the leader after this time. */
+    replaceableAfterMs?: number | undefined;
     /** The feature level of the entries. */
     level?: number;
     /** In the place of entries. */
@@ -684,6 +695,7 @@ export class NodeHarness {
       tick_id: tick,
       hear_feed: over.hearFeed ?? false,
       ...(over.acknowledged === undefined ? {} : { acknowledged_index: asLogIndex(over.acknowledged) }),
+      ...(over.replaceableAfterMs === undefined ? {} : { replaceable_after_ms: over.replaceableAfterMs }),
       batches,
     };
     return this.receive({ name: 'node.append_entries', body });
@@ -842,6 +854,11 @@ export class NodeHarness {
   /** Closes a watch. */
   unwatch(watchId: string): string[] {
     return this.step({ type: 'unwatch', requestId: this.nextRequest(), watchId });
+  }
+
+  /** NATS reports that nobody has received this probe. */
+  unserved(probeId: number): string[] {
+    return this.step({ type: 'group_unserved', probeId });
   }
 
   /** NATS has no subscriber for what was published. */

@@ -11,6 +11,11 @@ export const group = { group_id: GroupId };
 export const own = { ...group, store_id: StoreId, session: Session };
 /** The position in an ordered link from a node to one of its actors: `link` counts the restarts of the link, `seq` its messages from 1. */
 export const frame = { link: Count, seq: Count };
+/**
+ * How long after this tick a voter still waits before it votes for a successor, if NATS reports that nobody receives requests on
+ * the group’s subjects. Undefined: an election timeout, because the leader may hold a lease, or is of an older version.
+ */
+export const ReplaceableAfterMs = Count;
 export const Frame = z.object(frame);
 export type Frame = z.infer<typeof Frame>;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Levels } from '../levels.js';
 import { ActorKind, Count, Incarnation, LogIndex, Term } from '../types.js';
-import { define, frame, own } from './fields.js';
+import { define, frame, own, ReplaceableAfterMs } from './fields.js';
 
 export const linkMessages = {
   'log-store.tick': define('node', 'asks for an acknowledgement of the link', z.object({ ...own, ...frame })),
@@ -14,7 +14,16 @@ export const linkMessages = {
   'replicator.tick': define(
     'node',
     'the same; from a leader it starts a round of heartbeats, which followers echo with `tick_id`',
-    z.object({ ...own, ...frame, term: Term, leading: z.boolean(), tick_id: Count, commit_index: LogIndex }),
+    z.object({
+      ...own,
+      ...frame,
+      term: Term,
+      leading: z.boolean(),
+      tick_id: Count,
+      commit_index: LogIndex,
+      /** As in `append_entries`, for the messages with this tick. */
+      replaceable_after_ms: ReplaceableAfterMs.optional(),
+    }),
   ),
   'node.ack': define(
     'log-store, replicator, ballot-box',

@@ -1,7 +1,7 @@
 /** Messages between peers about replication, reads and elections. */
 import { z } from 'zod';
 import { Count, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from '../types.js';
-import { Acknowledged, Batches, build, define, group, VoteKind } from './fields.js';
+import { Acknowledged, Batches, build, define, group, ReplaceableAfterMs, VoteKind } from './fields.js';
 
 export const peerMessages = {
   'node.append_entries': define(
@@ -19,6 +19,8 @@ export const peerMessages = {
       prev_term: Term,
       leader_commit: LogIndex,
       tick_id: Count,
+      /** Of the same tick. */
+      replaceable_after_ms: ReplaceableAfterMs.optional(),
       /** Whether the target is to subscribe to the leader’s `feed.append`, as it is caught up. */
       hear_feed: z.boolean(),
       batches: Batches,
@@ -86,6 +88,8 @@ export const peerMessages = {
       term: Term,
       target_store_id: StoreId,
       tick_id: Count,
+      /** Of the same tick, as in `append_entries`. */
+      replaceable_after_ms: ReplaceableAfterMs.optional(),
     }),
   ),
   'node.read_index': define(

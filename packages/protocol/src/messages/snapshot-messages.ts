@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { SnapshotHead, SnapshotId } from '../snapshot.js';
 import { Bytes, Count, GroupUid, LogIndex, PeerId, StoreId, Term } from '../types.js';
-import { define, frame, group, own, snapshotChunk } from './fields.js';
+import { define, frame, group, own, ReplaceableAfterMs, snapshotChunk } from './fields.js';
 
 export const snapshotMessages = {
   'log-store.snapshot_chunk': define(
@@ -58,6 +58,7 @@ export const snapshotMessages = {
       target_store_id: StoreId,
       request_id: Count,
       tick_id: Count,
+      replaceable_after_ms: ReplaceableAfterMs.optional(),
       snapshot_id: SnapshotId,
       head: SnapshotHead,
       number: Count,

@@ -56,6 +56,8 @@ export class LeaderTerm {
   configurationIndex: LogIndex;
   /** The id of the latest tick; 0: there was none in this term. */
   tickId = 0;
+  /** What the latest tick says of how soon voters may replace this leader; undefined: not before an election timeout. */
+  replaceableAfterMs: number | undefined;
   /** The index that each store has acknowledged in this term, and, as far as committed, in earlier terms. */
   private readonly matches = new Map<StoreId, LogIndex>();
   private readonly earlier: ReadonlyMap<StoreId, LogIndex>;
@@ -85,11 +87,12 @@ export class LeaderTerm {
   }
 
   /** @returns false if the tick is not a new one */
-  onTick(tickId: number, commitIndex: LogIndex, nowMs: number): boolean {
-    if (tickId <= this.tickId) return false;
-    this.tickId = tickId;
+  onTick(tick: Body<'replicator.tick'>, nowMs: number): boolean {
+    if (tick.tick_id <= this.tickId) return false;
+    this.tickId = tick.tick_id;
+    this.replaceableAfterMs = tick.replaceable_after_ms;
     this.lastTickMs = nowMs;
-    this.onCommitted(commitIndex);
+    this.onCommitted(tick.commit_index);
     return true;
   }
 

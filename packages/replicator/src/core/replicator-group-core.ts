@@ -191,7 +191,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     // The node may not know yet that `lead` or `stop` was received: the acknowledgement informs it.
     if (this.activeTerm?.leaderTerm.term !== body.term || !body.leading) return;
     const { leaderTerm, replicators } = this.activeTerm;
-    if (!leaderTerm.onTick(body.tick_id, body.commit_index, nowMs)) return 'old_tick';
+    if (!leaderTerm.onTick(body, nowMs)) return 'old_tick';
     leaderTerm.ownLag.onTick();
     for (const replicator of replicators.values()) replicator.onTick(nowMs);
     if (this.activeTerm.transfer !== undefined) this.activeTerm.transfer.sent = false;

@@ -14,7 +14,7 @@ export class TargetMessages {
 
   /** Without batches: a probe or a heartbeat. */
   sendAppendEntries(requestId: number, prev: Position, hearFeed: boolean, batches: Uint8Array[]): void {
-    const { identity, groupUid, peerId, term, commitIndex, tickId } = this.leaderTerm;
+    const { identity, groupUid, peerId, term, commitIndex } = this.leaderTerm;
     const body = {
       group_id: identity.group_id,
       group_uid: groupUid,
@@ -25,12 +25,21 @@ export class TargetMessages {
       prev_index: prev.index,
       prev_term: prev.term,
       leader_commit: commitIndex,
-      tick_id: tickId,
+      ...this.tick(),
       hear_feed: hearFeed,
       batches,
       ...this.acknowledged(batches.length === 0),
     };
     this.leaderTerm.send(this.targetId, { name: 'node.append_entries', body });
+  }
+
+  /** The latest tick, with what the node said in it. */
+  private tick(): { tick_id: number; replaceable_after_ms?: number } {
+    const { tickId, replaceableAfterMs } = this.leaderTerm;
+    return {
+      tick_id: tickId,
+      ...(replaceableAfterMs === undefined ? {} : { replaceable_after_ms: replaceableAfterMs }),
+    };
   }
 
   /** The index that the target's store has acknowledged; with a heartbeat, also those of all stores. */
@@ -57,7 +66,7 @@ export class TargetMessages {
 
   /** An empty chunk asks how many chunks are stored. */
   sendSnapshot(requestId: number, snapshot: Snapshot, number: number, chunk: Uint8Array): void {
-    const { identity, groupUid, peerId, term, tickId } = this.leaderTerm;
+    const { identity, groupUid, peerId, term } = this.leaderTerm;
     const body = {
       group_id: identity.group_id,
       group_uid: groupUid,
@@ -65,7 +74,7 @@ export class TargetMessages {
       term,
       target_store_id: this.storeId,
       request_id: requestId,
-      tick_id: tickId,
+      ...this.tick(),
       snapshot_id: snapshot.id,
       head: snapshot.head,
       number,

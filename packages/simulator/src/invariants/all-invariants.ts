@@ -28,6 +28,7 @@ import { LeaderIsAMember } from './leader-is-a-member.js';
 import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeadersServeBeforeTheyPublishIt } from './leaders-serve-before-they-publish-it.js';
+import { LeasesAreAnnounced } from './leases-are-announced.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesEndAtTheirTime } from './leases-end-at-their-time.js';
 import { LeasesHold } from './leases-hold.js';
@@ -116,6 +117,7 @@ const rules = [
   LeasesHold,
   ConfirmedLeadersGrantNothing,
   LeasesAreExclusive,
+  LeasesAreAnnounced,
   EchoesAnswerNewTicks,
   EchoesAreInSession,
   ReplicatorsFollowTheirNode,

@@ -1,7 +1,9 @@
 /**
  * A voter that received a new tick from a leader within an election timeout, by the voter's own clock, grants no vote
- * and no pre-vote, unless that leader ordered a peer to campaign (leadership transfer): the leader has no lease any more then. A
- * voter that has just opened its log-store grants none at all (Raft thesis, section 4.2.3; DESIGN, section 5).
+ * and no pre-vote, and requests none, unless that leader ordered a peer to campaign (leadership transfer): the leader has no lease
+ * any more then. Less than an election timeout is enough if the leader's last tick permits it, and NATS has reported to this
+ * voter, since that tick, that nobody leads. A voter that has just opened its log-store grants none at all (Raft thesis, section
+ * 4.2.3; DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { Body } from '@conclave/protocol';
@@ -13,14 +15,22 @@ interface Voter {
   openedMs: number;
   contactMs: number;
   tick: { readonly term: number; readonly id: number };
+  /** What that tick permits; undefined: to vote after an election timeout. */
+  replaceableAfterMs: number | undefined;
+  /** NATS has reported that nobody leads, after that tick. */
+  isUnserved: boolean;
 }
+
+type FromLeader = Pick<Body<'node.append_entries'>, 'term' | 'leader_id' | 'tick_id' | 'replaceable_after_ms'>;
 
 export class LeasesHold extends Rule implements Invariant {
   readonly name = 'leases-hold';
   readonly watched = ['node'] as const;
+  readonly inputs = ['group_unserved'] as const;
   readonly after = [
     'node.opened',
     'node.append_entries',
+    'node.install_snapshot',
     'node.read_tick',
     'node.timeout_now',
     'node.request_vote',
@@ -35,7 +45,15 @@ export class LeasesHold extends Rule implements Invariant {
       // A vote is checked when it is granted; it is sent later.
       if (kind === 'pre_vote' && granted) this.onGranted(from);
     },
+    'ballot-box.elect': ({ kind }: Body<'ballot-box.elect'>, from: Actor) => {
+      if (kind === 'pre_vote' && this.record.isNewElection) this.onRequested(from);
+    },
   };
+
+  onStepping(actor: Actor, input: unknown): void {
+    if (actor.kind === 'node' && (input as { type: string }).type === 'group_unserved')
+      this.voterOf(actor).isUnserved = true;
+  }
 
   onStepped(actor: Actor): void {
     const { step } = this.record;
@@ -43,9 +61,12 @@ export class LeasesHold extends Rule implements Invariant {
     const { message } = step;
     if (message === undefined) return;
     if (message.name === 'node.opened') this.onOpened(actor, step.at);
-    if (message.name === 'node.append_entries' || message.name === 'node.read_tick') {
-      this.onTick(actor, message.body, step.at);
-    }
+    if (
+      message.name === 'node.append_entries' ||
+      message.name === 'node.install_snapshot' ||
+      message.name === 'node.read_tick'
+    )
+      this.onFromLeader(actor, message.body, step.at);
     if (message.name === 'node.timeout_now') this.voterOf(actor).contactMs = Number.NEGATIVE_INFINITY;
     if (message.name === 'node.request_vote') this.onRequestVote(actor, message.body);
   }
@@ -55,6 +76,8 @@ export class LeasesHold extends Rule implements Invariant {
       openedMs: Number.NEGATIVE_INFINITY,
       contactMs: Number.NEGATIVE_INFINITY,
       tick: { term: 0, id: 0 },
+      replaceableAfterMs: undefined,
+      isUnserved: false,
     };
     this.voters.set(core, voter);
     return voter;
@@ -67,7 +90,7 @@ export class LeasesHold extends Rule implements Invariant {
   }
 
   /** The summary after the step shows whether it accepted the sender as its leader. */
-  private onTick(actor: Actor, body: Body<'node.append_entries' | 'node.read_tick'>, { nowMs }: Instant): void {
+  private onFromLeader(actor: Actor, body: FromLeader, { nowMs }: Instant): void {
     const { role, term, leader_id } = summaryOf(actor);
     if (role !== 'follower' || term !== body.term || leader_id !== body.leader_id) return;
     const voter = this.voterOf(actor);
@@ -75,6 +98,8 @@ export class LeasesHold extends Rule implements Invariant {
     if (!isNew || body.tick_id === 0) return;
     voter.tick = { term: body.term, id: body.tick_id };
     voter.contactMs = nowMs;
+    voter.replaceableAfterMs = body.replaceable_after_ms;
+    voter.isUnserved = false;
   }
 
   /** The leader of an earlier term has ordered this candidate to campaign, even if the voter refuses this candidate its vote. */
@@ -97,9 +122,26 @@ export class LeasesHold extends Rule implements Invariant {
       () => `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.openedMs} ms after it has started`,
     );
     this.check(
-      transfer || voter.contactMs <= since,
+      transfer || voter.contactMs <= since || this.mayReplace(voter, step.at),
       () =>
         `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.contactMs} ms after a tick from its leader`,
     );
+  }
+
+  /** A peer that requests pre-votes counts itself. */
+  private onRequested(actor: Actor): void {
+    const { step } = this.record;
+    if (step === undefined || step.actor !== actor) return;
+    const voter = this.voterOf(actor);
+    const since = step.at.nowMs - this.record.electionTimeoutMs(actor.peerId);
+    this.check(
+      voter.contactMs <= since || (voter.openedMs <= since && this.mayReplace(voter, step.at)),
+      () => `${actor.peerId} requests pre-votes ${step.at.nowMs - voter.contactMs} ms after a tick from its leader`,
+    );
+  }
+
+  /** Whether the leader has permitted a vote by now, and NATS has reported to this voter that nobody leads. */
+  private mayReplace({ contactMs, replaceableAfterMs, isUnserved }: Voter, { nowMs }: Instant): boolean {
+    return isUnserved && replaceableAfterMs !== undefined && nowMs - contactMs >= replaceableAfterMs;
   }
 }

@@ -1,7 +1,8 @@
 /**
  * A node that does not lead, or whose last confirmed tick was sent longer than an election timeout ago, by its own
  * clock, answers no write and no read on the group's subjects in the step that receives it: its error must not
- * overtake the answer of the present leader (DESIGN, section 3). Exempt are a fenced node, a leader that needs nobody
+ * overtake the answer of the present leader (DESIGN, section 3). The same holds of a leader whose last confirmed tick, or a later
+ * one, permitted the voters to replace it by now. Exempt are a fenced node, a leader that needs nobody
  * else, and a leader that may roll a joint configuration back with its old peers alone: in the joint stage of a change
  * that it has begun, and until the rollback is committed. A leader whose change proceeds to the new peers is checked.
  */
@@ -14,8 +15,15 @@ import type { EffectiveConfiguration } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
 import type { Step } from './record/run-record.js';
 
+interface SentTick {
+  readonly sentMs: number;
+  /** From when it permitted votes for a successor; Infinity: it did not. */
+  readonly replaceableMs: number;
+}
+
 interface Lease {
-  readonly sentMs: Map<number, number>;
+  /** The last confirmed tick and those after it. */
+  readonly ticks: Map<number, SentTick>;
   confirmedMs: number;
 }
 
@@ -36,20 +44,22 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   private asked: Asked | undefined;
 
   readonly sent = {
-    'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
-      if (leading) this.onTick(core, tick_id);
+    'replicator.tick': (body: Body<'replicator.tick'>, { core }: Actor) => {
+      if (body.leading) this.onTick(core, body);
     },
-    'node.read_tick': ({ tick_id }: Body<'node.read_tick'>, { core }: Actor) => this.onTick(core, tick_id),
+    'node.read_tick': (body: Body<'node.read_tick'>, { core }: Actor) => this.onTick(core, body),
   };
 
-  private onTick(core: object, tickId: number): void {
-    this.leaseOf(core).sentMs.set(tickId, this.record.step?.at.nowMs ?? 0);
+  private onTick(core: object, tick: Pick<Body<'node.read_tick'>, 'tick_id' | 'replaceable_after_ms'>): void {
+    const sentMs = this.record.step?.at.nowMs ?? 0;
+    const replaceableMs = sentMs + (tick.replaceable_after_ms ?? Number.POSITIVE_INFINITY);
+    this.leaseOf(core).ticks.set(tick.tick_id, { sentMs, replaceableMs });
   }
 
   private leaseOf(core: object): Lease {
     let lease = this.leases.get(core);
     if (lease === undefined) {
-      lease = { sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
+      lease = { ticks: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
       this.leases.set(core, lease);
     }
     return lease;
@@ -57,22 +67,29 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 
   onEvent(_peerId: PeerId, _term: number, { name }: ConclaveEvent): void {
     const { step } = this.record;
-    if (name === 'leader_elected' && step !== undefined) this.leaseOf(step.actor.core).confirmedMs = step.at.nowMs;
+    if (name !== 'leader_elected' || step === undefined) return;
+    const lease = this.leaseOf(step.actor.core);
+    lease.confirmedMs = step.at.nowMs;
+    lease.ticks.clear();
   }
 
   onStepping(actor: Actor, input: unknown, { nowMs }: Instant): void {
     if (actor.kind !== 'node') return;
     const { role, term } = summaryOf(actor);
-    if (role === 'leader' && this.mayDoWithout(term)) this.leaseOf(actor.core).confirmedMs = nowMs;
+    const lease = this.leaseOf(actor.core);
+    const mayDoWithout = role === 'leader' && this.mayDoWithout(term);
+    if (mayDoWithout) lease.confirmedMs = nowMs;
     const { type, addressee, requestId } = input as { type: string; addressee?: string; requestId: number };
     if (type !== 'propose' && !(type === 'read' && addressee === 'group')) return;
     if (role === 'fenced') return;
     const { step } = this.record;
-    const silentMs = nowMs - this.leaseOf(actor.core).confirmedMs;
+    const silentMs = nowMs - lease.confirmedMs;
     if (role !== 'leader') {
       this.asked = { actor, requestId, step, why: 'does not lead', isAnswered: false };
     } else if (silentMs > this.record.electionTimeoutMs(actor.peerId)) {
       this.asked = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
+    } else if (!mayDoWithout && [...lease.ticks.values()].some(({ replaceableMs }) => replaceableMs < nowMs)) {
+      this.asked = { actor, requestId, step, why: 'has permitted its voters to replace it', isAnswered: false };
     }
   }
 
@@ -101,10 +118,10 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     const { message } = this.record.step ?? {};
     if (message?.name !== 'node.confirmed' || actor.kind !== 'node') return;
     const lease = this.leaseOf(actor.core);
-    const sentMs = lease.sentMs.get(message.body.tick_id);
-    if (sentMs === undefined || message.body.term !== summaryOf(actor).term) return;
-    lease.confirmedMs = Math.max(lease.confirmedMs, sentMs);
-    for (const tick of lease.sentMs.keys()) if (tick <= message.body.tick_id) lease.sentMs.delete(tick);
+    const tick = lease.ticks.get(message.body.tick_id);
+    if (tick === undefined || message.body.term !== summaryOf(actor).term) return;
+    lease.confirmedMs = Math.max(lease.confirmedMs, tick.sentMs);
+    for (const id of lease.ticks.keys()) if (id < message.body.tick_id) lease.ticks.delete(id);
   }
 }
 

@@ -49,6 +49,7 @@ export const scenarioParsers: Readonly<Record<ScenarioVerb, (words: Tokens) => S
   drop: endKeeping('drop'),
   show: shown('show'),
   hide: shown('hide'),
+  reports: (words) => ({ type: 'reports', on: oneOf(words.next('on or off'), ['on', 'off']) === 'on' }),
 };
 
 /** `group n1 n2 n3 | n4 n5`: after the bar the peers outside the group. */

@@ -144,6 +144,12 @@ export interface EventsCommand {
   readonly events: readonly string[];
 }
 
+/** Whether NATS reports to probes that nobody serves the group; at first it does not, as if the leader's machine were lost. */
+export interface ReportsCommand {
+  readonly type: 'reports';
+  readonly on: boolean;
+}
+
 export type ScenarioOnlyCommand =
   | GroupCommand
   | TimeoutsCommand
@@ -157,6 +163,7 @@ export type ScenarioOnlyCommand =
   | ValueCommand
   | KeepCommand
   | EndKeepingCommand
-  | EventsCommand;
+  | EventsCommand
+  | ReportsCommand;
 
 export type ScenarioCommand = Command | ScenarioOnlyCommand;

@@ -344,6 +344,9 @@ export class CoreMesh extends Processes {
         case 'ask_group':
           this.requests.askGroup(actor, effect);
           break;
+        case 'probe_group':
+          this.requests.probeGroup(actor, effect);
+          break;
         case 'restart':
           this.startOver(actor, effect.divergence);
           return;

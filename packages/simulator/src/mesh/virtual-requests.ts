@@ -48,6 +48,11 @@ interface Delivered {
 const askTimeoutMs = 1000;
 
 export class VirtualRequests {
+  /**
+   * When NATS reports that nobody serves the group's subjects: as the connections and routes are; or it may also do so of a leader
+   * behind a cut, as a cut may separate the servers of NATS as well; or never.
+   */
+  reports: 'connections' | 'connections_and_cuts' | 'never' = 'connections';
   private readonly service = new KvService();
   private readonly handlers = new Map<Actor, RequestHandler>();
   private lastRequestId = 0;
@@ -112,6 +117,30 @@ export class VirtualRequests {
     discoverHosts(mesh, actor, (found) => {
       hosts = found;
       answered();
+    });
+  }
+
+  /**
+   * Sends a probe, to which only NATS replies, if no node that serves the group's subjects is connected to the same part of the
+   * cluster.
+   */
+  probeGroup(actor: Actor, { probeId }: Extract<NodeEffect, { type: 'probe_group' }>): void {
+    const { mesh } = this;
+    const { connection, generation } = actor;
+    const { network, coverage } = mesh;
+    coverage.count('group probed');
+    // Production drops what is published without a connection.
+    if (connection.server === undefined || this.reports === 'never') return;
+    const isServed = mesh.servers.some(
+      (other) =>
+        network.nats.isReached(connection, other.connection) &&
+        (this.reports === 'connections' || network.isOpen(actor, other.name) || mesh.random.chance(0.5)),
+    );
+    if (isServed) return coverage.count('probe received by a leader');
+    coverage.count(mesh.servers.length > 0 ? 'probe unserved, though a node leads' : 'probe unserved');
+    mesh.after(network.conditions.delay * mesh.random.next(), () => {
+      if (actor.generation !== generation || connection.server === undefined) return;
+      mesh.hand(actor, () => mesh.step(actor, { type: 'group_unserved', probeId }, 'nats'));
     });
   }
 

@@ -38,6 +38,7 @@ export class Simulation implements RunContext {
     const { peers } = command;
     const settings = settingsOf(command);
     this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
+    this.mesh.requests.reports = 'connections_and_cuts';
     this.slowerPeer = settings.slowerPeer;
     this.invariants = this.watch();
     this.clients = new VirtualClients(this.mesh);

@@ -180,6 +180,9 @@ export class ScenarioRun {
       case 'hide':
         for (const name of command.events) this.hidden.add(name);
         return;
+      case 'reports':
+        this.mesh.requests.reports = command.on ? 'connections' : 'never';
+        return;
       case 'ask':
         this.begun.requests.askPeer(command);
         return;
@@ -246,6 +249,8 @@ export class ScenarioRun {
       if (timeoutMs === undefined && this.randomness !== undefined) return random.next();
       return ((timeoutMs ?? this.usualTimeout(peerId)) - 1000) / 1000;
     };
+    // In a scenario peers campaign in the order of their timeouts.
+    mesh.requests.reports = this.randomness === undefined ? 'never' : 'connections';
     mesh.gate = (from, to, message, deliver) =>
       this.filter.passes(placeOf(from), placeOf(to), message, () => {
         this.observer?.onReleased(from, to, message);

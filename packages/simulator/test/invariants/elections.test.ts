@@ -6,6 +6,7 @@ import { ElectionSafety } from '../../src/invariants/election-safety.js';
 import { ElectionsHaveAQuorum } from '../../src/invariants/elections-have-a-quorum.js';
 import { LeaderCompleteness } from '../../src/invariants/leader-completeness.js';
 import { LeaderIsAMember } from '../../src/invariants/leader-is-a-member.js';
+import { LeasesAreAnnounced } from '../../src/invariants/leases-are-announced.js';
 import { LeasesAreExclusive } from '../../src/invariants/leases-are-exclusive.js';
 import { LeasesHold } from '../../src/invariants/leases-hold.js';
 import { OnlyMembersCampaign } from '../../src/invariants/only-members-campaign.js';
@@ -152,6 +153,60 @@ test('leases-hold lets a voter grant a vote after its leader has ordered another
   group.invariants.onStepped(voter);
   request(n1, next(next(term)), 'pre_vote', false);
   group.sendAs(n3, 'node', 'ballot-box.vote_response', { kind: 'pre_vote', granted: true }, n1);
+});
+
+test.each([
+  ['lets it, after the time that the leader has told', true, 250, 300, true],
+  ['reports it before that time', true, 250, 200, false],
+  ['reports it while the leader permits no early vote', true, undefined, 300, false],
+  ['reports it without a report of NATS', false, 250, 300, false],
+] as const)(
+  'leases-hold, a voter that replaces its leader early: %s',
+  (_, isUnserved, permittedMs, waitedMs, isRight) => {
+    const group = new WatchedGroup(LeasesHold);
+    const voter = group.actor(n3, 'node');
+    const { nowMs } = group.mesh;
+    const at = (ms: number) => ({ nowMs: nowMs + ms, wallTimeMs: 0, random: 0 });
+    const { term } = group.own(n1);
+    const permission = permittedMs === undefined ? {} : { replaceable_after_ms: permittedMs };
+    const tick = { ...group.own(n1), leader_id: n1, term, tick_id: 1_000_000, ...permission };
+    const receive = (name: string, body: object, ms: number) =>
+      group.invariants.onStepping(voter, { type: 'message', message: { name, body } }, at(ms));
+    receive('node.append_entries', tick, 0);
+    group.invariants.onStepped(voter);
+    if (isUnserved) group.invariants.onStepping(voter, { type: 'group_unserved', probeId: 1 }, at(150));
+    receive('node.request_vote', { ...group.own(n2), candidate_id: n2, kind: 'pre_vote', transfer: false }, waitedMs);
+    const actions = [
+      () => group.sendAs(n3, 'node', 'ballot-box.vote_response', { kind: 'pre_vote', granted: true }, n2),
+      () => group.sendAs(n3, 'node', 'ballot-box.elect', { ...group.own(n3), link: 9, seq: 1, kind: 'pre_vote' }),
+    ];
+    for (const act of actions) {
+      if (isRight) act();
+      else expectBroken('leases-hold', act, /n3 .*vote.* (200|300) ms after a tick from its leader/);
+    }
+  },
+);
+
+test('leases-are-announced reports a read by lease on echoes of ticks that permit early votes', () => {
+  const group = new WatchedGroup(LeasesAreAnnounced);
+  const leader = group.actor(n1, 'node');
+  const { term } = group.own(n1);
+  const at = { nowMs: 0, wallTimeMs: 0, random: 0 };
+  const confirm = (sessionTickId: number) => {
+    const body = { ...group.own(n1), term, tick_id: sessionTickId, session_tick_id: sessionTickId };
+    group.invariants.onStepping(leader, { type: 'message', message: { name: 'node.confirmed', body } }, at);
+  };
+  const read = (requestId: number) => {
+    const input = { type: 'read', requestId, addressee: 'group', consistency: 'lease' };
+    group.invariants.onStepping(leader, input, at);
+    group.invariants.onAnswered(requestId, { result: [] });
+  };
+  const tick = { ...group.own(n1), leading: true, term, tick_id: 1_000_000, replaceable_after_ms: 250 };
+  group.sendAs(n1, 'node', 'replicator.tick', tick);
+  confirm(1_000_000);
+  expectBroken('leases-are-announced', () => read(900), /n1\.node reads by its lease, .* no later tick than 1000000/);
+  confirm(1_000_001);
+  read(901);
 });
 
 test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', (kind) => {

@@ -147,6 +147,15 @@ test('only-confirmed-leaders-answer reports a leader that answers a read at once
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
 
+test('only-confirmed-leaders-answer reports a leader that answers when its ticks have permitted to replace it', () => {
+  const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
+  const leader = group.actor(n1, 'node');
+  const at = { nowMs: group.mesh.nowMs + 400, wallTimeMs: 0, random: 0 };
+  group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
+  group.invariants.onAnswered(999, { result: {} });
+  expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /permitted its voters/);
+});
+
 /** The leader n1 has appended a joint configuration and then this one; two seconds later it receives a read. */
 function readAfterChange(stable: readonly PeerId[]): () => void {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);

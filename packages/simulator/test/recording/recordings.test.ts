@@ -140,7 +140,7 @@ describe('the recording of a run that fails', () => {
   test('ends with the invariant that was broken', () => {
     withElectionsForFree(() => {
       const script = parseScript(
-        'peers n1 n2 n3\nnetwork delay=10\nrun 3000\nbootstrap n1 n1 n2 n3 timeout=8000\nrun 8000\ncrash n1\nrun 5000',
+        'peers n1 n2 n3\nnetwork delay=10\nrun 3000\nbootstrap n1 n1 n2 n3 timeout=8000\nrun 8000\ncrash n1\ncut n2 | n3\nrun 5000',
       );
       const { result, records } = recordedRun(script, 1);
       const { invariant = '' } = result.violation ?? {};

@@ -28,6 +28,7 @@ import type { RoleControl } from '../role-control.js';
 import type { CachedBatch, NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { FeedSubscription } from './feed-subscription.js';
+import type { LeaderProbe } from './leader-probe.js';
 import type { StoreBinding } from './store-binding.js';
 
 type AppendEntries = Body<'node.append_entries'>;
@@ -35,7 +36,14 @@ type Rejection = Body<'replicator.rejected'>['reason'];
 /** The fields of AppendEntries and InstallSnapshot that describe the leader. */
 export type FromLeader = Pick<
   AppendEntries,
-  'group_id' | 'group_uid' | 'leader_id' | 'term' | 'target_store_id' | 'request_id' | 'tick_id'
+  | 'group_id'
+  | 'group_uid'
+  | 'leader_id'
+  | 'term'
+  | 'target_store_id'
+  | 'request_id'
+  | 'tick_id'
+  | 'replaceable_after_ms'
 >;
 /** The fields of AppendEntries that describe its entries. */
 type Entries = Pick<
@@ -60,6 +68,7 @@ export class AppendEntriesHandler {
     private readonly feed: FeedSubscription,
     private readonly binding: StoreBinding,
     private readonly session: SessionCheck,
+    private readonly probe: LeaderProbe,
   ) {}
 
   /**
@@ -162,17 +171,18 @@ export class AppendEntriesHandler {
       invariant(state.leaderId === '', `term ${body.term} has two leaders, ${state.leaderId} and ${body.leader_id}`);
       state.followLeader(body.leader_id);
     }
-    if (!this.isNewTick(body.tick_id)) return;
+    if (!this.isNewTick(body)) return;
     this.echo(body);
     this.committedBefore = state.commitIndex;
   }
 
   /** Returns whether the tick is newer than all before; only such a tick restarts the election timer. */
-  private isNewTick(tickId: number): boolean {
+  private isNewTick(body: Pick<FromLeader, 'leader_id' | 'tick_id' | 'replaceable_after_ms'>): boolean {
     const { state, context } = this;
-    if (tickId <= state.lastTickId) return false;
-    state.recordTick(tickId);
+    if (body.tick_id <= state.lastTickId) return false;
+    state.recordTick(body.tick_id);
     state.recordContact(context.nowMs);
+    this.probe.onTick(body);
     state.restartElectionTimer(context.nowMs);
     return true;
   }
@@ -187,7 +197,7 @@ export class AppendEntriesHandler {
     if (!isFollowed || body.group_uid !== state.groupUid || body.target_store_id !== state.storeId) {
       return context.drop('read_tick_of_other_leader');
     }
-    if (this.isNewTick(body.tick_id)) this.echo(body);
+    if (this.isNewTick(body)) this.echo(body);
     else context.drop('read_tick_stale');
   }
 

@@ -6,8 +6,8 @@
  * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
  * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
  * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
- *    candidate to campaign (thesis, section 4.2.3). A voter that has opened its log-store within an election timeout grants no
- *    vote at all.
+ *    candidate to campaign (thesis, section 4.2.3), or permits a vote earlier and NATS reports that it is gone (`LeaderProbe`). A
+ *    voter that has opened its log-store within an election timeout grants no vote at all.
  */
 import {
   allMembers,
@@ -23,6 +23,7 @@ import type { LocalActors } from '../local/index.js';
 import type { RoleControl } from '../role-control.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
+import type { LeaderProbe } from './leader-probe.js';
 import type { StoreBinding } from './store-binding.js';
 
 type RequestVote = Body<'node.request_vote'>;
@@ -61,6 +62,7 @@ export class Election {
     private readonly own: LocalActors,
     private readonly binding: StoreBinding,
     private readonly roles: RoleControl,
+    private readonly probe: LeaderProbe,
   ) {
     this.timeoutMs = context.options.electionTimeoutMs;
   }
@@ -99,9 +101,21 @@ export class Election {
     if (state.role === 'leader' || state.role === 'opening' || state.role === 'fenced') return;
     const base = this.candidacy?.sinceMs ?? state.electionBaseMs;
     const timeoutMs = this.candidacy?.timeoutMs ?? this.timeoutMs;
-    const leftMs = base + timeoutMs - context.nowMs;
+    const leftMs = Math.min(base + timeoutMs, this.earlyAttemptMs) - context.nowMs;
     if (leftMs > 0) context.setTimer('election', leftMs);
     else this.campaignOnTimeout();
+  }
+
+  /** NATS reports that nobody leads: this peer need not wait for the whole election timeout. */
+  onLeaderGone(): void {
+    if (this.earlyAttemptMs < Number.POSITIVE_INFINITY) this.onElectionTimer();
+  }
+
+  /** When a follower campaigns early. It does so once after a tick, and not if it has granted a vote since. */
+  private get earlyAttemptMs(): number {
+    const { state, probe } = this;
+    const isWaiting = state.role === 'follower' && state.electionBaseMs <= state.leaderContactMs;
+    return (isWaiting ? probe.attemptMs : undefined) ?? Number.POSITIVE_INFINITY;
   }
 
   /** Campaigns, and sets the timer for the next attempt. */
@@ -332,15 +346,16 @@ export class Election {
   }
 
   /**
-   * Whether a leader may rely on this voter to grant no vote: this node received a heartbeat within an election timeout, or the
-   * previous node of this peer may have received one.
+   * Whether a leader may rely on this voter to grant no vote: this node received a heartbeat within an election timeout, and the
+   * leader has not permitted less; or the previous node of this peer may have received one.
    */
   private leaseHolds(body: RequestVote): boolean {
     const { state, context } = this;
     const since = context.nowMs - context.options.electionTimeoutMs;
     // Which heartbeats the peer's previous node received is unknown, so even a leader's order is not enough.
     if (state.openedMs > since) return true;
-    return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);
+    if (body.transfer) return false;
+    return state.role === 'leader' || (state.leaderContactMs > since && !this.probe.permitsVote);
   }
 
   /** The leader transfers its leadership: this voter no longer waits for the end of that leader's lease. */

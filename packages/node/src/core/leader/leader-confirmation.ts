@@ -20,9 +20,11 @@ import type { LocalActors } from '../local/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import { LeaderLease } from './leader-lease.js';
+import { SuccessorDelay } from './successor-delay.js';
 
 export class LeaderConfirmation {
   readonly lease: LeaderLease;
+  private readonly successor: SuccessorDelay;
   private tickId = 0;
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
@@ -43,6 +45,7 @@ export class LeaderConfirmation {
     private readonly progress: (peerId: PeerId) => Progress | undefined,
   ) {
     this.lease = new LeaderLease(context, state);
+    this.successor = new SuccessorDelay(context);
   }
 
   /** A leadership begins. */
@@ -54,6 +57,7 @@ export class LeaderConfirmation {
     this.ownStoredMs = this.context.nowMs;
     this.rollbackVoters = undefined;
     this.lease.begin(this.tickId);
+    this.successor.begin();
   }
 
   /**
@@ -80,8 +84,14 @@ export class LeaderConfirmation {
     const { state, context, own } = this;
     this.tickId += 1;
     this.sentMs.set(this.tickId, context.nowMs);
-    own.sendReplicatorTick(state.term, true, this.tickId);
+    own.sendReplicatorTick(state.term, true, this.tickId, this.permission());
     return this.tickId;
+  }
+
+  /** Returns after how long the voters may replace this leader early, as the tick that is being sent tells them. */
+  private permission(): number | undefined {
+    const mayPermit = !this.lease.isStillInUse() && this.rollbackVoters === undefined && !this.state.isAlone();
+    return this.successor.onSending(this.tickId, mayPermit);
   }
 
   /**
@@ -95,6 +105,7 @@ export class LeaderConfirmation {
       return undefined;
     this.tickId += 1;
     this.sentMs.set(this.tickId, context.nowMs);
+    const permission = this.permission();
     for (const member of allMembers(configuration)) {
       if (member.peer_id === state.peerId || !this.answersReadTicks(member)) continue;
       const body = {
@@ -104,6 +115,7 @@ export class LeaderConfirmation {
         term: state.term,
         target_store_id: member.store_id,
         tick_id: this.tickId,
+        ...(permission === undefined ? {} : { replaceable_after_ms: permission }),
       };
       context.send(member.peer_id, { name: 'node.read_tick', body });
     }
@@ -114,6 +126,12 @@ export class LeaderConfirmation {
     if (peer_id === this.state.peerId) return store_id === this.state.storeId;
     const progress = this.progress(peer_id);
     return progress?.store_id === store_id && progress.answers_read_ticks === true;
+  }
+
+  /** A read asks for the lease. Returns whether it holds. */
+  useLease(): boolean {
+    this.lease.use(this.tickId);
+    return this.lease.holds;
   }
 
   /** With this tick a message was sent to this peer's log-store: its acknowledgement extends the lease. */
@@ -159,6 +177,7 @@ export class LeaderConfirmation {
   private confirm(tickId: number): void {
     this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;
     this.confirmedTickId = tickId;
+    this.successor.onConfirmed(tickId, this.context.nowMs - this.confirmedMs);
     for (const sent of this.sentMs.keys()) {
       if (sent > tickId) break;
       this.sentMs.delete(sent);
@@ -166,9 +185,21 @@ export class LeaderConfirmation {
   }
 
   /**
-   * Whether no other peer can have been elected yet. That holds if a quorum has confirmed this leader within an election timeout
-   * (the shortest one, if peers have different ones). It also holds if this leader receives echoes of a majority of the old
-   * members during its joint stage.
+   * Whether no other peer can have been elected yet, so that this leader may answer for the group. It is confirmed, and its
+   * ticks have permitted no vote for a successor yet.
+   */
+  isOnlyLeader(): boolean {
+    if (!this.isConfirmed()) return false;
+    if (!this.successor.isOver) return true;
+    // The old members wait for an election timeout: no recent tick has permitted less.
+    return (
+      this.rollbackVoters !== undefined && this.successor.isUnused && this.isMajorityReachable(this.rollbackVoters)
+    );
+  }
+
+  /**
+   * Whether a quorum has confirmed this leader within an election timeout (the shortest one, if peers have different ones). It also
+   * counts as confirmed if it receives echoes of a majority of the old members during its joint stage.
    */
   isConfirmed(): boolean {
     if (this.context.nowMs - this.confirmedMs <= this.shortestTimeoutMs) return true;

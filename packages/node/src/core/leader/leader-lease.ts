@@ -12,6 +12,8 @@
  *    that an older set of peers has granted says nothing about the peers that the new set may elect.
  * 2. Once a peer has been ordered to campaign (`timeout_now`) there is no lease any more in this term.
  * 3. A new leader has no lease.
+ * 4. A lease is based only on ticks that permit no voter to vote early (`SuccessorDelay`): those sent after a read has asked for
+ *    a lease. Once a tick that permits it is sent, there is no lease until a read asks again.
  */
 import { leaseShare } from '../local/index.js';
 import type { NodeState } from '../state/index.js';
@@ -22,6 +24,9 @@ interface SentTick {
   readonly sentMs: number;
 }
 
+/** Election timeouts after the last read by lease for which the leader keeps the lease, so that the next one is answered at once. */
+const idleTimeouts = 10;
+
 export class LeaderLease {
   /** The ticks that may extend the lease, oldest first. */
   private sent: SentTick[] = [];
@@ -31,6 +36,10 @@ export class LeaderLease {
   private floorTickId = 0;
   private untilMs = Number.NEGATIVE_INFINITY;
   private isVoid = false;
+  /** Whether the ticks that are sent now may extend the lease. */
+  private inUse = false;
+  /** When a read last asked for the lease. */
+  private usedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly context: StepContext,
@@ -43,7 +52,29 @@ export class LeaderLease {
     this.quorumTickId = 0;
     this.ownTickId = 0;
     this.isVoid = false;
+    this.inUse = false;
     this.onConfiguration(lastTickId);
+  }
+
+  /**
+   * A read asks for the lease. The first one begins its use: the lease is based on ticks after `lastTickId`, from which the voters
+   * know that they must wait for its end.
+   */
+  use(lastTickId: number): void {
+    this.usedMs = this.context.nowMs;
+    if (this.inUse) return;
+    this.inUse = true;
+    this.onConfiguration(lastTickId);
+  }
+
+  /** Ends the use of the lease if no read has asked for it for a while. Returns whether it is in use. */
+  isStillInUse(): boolean {
+    const { nowMs, options } = this.context;
+    if (this.inUse && nowMs - this.usedMs > idleTimeouts * options.electionTimeoutMs) {
+      this.inUse = false;
+      this.untilMs = Number.NEGATIVE_INFINITY;
+    }
+    return this.inUse;
   }
 
   /** A configuration entry is appended; ticks up to this one were sent before. */
@@ -85,10 +116,11 @@ export class LeaderLease {
 
   /** Whether no other peer can have been elected yet. */
   get holds(): boolean {
-    return !this.isVoid && this.context.nowMs < this.untilMs;
+    return this.inUse && !this.isVoid && this.context.nowMs < this.untilMs;
   }
 
   private count(): void {
+    if (!this.inUse) return;
     const upTo = Math.min(this.ownTickId, this.state.isAlone() ? Number.POSITIVE_INFINITY : this.quorumTickId);
     const tick = this.sent.findLast(({ tickId }) => tickId <= upTo && tickId > this.floorTickId);
     if (tick === undefined) return;

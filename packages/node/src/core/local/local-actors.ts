@@ -290,11 +290,12 @@ export class LocalActors {
     return { group_id, store_id, session, link, seq };
   }
 
-  sendReplicatorTick(term: Term, leading: boolean, tick_id: number): void {
+  sendReplicatorTick(term: Term, leading: boolean, tick_id: number, replaceableAfterMs?: number): void {
     const { group_id, store_id, session, link, seq } = this.lastSent('replicator');
     const { commitIndex: commit_index } = this.state;
     const body = { group_id, store_id, session, link, seq, term, leading, tick_id, commit_index };
-    this.context.sendOwn({ name: 'replicator.tick', body });
+    const permission = replaceableAfterMs === undefined ? {} : { replaceable_after_ms: replaceableAfterMs };
+    this.context.sendOwn({ name: 'replicator.tick', body: { ...body, ...permission } });
   }
 
   /** Returns the actors that have not acknowledged anything for an election timeout, or for another time. */

@@ -60,7 +60,7 @@ export class ReadRouter {
     const byLease = consistency === 'lease';
     const read = { requestId, query, sinceMs: context.nowMs };
     if (!speaksForGroup) return this.own.read(read, byLease);
-    if (byLease && this.leaseHolds) return this.reads.readByLease(read);
+    if (byLease && this.useLease()) return this.reads.readByLease(read);
     this.reads.read(read);
   }
 
@@ -76,19 +76,23 @@ export class ReadRouter {
     if (body.group_uid !== state.groupUid || state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()) {
       return context.drop('read_index_to_no_leader');
     }
-    if (body.by_lease && this.leaseHolds) return this.reads.answer(body, state.commitIndex);
+    if (body.by_lease && this.useLease()) return this.reads.answer(body, state.commitIndex);
     this.reads.onReadIndex(body);
   }
 
-  /** Whether this leader may answer a read at once: it holds the lease, and knows every entry that earlier leaders committed. */
-  get leaseHolds(): boolean {
-    return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;
+  /**
+   * A read asks for the lease, which is then kept for a while. Returns whether this leader may answer at once: it holds the lease,
+   * and knows every entry that earlier leaders committed.
+   */
+  useLease(): boolean {
+    const holds = this.leadership.confirmation.useLease();
+    return holds && this.leadership.knowsCommitted;
   }
 
   onTick(): void {
     this.own.onTick();
     // Another leader may answer the requests of a leader that no quorum has confirmed lately: an error must not overtake that answer.
-    if (this.state.role === 'leader' && this.leadership.confirmation.isConfirmed()) this.reads.refuseLate();
+    if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.reads.refuseLate();
   }
 
   /** Another turn begins: as much may be read as in the one before. */

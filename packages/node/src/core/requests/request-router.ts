@@ -93,7 +93,7 @@ export class RequestRouter {
 
   /** Only a leader that its quorum has lately confirmed answers for the group. */
   private mayAnswer(): boolean {
-    return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();
+    return this.state.role === 'leader' && this.parts.leadership.confirmation.isOnlyLeader();
   }
 
   private carryOut(request: NodeRequest): void {
@@ -141,7 +141,7 @@ export class RequestRouter {
     const beyond = this.reasonBeyond(input.from);
     if (beyond === undefined) return watches.ask(input);
     // A deposed leader that does not know it does not know the group's last revision.
-    if (reads.leaseHolds) return context.refuse(requestId, 'EINVAL', beyond);
+    if (reads.useLease()) return context.refuse(requestId, 'EINVAL', beyond);
     context.refuse(requestId, 'EBUSY', `${beyond}, as far as this leader knows, which does not hold its lease now`);
   }
 

@@ -163,6 +163,7 @@ describe('a read by lease', () => {
   /** A leader whose ticks are echoed up to the last but one in sessions, as they are when nothing is lost. */
   function withLease(): NodeHarness {
     const node = leader();
+    node.useLease();
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
     return node;
@@ -189,8 +190,40 @@ describe('a read by lease', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
+  test('is based on ticks after the first read that asks for the lease: the voters know that they must wait', () => {
+    const node = leader();
+    node.wait(100);
+    node.confirmed(node.tickId, node.tickId);
+    expect(node.replaceableAfterMs).toBe(250);
+    expect(node.read('q', byLease), 'a quorum is asked').toEqual([]);
+    expect(node.replaceableAfterMs).toBeUndefined();
+    expect(node.confirmed()).toEqual(['reply 1 q at 0']);
+    node.wait(100);
+    expect(node.replaceableAfterMs).toBeUndefined();
+    expect(node.read('r', byLease)).toEqual([]);
+    node.confirmed(node.tickId, node.tickId);
+    expect(node.read('s', byLease)).toEqual(['reply 3 s at 0']);
+  });
+
+  test('ends the lease after ten election timeouts without another one: voters may replace the leader early again', () => {
+    const node = withLease();
+    for (let ms = 0; ms < 9.8 * electionTimeoutMs; ms += 100) {
+      node.wait(100);
+      node.confirmed(node.tickId, node.tickId);
+    }
+    expect(node.replaceableAfterMs).toBeUndefined();
+    for (let ms = 0; ms < 300; ms += 100) {
+      node.wait(100);
+      node.confirmed(node.tickId, node.tickId);
+    }
+    expect(node.replaceableAfterMs).toBeDefined();
+    expect(node.read('q', byLease)).toEqual([]);
+    expect(node.replaceableAfterMs).toBeUndefined();
+  });
+
   test('runs from the tick that arrived in the sessions, not from when that is known', () => {
     const node = leader();
+    node.useLease();
     node.wait(100);
     const tick = node.tickId;
     const sentMs = node.tickMs;
@@ -206,6 +239,7 @@ describe('a read by lease', () => {
 
   test('needs the leader’s own log-store to have been in its session, too', () => {
     const node = leader();
+    node.useLease();
     node.syncs = false;
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
@@ -227,6 +261,7 @@ describe('a read by lease', () => {
     const node = new NodeHarness();
     node.answersReads = false;
     node.lead({ term: 1, log: [[1, 'n1 n2 n3'], 1] });
+    node.useLease();
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
     expect(node.read('q', byLease)).toEqual([]);
@@ -513,6 +548,7 @@ describe('a leader that is asked for a read index', () => {
 
   test('answers at once by lease, if that is requested', () => {
     const node = leader();
+    node.useLease();
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
     expect(node.readIndex('n2', 7, { by_lease: true })).toEqual(['read_index_answer #7 to n2: 2 of term 2']);

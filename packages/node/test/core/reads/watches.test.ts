@@ -39,6 +39,8 @@ describe('a watch', () => {
 
   test('promise 30: from a revision that nothing has yet is refused at once, by a leader that can be sure of it', () => {
     const node = leader('a1', 'a2', 'a3');
+    // The first one asks for the lease; the client asks again.
+    expect(answers(node.watch('w', '', 5))).toEqual(['refuse EBUSY not_done']);
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
     expect(answers(node.watch('w', '', 5))).toEqual(['refuse EINVAL not_done']);
