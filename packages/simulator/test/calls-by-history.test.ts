@@ -57,6 +57,30 @@ test('a revision that a failed compare-and-set expected is not taken as inherite
   expect(carriedInto([put], [cas(true)])).toEqual([put]);
 });
 
+test('an earlier compare-and-set that is inherited shows the write that it expected', () => {
+  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+  const unseen: Operation = { ...put, value: 'u', reply: { revision: 6 } };
+  const cas: Operation = {
+    ...done,
+    name: 'cas',
+    value: 'w',
+    expectedRevision: 7,
+    called: 3,
+    returned: 4,
+    reply: { revision: 8, swapped: true },
+  };
+  const read: Operation = {
+    ...done,
+    name: 'get',
+    consistency: 'linearizable',
+    called: 5,
+    returned: 6,
+    reply: { revision: 8, value: 'w' },
+  };
+  expect(carriedInto([unseen, put, cas], [read])).toEqual([cas, put]);
+});
+
 test('a delete that finds a key which nobody has read in this history has removed one of the earlier writes, and it is not known which', () => {
   const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
   const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };

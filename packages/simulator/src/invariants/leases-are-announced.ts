@@ -1,7 +1,7 @@
 /**
  * A leader answers a read by its lease only after a quorum has confirmed, in its sessions, a tick that permits no vote before an
  * election timeout, and has sent no tick since that permits one. So no voter of that quorum replaces the leader early, whatever
- * NATS reports (DESIGN, section 5). A replicator sends each tick with the permission that the node gave with this tick.
+ * NATS reports (DESIGN, section 5). A leader that needs no other peer has no voters: nobody is elected without it. A replicator sends each tick with the permission that the node gave with this tick.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -81,7 +81,7 @@ export class LeasesAreAnnounced extends Rule implements Invariant {
 
   private judge(actor: Actor): void {
     const { role, term } = summaryOf(actor);
-    if (role !== 'leader') return;
+    if (role !== 'leader' || this.record.leadsAlone(term)) return;
     const { permittingTickId, sessionTickId } = this.leadingOf(actor.core, term);
     this.check(
       permittingTickId === 0 || sessionTickId > permittingTickId,

@@ -117,16 +117,11 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
 
   private hasConfirmedSince(actor: Actor, sent: number, core: object = actor.core): boolean {
     const { confirmed, effective } = this.ticksOf(core);
-    return effective > sent && (confirmed > sent || this.needsNobody(actor));
+    return effective > sent && (confirmed > sent || this.record.leadsAlone(summaryOf(actor).term));
   }
 
   private textOf(core: object): string {
     const { confirmed, effective } = this.ticksOf(core);
     return `${confirmed} is confirmed, and ${effective} was in force`;
-  }
-
-  private needsNobody(actor: Actor): boolean {
-    const configuration = this.record.leaders.get(summaryOf(actor).term)?.last?.effective?.configuration;
-    return configuration?.peers.length === 1 && configuration.old_peers.length === 0;
   }
 }

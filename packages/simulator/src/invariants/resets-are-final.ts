@@ -1,25 +1,31 @@
 /**
  * Nothing that a reset has left behind reaches the peers that it has reset: no entry, no vote and no acknowledgement
  * of the old history counts in the new one (promise 15). A store moves to the history of a reset by that reset alone,
- * and never back; and a node that was reset accepts nothing from a leader of the old history.
+ * and never back; and a node that was reset accepts nothing from a leader of the old history. What a node had sent to its
+ * log-store before the reset, it may send again: the link delivers it before the reset.
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
+type Reset = Body<'log-store.reset'>;
+
 export class ResetsAreFinal extends Rule implements Invariant {
   readonly name = 'resets-are-final';
-  /** By store: the histories that it has left. */
-  private readonly left = new Map<string, Set<string>>();
+  /** By store: the histories that it has left, and with which reset. */
+  private readonly left = new Map<string, Map<string, Reset>>();
 
   readonly sent = {
-    'log-store.reset': ({ store_id, old_group_uid }: Body<'log-store.reset'>) => {
-      const left = this.left.get(store_id) ?? new Set();
-      this.left.set(store_id, left.add(old_group_uid));
+    'log-store.reset': (body: Body<'log-store.reset'>) => {
+      const left = this.left.get(body.store_id) ?? new Map<string, Reset>();
+      this.left.set(body.store_id, left.set(body.old_group_uid, body));
     },
-    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => this.notLeft(body, from, 'takes entries'),
-    'log-store.snapshot_end': (body: Body<'log-store.snapshot_end'>, from: Actor) =>
-      this.notLeft(body, from, 'takes a snapshot'),
+    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => {
+      if (!this.precedesReset(body)) this.notLeft(body, from, 'takes entries');
+    },
+    'log-store.snapshot_end': (body: Body<'log-store.snapshot_end'>, from: Actor) => {
+      if (!this.precedesReset(body)) this.notLeft(body, from, 'takes a snapshot');
+    },
     'feed.stored': (body: Body<'feed.stored'>, from: Actor) => this.onStored(body, from),
     'ballot-box.lead': (body: Body<'ballot-box.lead'>, from: Actor) => this.notLeft(body, from, 'leads'),
   };
@@ -33,6 +39,12 @@ export class ResetsAreFinal extends Rule implements Invariant {
       this.left.get(after.store_id)?.has(after.group_uid) !== true,
       () => `${peerId} goes back to ${after.group_uid}, which it has left`,
     );
+  }
+
+  /** Whether the message is from before the reset of its history, on the same link. */
+  private precedesReset(body: Body<'log-store.append' | 'log-store.snapshot_end'>): boolean {
+    const reset = this.left.get(body.store_id)?.get(body.group_uid);
+    return reset?.session === body.session && reset.link === body.link && body.seq < reset.seq;
   }
 
   private notLeft({ store_id, group_uid }: { store_id: string; group_uid: string }, from: Actor, what: string): void {

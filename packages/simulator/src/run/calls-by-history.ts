@@ -70,8 +70,16 @@ export function callsByHistory(history: History): HistoryCalls[] {
  */
 export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
   const seen = new Set(operations.flatMap(revisionsShownBy));
-  // A delete shows only its own revision, not the write that it has removed.
-  const shown = before.filter((operation) => puts(operation) && seen.has(revisionOf(operation)));
+  // A delete shows only its own revision, not the write that it has removed. A compare-and-set that is shown shows the write whose
+  // revision it expected: from the last write to the first, as that one is earlier.
+  const shown = before
+    .filter(puts)
+    .sort((a, b) => revisionOf(b) - revisionOf(a))
+    .filter((operation) => {
+      const isShown = seen.has(revisionOf(operation));
+      if (isShown) for (const revision of revisionsShownBy(operation)) seen.add(revision);
+      return isShown;
+    });
   const keys = new Set(shown.map(({ key }) => key));
   const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
   return [...shown, ...[...deleted, ...ended(before, operations, seen)].map(asUnknown)];

@@ -170,6 +170,12 @@ export class RunRecord {
     if (this.isNewElection) this.electionFrames.set(key, { link, seq });
   }
 
+  /** Whether the leader of this term needs no other peer: its configuration has one peer. */
+  leadsAlone(term: number): boolean {
+    const configuration = this.leaders.get(term)?.last?.effective?.configuration;
+    return configuration?.peers.length === 1 && configuration.old_peers.length === 0;
+  }
+
   private onLead({ term, peer_id, store_id, session, first_index }: Body<'ballot-box.lead'>): void {
     if (this.leaders.has(term)) return;
     const { last } = this.accepted.of({ store_id, session }) ?? {};
