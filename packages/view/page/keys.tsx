@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import type { KeyPage, KeyValue, LeaseRow, LockRow } from '../src/server/key-reader.js';
 import { bytesText, count, longDuration } from '../src/text/index.js';
 import { get, RequestError } from './connection.js';
+import { ScrollingTable } from './scrolling-table.js';
 
 const prefix = signal('');
 const page = signal<KeyPage | undefined>(undefined);
@@ -232,7 +233,7 @@ function hexDump(bytes: Uint8Array): string {
 function Locks() {
   if (locks.value.length === 0) return <p class="empty">No lock is held.</p>;
   return (
-    <table>
+    <ScrollingTable label="Table of the locks">
       <thead>
         <tr>
           <th scope="col">Lock</th>
@@ -261,14 +262,14 @@ function Locks() {
           </tr>
         ))}
       </tbody>
-    </table>
+    </ScrollingTable>
   );
 }
 
 function Leases() {
   if (leases.value.length === 0) return <p class="empty">There is no lease.</p>;
   return (
-    <table>
+    <ScrollingTable label="Table of the leases">
       <thead>
         <tr>
           <th scope="col">Lease</th>
@@ -296,6 +297,6 @@ function Leases() {
           </tr>
         ))}
       </tbody>
-    </table>
+    </ScrollingTable>
   );
 }

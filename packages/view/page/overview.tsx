@@ -5,6 +5,7 @@ import { count, duration, longDuration } from '../src/text/index.js';
 import { PeerActions } from './admin.js';
 import { ChangePanel } from './change-panel.js';
 import { Ring } from './ring.js';
+import { ScrollingTable } from './scrolling-table.js';
 import { abilities, controls, state } from './store.js';
 import { conditionNames, membershipTexts, roleName } from './words.js';
 
@@ -34,67 +35,64 @@ function PeerTable({ peers }: { peers: readonly PeerState[] }) {
   const { last } = state.value.current;
   const hasActions = abilities.value.admin || (controls.value?.commands.some(({ onPeer }) => onPeer) ?? false);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label="Table of the peers">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Peer</th>
-            <th scope="col">Role</th>
-            <th scope="col">Health</th>
-            <th scope="col" class="number">
-              Term
+    <ScrollingTable label="Table of the peers">
+      <thead>
+        <tr>
+          <th scope="col">Peer</th>
+          <th scope="col">Role</th>
+          <th scope="col">Health</th>
+          <th scope="col" class="number">
+            Term
+          </th>
+          <th scope="col" class="number">
+            Stored to
+          </th>
+          <th scope="col" class="number">
+            Lacks
+          </th>
+          <th scope="col" class="number">
+            Applied
+          </th>
+          <th scope="col" class="number">
+            Silent for
+          </th>
+          <th scope="col" class="restart">
+            Restart
+          </th>
+          {hasActions && <th scope="col">Actions</th>}
+        </tr>
+      </thead>
+      <tbody>
+        {peers.map((peer) => (
+          <tr key={peer.name} class={`membership-${peer.membership}`}>
+            <th scope="row">
+              {peer.name} <small>{membershipTexts[peer.membership]}</small>
             </th>
-            <th scope="col" class="number">
-              Stored to
-            </th>
-            <th scope="col" class="number">
-              Lacks
-            </th>
-            <th scope="col" class="number">
-              Applied
-            </th>
-            <th scope="col" class="number">
-              Silent for
-            </th>
-            <th scope="col" class="restart">
-              Restart
-            </th>
-            {hasActions && <th scope="col">Actions</th>}
+            <td>
+              <span class={`role ${peer.role}`}>{roleName(peer.role)}</span>
+            </td>
+            <td>
+              <Health peer={peer} />
+            </td>
+            <td class="number">{count(peer.term)}</td>
+            <td class="number">{peer.match < 0 ? '–' : count(peer.match)}</td>
+            <td class="number">
+              <Lag peer={peer} last={last} />
+            </td>
+            <td class="number">{peer.applied < 0 ? '–' : count(peer.applied)}</td>
+            <td class="number">{silence(peer)}</td>
+            <td class="restart">
+              <RestartAdvice peer={peer} />
+            </td>
+            {hasActions && (
+              <td>
+                <PeerActions peer={peer} />
+              </td>
+            )}
           </tr>
-        </thead>
-        <tbody>
-          {peers.map((peer) => (
-            <tr key={peer.name} class={`membership-${peer.membership}`}>
-              <th scope="row">
-                {peer.name} <small>{membershipTexts[peer.membership]}</small>
-              </th>
-              <td>
-                <span class={`role ${peer.role}`}>{roleName(peer.role)}</span>
-              </td>
-              <td>
-                <Health peer={peer} />
-              </td>
-              <td class="number">{count(peer.term)}</td>
-              <td class="number">{peer.match < 0 ? '–' : count(peer.match)}</td>
-              <td class="number">
-                <Lag peer={peer} last={last} />
-              </td>
-              <td class="number">{peer.applied < 0 ? '–' : count(peer.applied)}</td>
-              <td class="number">{silence(peer)}</td>
-              <td class="restart">
-                <RestartAdvice peer={peer} />
-              </td>
-              {hasActions && (
-                <td>
-                  <PeerActions peer={peer} />
-                </td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+        ))}
+      </tbody>
+    </ScrollingTable>
   );
 }
 
