@@ -1,11 +1,13 @@
 /** Real NATS servers for tests: one, or a cluster; each can be killed, frozen and started again on its port. */
 import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { freePorts } from '../../packages/cli/src/processes/free-ports.js';
 import { findNatsServer } from './find-nats.js';
 import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
+
+export { freePorts };
 
 export interface NatsServer {
   readonly url: string;
@@ -177,18 +179,4 @@ async function untilRouted(monitorPort: number, others: number): Promise<void> {
     if (Date.now() > until) throw new Error('the NATS servers do not find each other');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-/** Returns different unused ports. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

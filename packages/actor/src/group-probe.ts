@@ -1,14 +1,14 @@
 /**
- * Probes whether anybody receives requests on a group's subjects. A probe is published with a reply subject to which only the NATS
- * server replies, if nobody is subscribed; whoever serves the subjects drops it. So a probe costs a leader almost nothing.
+ * Finds out whether a node serves a group's subjects. A probe is an empty message with a reply subject. A node that serves the
+ * subjects drops the probe, so that it costs a leader almost nothing. If no node does, the NATS server replies.
  *
  * It goes to the subject of `status`, on which every peer may publish.
  */
 import { type GroupId, probeHeader, type Subjects } from '@conclave/protocol';
 import { headers, type Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
+import { isNoResponders } from './no-responders.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
-import { isNoResponders } from './watch-publisher.js';
 
 const nothing = new Uint8Array();
 

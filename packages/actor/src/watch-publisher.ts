@@ -3,17 +3,9 @@
  * is subscribed to the message: so a leader learns of clients that are gone.
  */
 import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
-import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
+import { isNoResponders } from './no-responders.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
-
-/** The NATS status for no responders. */
-const nobody = 503;
-
-/** Whether the NATS server reports that nobody was subscribed to what was published with this reply subject. */
-export function isNoResponders({ data, headers }: Pick<Msg, 'data' | 'headers'>): boolean {
-  return data.length === 0 && headers?.code === nobody;
-}
 
 export class WatchPublisher {
   private readonly inbox: string;

@@ -24,15 +24,16 @@ export interface ClusterOptions {
   readonly folder: string;
   /** Returns the arguments of a member; called before any of them starts. */
   readonly argumentsOf: (member: Member, all: readonly Member[]) => readonly string[];
-  /** Resolves when the cluster serves; retries until `isOver` returns true, and then rejects. */
-  readonly untilReady: (all: readonly Member[], isOver: () => boolean) => Promise<void>;
+  /** Resolves with the URL of the leader when the cluster serves; retries until `isOver` returns true, and then rejects. */
+  readonly untilReady: (all: readonly Member[], isOver: () => boolean) => Promise<string>;
 }
 
 /**
  * Starts the servers of a cluster; the clean-up stops them.
+ * @returns the URL of the leader
  * @throws ConclaveError EUNREACHABLE if they do not start, with the last line that one of them printed
  */
-export async function startCluster(cleanUp: CleanUp, options: ClusterOptions): Promise<readonly Member[]> {
+export async function startCluster(cleanUp: CleanUp, options: ClusterOptions): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const folder = path.join(options.folder, String(attempt));
     const ports = await freePorts(2 * servers);
@@ -54,8 +55,7 @@ export async function startCluster(cleanUp: CleanUp, options: ClusterOptions): P
     };
     cleanUp.add(stop);
     try {
-      await options.untilReady(members, () => children.some(hasEnded));
-      return members;
+      return await options.untilReady(members, () => children.some(hasEnded));
     } catch (error) {
       const ended = members.find((_, index) => hasEnded(children[index] as (typeof children)[number]));
       const why = ended === undefined ? String(error) : `${ended.name} ended: ${lastLine(logOf(ended))}`;

@@ -29,17 +29,9 @@ async function start(
   { folder, value, keys }: SystemOptions,
 ): Promise<RunningSystem> {
   const { Etcd3 } = await import('etcd3');
-  let leader: string | undefined;
-  await startCluster(cleanUp, {
-    executable,
-    folder,
-    argumentsOf,
-    untilReady: async (members, isOver) => {
-      leader = await leaderOf(members, isOver);
-    },
-  });
+  const leader = await startCluster(cleanUp, { executable, folder, argumentsOf, untilReady: leaderOf });
   // The shortest way: a member that does not lead forwards each write.
-  const client = new Etcd3({ hosts: leader as string });
+  const client = new Etcd3({ hosts: leader });
   cleanUp.add(async () => client.close());
   const bytes = Buffer.from(value);
   return {
@@ -65,7 +57,7 @@ function urlOf(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Asks each member until one of them says that it leads, and writes through it. */
+/** Asks each member until one of them replies that it leads. Returns its URL. */
 async function leaderOf(members: readonly Member[], isOver: () => boolean): Promise<string> {
   const { Etcd3 } = await import('etcd3');
   const deadline = performance.now() + startTimeoutMs;

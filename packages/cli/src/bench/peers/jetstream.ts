@@ -38,17 +38,9 @@ async function start(
   { folder, value, keys }: SystemOptions,
 ): Promise<RunningSystem> {
   const { connect, jetstream } = await loadClients();
-  let leader: string | undefined;
-  await startCluster(cleanUp, {
-    executable,
-    folder,
-    argumentsOf,
-    untilReady: async (members, isOver) => {
-      leader = await makeStream(members, isOver);
-    },
-  });
+  const leader = await startCluster(cleanUp, { executable, folder, argumentsOf, untilReady: makeStream });
   // The shortest way: another server forwards each message.
-  const connection = await connect({ servers: leader as string });
+  const connection = await connect({ servers: leader });
   cleanUp.add(() => connection.close());
   const client = jetstream(connection);
   return { put: (number) => client.publish(`${stream}.${number % keys}`, value, { timeout: requestTimeoutMs }) };

@@ -2,8 +2,8 @@
  * Whether the leader's process seems to have ended. Only the leader subscribes to the group's subjects, so a follower that misses
  * a heartbeat publishes a probe there. NATS reports at once if nobody receives it; a leader drops it and replies nothing.
  *
- * Such a report is no proof that the leader has ended. So it permits this peer's vote for a successor only after the time that
- * the leader's last tick has told, and not at all while the leader may hold a lease (`leader/successor-delay.ts`). It counts only at
+ * Such a report is no proof that the leader has ended. So it permits this peer's vote for a successor only after the time in the
+ * leader's last tick, and not at all while the leader may hold a lease (`leader/successor-delay.ts`). It counts only at
  * the peer that received it: no candidate can persuade a voter. A process that is paused keeps its subscriptions, and a machine that
  * is lost keeps them until NATS notices: then nothing is reported, and the election timeout applies.
  *
@@ -25,7 +25,7 @@ const betweenAttempts = 0.5;
 
 export class LeaderProbe {
   private leaderId = '';
-  /** As the last new tick of a leader told; undefined: this peer waits for an election timeout. */
+  /** From the last new tick of a leader; undefined: this peer waits for an election timeout. */
   private replaceableAfterMs: number | undefined;
   private lastProbeId = 0;
   /** The last probe that was sent before that tick. */
@@ -56,7 +56,7 @@ export class LeaderProbe {
     context.emit({ type: 'probe_group', probeId: this.lastProbeId });
   }
 
-  /** NATS reports that nobody has received this probe. Returns false if that says nothing any more, or is known. */
+  /** NATS reports that nobody has received this probe. Returns false if the report is out of date, or known. */
   onUnserved(probeId: number): boolean {
     if (probeId <= this.staleProbeId || this.isUnserved) return false;
     this.isUnserved = true;

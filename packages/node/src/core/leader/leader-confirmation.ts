@@ -88,7 +88,7 @@ export class LeaderConfirmation {
     return this.tickId;
   }
 
-  /** Returns after how long the voters may replace this leader early, as the tick that is being sent tells them. */
+  /** Returns the time for the tick that is being sent, after which the voters may replace this leader early; undefined: they may not. */
   private permission(): number | undefined {
     const mayPermit = !this.lease.isStillInUse() && this.rollbackVoters === undefined && !this.state.isAlone();
     return this.successor.onSending(this.tickId, mayPermit);

@@ -1,10 +1,10 @@
 /**
  * How soon the voters may replace this leader if NATS reports that nobody receives requests on the group's subjects: the process of
- * this leader has ended, or lost its connection (`LeaderProbe`). Each tick tells the voters a time. After it, a voter with such a
+ * this leader has ended, or lost its connection (`LeaderProbe`). Each tick contains a time. After it, a voter with such a
  * report need not wait for the rest of the election timeout.
  *
  * A report is no proof. NATS also reports it of a leader that is alive behind a lost route, or is connecting again, and clients on
- * its side may still reach it. So the leader relies on being the only one for no longer than its ticks have told the voters.
+ * its side may still reach it. So the leader relies on being the only one for no longer than the times in its ticks.
  *
  * Owns: what the ticks say, and until when no successor can have been elected. Does not own the lease (`leader-lease.ts`).
  * Invariants:
