@@ -81,6 +81,21 @@ test('an earlier compare-and-set that is inherited shows the write that it expec
   expect(carriedInto([unseen, put, cas], [read])).toEqual([cas, put]);
 });
 
+test('a write is lost if this history shows another value with its revision', () => {
+  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+  const read = (value: string): Operation => ({
+    ...done,
+    name: 'get',
+    consistency: 'linearizable',
+    called: 5,
+    returned: 6,
+    reply: { revision: 7, value },
+  });
+  expect(carriedInto([put], [read('v')])).toEqual([put]);
+  expect(carriedInto([put], [read('w')])).toEqual([]);
+});
+
 test('a delete that finds a key which nobody has read in this history has removed one of the earlier writes, and it is not known which', () => {
   const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
   const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };

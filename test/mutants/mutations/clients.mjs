@@ -53,7 +53,7 @@ export const clients = [
         find: 'this.lastRequestId += 1;',
         replace: `if (request.kind === 'write' && request.failures + request.timeouts > 0 && request.session !== undefined) {
       for (const call of calls) {
-        request.session.settled(call.sequence);
+        request.session.onSettled(call.sequence);
         call.sequence = request.session.nextNumber();
       }
     }

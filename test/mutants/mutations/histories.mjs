@@ -74,7 +74,7 @@ export const histories = [
       {
         file: clientCore,
         find: "    this.effects.push({ type: 'history_ended', groupUid });",
-        replace: "    if (this.closed) this.effects.push({ type: 'history_ended', groupUid });",
+        replace: "    if (this.isClosed) this.effects.push({ type: 'history_ended', groupUid });",
       },
     ],
     seeds: 60,

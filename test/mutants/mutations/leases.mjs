@@ -45,7 +45,7 @@ export const leases = [
         file: leasesFile,
         find: '    const fault = this.faultOf(leaseId);\n    if (fault !== undefined) return fault;\n    const lease = this.at(',
         replace:
-          "    const fault = this.faultOf(leaseId);\n    if (fault === 'ENOENT' && this.grant(index, 1000, leaseId) !== undefined) return 1000;\n    if (fault !== undefined) return fault;\n    const lease = this.at(",
+          '    const fault = this.faultOf(leaseId);\n    const name = publicPartOf(leaseId);\n    if (this.at(name) === undefined) {\n      this.add(name, newLease(index, 1000, secretPartOf(leaseId)));\n      return 1000;\n    }\n    if (fault !== undefined) return fault;\n    const lease = this.at(',
       },
     ],
     seeds: 60,

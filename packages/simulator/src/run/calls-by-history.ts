@@ -72,8 +72,9 @@ export function carriedInto(before: readonly Operation[], operations: readonly O
   const seen = new Set(operations.flatMap(revisionsShownBy));
   // A delete shows only its own revision, not the write that it has removed. A compare-and-set that is shown shows the write whose
   // revision it expected: from the last write to the first, as that one is earlier.
+  const values = valuesShownBy(operations);
   const shown = before
-    .filter(puts)
+    .filter((operation) => puts(operation) && !isOtherValue(operation, values))
     .sort((a, b) => revisionOf(b) - revisionOf(a))
     .filter((operation) => {
       const isShown = seen.has(revisionOf(operation));
@@ -83,6 +84,26 @@ export function carriedInto(before: readonly Operation[], operations: readonly O
   const keys = new Set(shown.map(({ key }) => key));
   const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
   return [...shown, ...[...deleted, ...ended(before, operations, seen)].map(asUnknown)];
+}
+
+/** The values of revisions that reads of this history show. */
+function valuesShownBy(operations: readonly Operation[]): ReadonlyMap<number, string | null> {
+  return new Map(
+    operations.flatMap((operation) =>
+      operation.name === 'get' && operation.outcome === 'done'
+        ? [[operation.reply.revision, operation.reply.value]]
+        : [],
+    ),
+  );
+}
+
+/**
+ * Whether this history has another write with the revision of this one: the reset peer had an entry in this place that was not
+ * committed, and the write itself is lost.
+ */
+function isOtherValue(operation: Operation, values: ReadonlyMap<number, string | null>): boolean {
+  const value = values.get(revisionOf(operation));
+  return value !== undefined && 'value' in operation && operation.value !== value;
 }
 
 /** A delete that found its key shows that one of the earlier writes was there, but not which: any that nothing else shows. */
