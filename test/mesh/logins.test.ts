@@ -128,7 +128,7 @@ describe('every command logs in', () => {
       .ended;
     expect(untrusted).toMatchObject({ code: 7, error: expect.stringContaining('--nats-tls-ca') });
     const twice = await command('status', ...operator(), '--nats-nkey-file', file('seed')).ended;
-    expect(twice).toMatchObject({ code: 3, error: expect.stringContaining('several ways to log in') });
+    expect(twice).toMatchObject({ code: 2, error: expect.stringContaining('several ways to log in') });
   });
 });
 
@@ -255,7 +255,7 @@ describe('an inbox among the subjects of Conclave', () => {
     const run = ['run', '--peer', 'n7', '--data-dir', file('n7')];
     for (const { ended } of [command('status', ...operator(), ...inbox), command(...run, ...inbox)]) {
       const error = expect.stringContaining('choose another inbox prefix than conclave.main');
-      expect(await ended).toMatchObject({ code: 3, error });
+      expect(await ended).toMatchObject({ code: 2, error });
     }
   });
 });
@@ -267,7 +267,7 @@ describe('secrets', () => {
     await once(watching.child.stderr as NodeJS.ReadableStream, 'data');
     const bad = command('status', '--nats', withUser(`operator:${secrets.reader}`), '--nats-tls-ca', tlsCa, '--json');
     expect(await bad.ended).toMatchObject({ code: 7 });
-    expect(await command('status', '--nats', `ftp://a:${secrets.peer}@h`).ended).toMatchObject({ code: 3 });
+    expect(await command('status', '--nats', `ftp://a:${secrets.peer}@h`).ended).toMatchObject({ code: 2 });
     // An observer that is told to, hears all that the peer says.
     const observer = await connectWith(NatsLogin.of({ servers: nats, tlsCa }));
     observer.subscribe('>', {

@@ -151,7 +151,7 @@ export async function checkHealth(asked: Asked): Promise<HealthResult> {
     nats = await connectWith(login, { name, reconnect: false, timeout: asked.timeoutMs });
   } catch (error) {
     const { code } = error as LoginError;
-    const problem = code === 'ELOGIN' ? `ELOGIN: ${(error as Error).message}` : (error as Error).message;
+    const problem = `${error instanceof LoginError ? `${code}: ` : ''}${(error as Error).message}`;
     return { healthy: false, problem, isLoginRejected: error instanceof LoginError && code === 'ELOGIN', actors: [] };
   }
   try {

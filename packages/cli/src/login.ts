@@ -8,6 +8,7 @@ import {
   NatsLogin,
   settingsFromEnvironment,
 } from '@conclave/protocol/login';
+import { UsageError } from './exit-codes.js';
 
 /** The options of `withLoginOptions`, as the parser names them. */
 export interface LoginFlags {
@@ -28,7 +29,7 @@ export interface LoginFlags {
 /** The settings of a command for its login, and the first tokens of the subjects that it uses. */
 type LoginOptions = LoginFlags & { readonly prefix?: string };
 
-/** @throws ConclaveError EINVAL if the settings contradict each other; ELOGIN if a context cannot be read */
+/** @throws UsageError if the settings contradict each other; ConclaveError ELOGIN if a context cannot be read */
 export function loginOf(options: LoginOptions, environment: NodeJS.ProcessEnv = process.env): NatsLogin {
   return checkedLogin(options, loginLayers(options, environment));
 }
@@ -97,5 +98,6 @@ export function orConclaveError<T>(work: () => T): T {
 }
 
 export function asConclaveError(error: unknown): unknown {
-  return error instanceof LoginError ? new ConclaveError(error.code, error.message) : error;
+  if (!(error instanceof LoginError)) return error;
+  return error.code === 'EINVAL' ? new UsageError(error.message) : new ConclaveError(error.code, error.message);
 }

@@ -29,7 +29,7 @@ it('conclave health without a NATS server says so', async () => {
   if (asked === undefined) throw new Error('it takes the whole command');
   expect(await checkHealth(asked)).toMatchObject({
     healthy: false,
-    problem: 'no NATS server at nats://127.0.0.1:1: connection refused',
+    problem: 'EUNREACHABLE: no NATS server at nats://127.0.0.1:1: connection refused',
     actors: [],
   });
 });

@@ -1,6 +1,7 @@
 /** The command `conclave run`: one process of a peer, from its start until it stops. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LineLog, processLog } from '@conclave/actor';
+import { ConclaveError } from '@conclave/protocol';
 import type { Command } from 'commander';
 import type { DestinationStream } from 'pino';
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
@@ -65,7 +66,8 @@ async function run(options: RunOptions): Promise<void> {
   try {
     peerProcess = await Promise.race([starting, stopRequested.then(() => 'stop_requested' as const)]);
   } catch (error) {
-    log.write('fatal', `the process cannot start: ${(error as Error).message}`);
+    const code = error instanceof ConclaveError ? { code: error.code } : {};
+    log.write('fatal', `the process cannot start: ${(error as Error).message}`, code);
     process.exit(exitCodeOf(error));
   }
   // No request was served yet, and LevelDB survives an exit at any moment.

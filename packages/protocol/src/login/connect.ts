@@ -74,6 +74,21 @@ export function inboxOf(connection: NatsConnection): string {
   return createInbox(optionsOf(connection).inboxPrefix);
 }
 
+/**
+ * Why NATS rejects the login of a connection that was established before.
+ * @param error a status of the connection. @param login undefined: somebody else has connected
+ * @returns for people, without secrets; undefined: the error is about something else
+ */
+export function rejectionOf(error: Error, login: NatsLogin | undefined): string | undefined {
+  // By name: a connection may come from another copy of the client.
+  if (!['AuthorizationError', 'UserAuthenticationExpiredError'].includes(error.name)) return undefined;
+  return `NATS rejects the login${login === undefined ? '' : ` with ${login.kind}`}: ${rejectionText(error, login)}`;
+}
+
+function rejectionText(error: Error, login: NatsLogin | undefined): string {
+  return [error.message, textOf(() => login?.fault)].filter((text) => text !== '').join('; ');
+}
+
 /** The interface does not show them, the connection does. */
 function optionsOf(connection: NatsConnection): NodeConnectionOptions {
   return (connection as { readonly options?: NodeConnectionOptions }).options ?? {};
@@ -84,7 +99,7 @@ function explain(login: NatsLogin, error: unknown, servers: readonly string[]): 
   if (error instanceof LoginError && error.code !== 'EUNREACHABLE') return error;
   const where = servers.join(', ');
   if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) {
-    const why = [error.message, textOf(() => login.fault)].filter((text) => text !== '').join('; ');
+    const why = rejectionText(error, login);
     return new LoginError('ELOGIN', `NATS at ${where} rejects the login with ${login.kind}: ${why}`);
   }
   const tls = tlsFaultOf(error);
@@ -129,7 +144,7 @@ function tlsFaultOf(error: unknown): string | undefined {
     return `the server's certificate is not signed by an authority that is known here (${message}): --nats-tls-ca`;
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the server's certificate is for another name: ${message}`;
-  if (/ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/.test(code)) {
+  if (/ALERT_(CERTIFICATE_\w+|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/.test(code)) {
     return `the server does not take this side's certificate (${code}): --nats-tls-cert, --nats-tls-key`;
   }
   if (message.includes("does not support 'tls'")) return 'the server has none, and this login demands it';

@@ -1,5 +1,4 @@
 /** What a NATS server is shown of who logs in: read from its files at each connection, so that they may change. */
-import { readFileSync } from 'node:fs';
 import {
   type Authenticator,
   credsAuthenticator,
@@ -8,6 +7,7 @@ import {
   usernamePasswordAuthenticator,
 } from 'nats';
 import { LoginError } from './login-error.js';
+import { readLoginFile } from './login-file.js';
 import type { ServerUrl } from './server-url.js';
 import type { LoginSettings } from './settings.js';
 import { signingAuthenticator } from './signing.js';
@@ -51,12 +51,14 @@ export function credentialsOf(settings: CredentialSettings): Credentials | undef
 function userOf({ user, password, passwordFile }: CredentialSettings): Credentials | undefined {
   if (user === undefined && password === undefined && passwordFile === undefined) return undefined;
   if (user === undefined) throw new LoginError('EINVAL', 'a password for NATS needs a user');
+  if (user === '') throw new LoginError('EINVAL', 'the user for NATS is empty');
   const secret = one('password', password, passwordFile);
   const kind = `the user ${user}`;
   return { kind, read: () => usernamePasswordAuthenticator(user, secret?.() ?? '') };
 }
 
 function tokenOf({ token, tokenFile }: CredentialSettings): Credentials | undefined {
+  if (token === '') throw new LoginError('EINVAL', 'the token for NATS is empty');
   const secret = one('token', token, tokenFile);
   return secret === undefined ? undefined : { kind: 'a token', read: () => tokenAuthenticator(secret()) };
 }
@@ -83,11 +85,13 @@ function credsOf({ creds }: CredentialSettings): Credentials | undefined {
   return {
     kind: `the credentials file ${creds}`,
     read: () => {
-      const text = readSecret('credentials', creds);
-      return checked(text, seedIn(text) ?? '', () => credsAuthenticator(new TextEncoder().encode(text)), creds);
+      const text = readLoginFile('credentials', creds);
+      // The library demands line feeds alone, and one at the end.
+      const lines = new TextEncoder().encode(`${text.replaceAll('\r\n', '\n').trimEnd()}\n`);
+      return checked(text, seedIn(text) ?? '', () => credsAuthenticator(lines), creds);
     },
-    fault: () => expiryOf(readSecret('credentials', creds)),
-    closeReason: () => sizeFaultOf(readSecret('credentials', creds)),
+    fault: () => expiryOf(readLoginFile('credentials', creds)),
+    closeReason: () => sizeFaultOf(readLoginFile('credentials', creds)),
   };
 }
 
@@ -103,16 +107,15 @@ function ofUrls(urls: readonly ServerUrl[]): CredentialSettings | undefined {
 
 /** How a secret is read: that from the file, where both are given. */
 function one(what: string, text: string | undefined, file: string | undefined): (() => string) | undefined {
-  if (file !== undefined) return () => readSecret(what, file).replace(/[\r\n]+$/, '');
+  if (file !== undefined) return () => readSecret(what, file);
   return text === undefined ? undefined : () => text;
 }
 
+/** Without line breaks at the end. A file is empty for a moment where it is being replaced: then the last secret counts. */
 function readSecret(what: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${(error as Error).message}`);
-  }
+  const text = readLoginFile(what, file).replace(/[\r\n]+$/, '');
+  if (text === '') throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${file} is empty`);
+  return text;
 }
 
 /** What does not sign cannot be used; the library would end the connection for good. */

@@ -1,5 +1,5 @@
-export { connectWith, findServer, inboxOf } from './connect.js';
-export { inboxFault } from './inbox.js';
+export { connectWith, findServer, inboxOf, rejectionOf } from './connect.js';
+export { inboxFault, isLiteralSubject } from './inbox.js';
 export { defaultNatsUrl, NatsLogin } from './login.js';
 export { LoginError, type LoginErrorCode } from './login-error.js';
 export { type Violation, violationOf } from './permissions.js';

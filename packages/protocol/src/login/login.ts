@@ -43,7 +43,8 @@ export class NatsLogin {
     const all = withContexts(layers);
     const first = (...names: LoginSetting[]): LoginSettings =>
       all.find((layer: LoginSettings) => names.some((name) => layer[name] !== undefined)) ?? {};
-    const urls = splitServers(first('servers').servers ?? defaultNatsUrl).map((url, at) => parseServerUrl(url, at + 1));
+    const urls = urlsOf({ servers: first('servers').servers ?? defaultNatsUrl });
+    if (urls.length === 0) throw new LoginError('EINVAL', 'the list of NATS servers is empty');
     const { tlsCert, tlsKey } = first('tlsCert', 'tlsKey');
     const sources = sourcesOf(all);
     const settings = {

@@ -1,8 +1,8 @@
 /** Contexts of the `nats` command: JSON files in its configuration folder, which it writes with `nats context add`. */
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { LoginError } from './login-error.js';
+import { readLoginFile } from './login-file.js';
 import type { LoginSettings } from './settings.js';
 
 /** The fields of a context's file that say how to log in. */
@@ -27,13 +27,7 @@ const unsupported = ['nsc', 'user_jwt', 'user_seed', 'socks_proxy', 'windows_cer
 /** @throws LoginError ELOGIN where the file cannot be read; EINVAL where it is no context, or one that is not supported */
 export function readNatsContext(name: string, environment: NodeJS.ProcessEnv = process.env): LoginSettings {
   const file = contextFile(name, environment);
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new LoginError('ELOGIN', `the NATS context ${name} cannot be read: ${(error as Error).message}`);
-  }
-  const read = parse(text, file);
+  const read = parse(readLoginFile(`context ${name}`, file), file);
   for (const field of unsupported) {
     if (isSet((read as Record<string, unknown>)[field])) {
       throw new LoginError(

@@ -19,13 +19,16 @@ const defaultPort = 4222;
 export function parseServerUrl(text: string, place: number): ServerUrl {
   const [, scheme = 'nats', rest = ''] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/is.exec(text) ?? [];
   const wrong = (why: string): LoginError => new LoginError('EINVAL', `NATS server ${place} of the list ${why}`);
+  if (['ws', 'wss'].includes(scheme.toLowerCase())) {
+    throw wrong('is a WebSocket, which Conclave does not connect to by itself: use nats:// or tls://');
+  }
   if (!['nats', 'tls'].includes(scheme.toLowerCase())) throw wrong(`has the scheme ${scheme}: use nats:// or tls://`);
   let url: URL;
   try {
     // With a scheme that has a port of its own, URL leaves that port out; this one has none.
     url = new URL(`nats://${rest}`);
   } catch {
-    throw wrong('is no URL (user names and passwords need their special characters as %XX)');
+    throw wrong('is no URL (special characters of a user or password are written as %XX, an IPv6 address as [::1])');
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (host === '') throw wrong('names no host');
@@ -37,19 +40,26 @@ export function parseServerUrl(text: string, place: number): ServerUrl {
     shown: `${scheme.toLowerCase()}://${url.hostname}:${url.port === '' ? defaultPort : url.port}`,
     host,
     isTls: scheme.toLowerCase() === 'tls',
-    ...credentialsOf(url, wrong),
+    ...credentialsOf(url, hasPassword(rest), wrong),
   };
+}
+
+/** Whether the part before the host has a colon: then a password follows, perhaps an empty one, which `URL` leaves out. */
+function hasPassword(rest: string): boolean {
+  return /^[^/?#]*:[^/?#]*@/.test(rest);
 }
 
 /** A name alone is a token, as with other NATS clients. */
 function credentialsOf(
   { username, password }: URL,
+  isUser: boolean,
   wrong: (why: string) => LoginError,
 ): Pick<ServerUrl, 'user' | 'password' | 'token'> {
-  if (username === '' && password === '') return {};
+  if (username === '' && !isUser) return {};
+  if (username === '') throw wrong('has a password without a user');
   try {
     const name = decodeURIComponent(username);
-    return password === '' ? { token: name } : { user: name, password: decodeURIComponent(password) };
+    return isUser ? { user: name, password: decodeURIComponent(password) } : { token: name };
   } catch {
     throw wrong('has a user or password whose %XX make no sense');
   }

@@ -1,8 +1,9 @@
 /** The TLS part of a login, as the NATS client takes it. Its files are read by the client at each connection. */
-import { accessSync, constants } from 'node:fs';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { TlsOptions } from 'nats';
 import { LoginError } from './login-error.js';
+import { readLoginFile } from './login-file.js';
 import type { ServerUrl } from './server-url.js';
 import type { LoginSettings } from './settings.js';
 
@@ -38,14 +39,41 @@ function identityFault(host: string, certificate: PeerCertificate, urls: readonl
   return faults.includes(undefined) ? undefined : faults[0];
 }
 
-/** @throws LoginError ELOGIN where a file cannot be read */
+/**
+ * Node's TLS would ignore what is no certificate among the authorities, and does not name the file that it cannot use.
+ * @throws LoginError ELOGIN where a file cannot be read, or holds something else
+ */
 export function checkTlsFiles({ tlsCa, tlsCert, tlsKey }: TlsSettings): void {
-  for (const file of [tlsCa, tlsCert, tlsKey]) {
-    if (file === undefined) continue;
-    try {
-      accessSync(file, constants.R_OK);
-    } catch (error) {
-      throw new LoginError('ELOGIN', `a TLS file for NATS cannot be read: ${(error as Error).message}`);
-    }
+  if (tlsCa !== undefined) certificatesIn(tlsCa);
+  if (tlsCert === undefined || tlsKey === undefined) return;
+  const [own] = certificatesIn(tlsCert);
+  if (own?.checkPrivateKey(keyIn(tlsKey)) !== true) {
+    throw new LoginError('ELOGIN', `the TLS key in ${tlsKey} does not belong to the certificate in ${tlsCert}`);
+  }
+}
+
+const certificateBlock =
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]*-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g;
+
+function certificatesIn(file: string): X509Certificate[] {
+  const blocks = readLoginFile('TLS certificate', file).match(certificateBlock) ?? [];
+  if (blocks.length === 0) throw new LoginError('ELOGIN', `${file} holds no certificate in PEM format`);
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    throw new LoginError('ELOGIN', `${file} holds a damaged certificate`);
+  }
+}
+
+function keyIn(file: string): KeyObject {
+  const text = readLoginFile('TLS key', file);
+  try {
+    return createPrivateKey(text);
+  } catch {
+    // The error of the parser could quote the key.
+    const why = text.includes('ENCRYPTED')
+      ? 'an encrypted key, for which there is no passphrase'
+      : 'no private key in PEM format';
+    throw new LoginError('ELOGIN', `${file} holds ${why}`);
   }
 }
