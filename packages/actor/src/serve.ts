@@ -2,9 +2,11 @@
  * Subscribes to requests, for nodes, log-store processes, health and service discovery.
  *
  * Invariant: a reply goes to an inbox. A request that names one of Conclave's own subjects for its reply, or one of NATS's
- * (`$`), is dropped and counted, and not executed: its sender would publish there with this process's permissions.
+ * (`$`), is dropped and counted, and not executed: its sender would publish there with this process's permissions. So is one whose
+ * reply subject has wildcards or empty tokens, on which nobody can receive a reply.
  */
 import type { Subjects } from '@conclave/protocol';
+import { isLiteralSubject } from '@conclave/protocol/login';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
@@ -22,7 +24,8 @@ export function withoutGateway(subject: string): string {
 /** Whether replies may be published there. */
 export function isInbox(subject: string, prefix: string): boolean {
   const inbox = withoutGateway(subject);
-  return !inbox.startsWith('$') && !inbox.startsWith(`${prefix}.`) && inbox !== prefix;
+  const isOfOthers = inbox.startsWith('$') || inbox.startsWith(`${prefix}.`) || inbox === prefix;
+  return !isOfOthers && isLiteralSubject(inbox);
 }
 
 /** Subscribes to requests. `onRequest` gets only those without a reply subject, or with an inbox as one. */

@@ -28,8 +28,8 @@ export const sendersOfMessages = [
     edits: [
       {
         file: 'packages/actor/src/serve.ts',
-        find: "return !inbox.startsWith('$') &&",
-        replace: "return inbox.startsWith('$') ||",
+        find: "const isOfOthers = inbox.startsWith('$') ||",
+        replace: 'const isOfOthers =',
       },
     ],
     seeds: 0,
