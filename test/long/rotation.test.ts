@@ -28,7 +28,12 @@ interface Kind {
   readonly write: (which: Which, url: string) => void;
   /** The server goes by the new configuration only once it is started again. */
   readonly restarts?: true;
+  /** How the server comes to reject the old credentials, if not by its new configuration. */
+  readonly endOld?: (server: NatsServer, isLogged: (what: RegExp) => Promise<unknown>) => Promise<void>;
 }
+
+/** Longer than all connections take to be established again. */
+const shortLifeSeconds = 15;
 
 const kinds: Readonly<Record<string, (folder: string) => Kind>> = {
   'user and password file': (folder) => {
@@ -65,6 +70,22 @@ const kinds: Readonly<Record<string, (folder: string) => Kind>> = {
       configuration: (which) => (which === 'old' ? operator.configuration : operator.configurationRevoking(now - 60)),
       write: (which) => operator.writeUser(creds, undefined, {}, which === 'old' ? now - 120 : now),
       restarts: true,
+    };
+  },
+  'credentials file whose JWT expires': (folder) => {
+    const creds = path.join(folder, 'user.creds');
+    const operator = new Operator();
+    return {
+      settings: { creds },
+      configuration: () => operator.configuration,
+      write: () => operator.writeUser(creds),
+      endOld: async (server, isLogged) => {
+        // All connections are made again with a JWT of a short life, and end with it.
+        operator.writeUser(creds, Math.floor(Date.now() / 1000) + shortLifeSeconds);
+        const expired = isLogged(/User Authentication Expired/i);
+        await server.restart();
+        await expired;
+      },
     };
   },
   'TLS certificate and key': (folder) => {
@@ -134,11 +155,16 @@ async function start(name: string): Promise<Started> {
 /** A command that goes on; `shows` is settled when it has printed that. */
 function goingOn(command: CommandRun): {
   readonly shows: (wanted: RegExp) => Promise<void>;
+  /** The same for standard error. */
+  readonly complains: (wanted: RegExp) => Promise<void>;
   readonly hasShown: (wanted: RegExp) => boolean;
 } {
-  let shown = '';
+  let [shown, complaints] = ['', ''];
   command.child.stdout?.on('data', (data: Buffer) => {
     shown += data.toString();
+  });
+  command.child.stderr?.on('data', (data: Buffer) => {
+    complaints += data.toString();
   });
   stops.add(async () => {
     command.child.kill('SIGINT');
@@ -149,12 +175,16 @@ function goingOn(command: CommandRun): {
     shows: async (wanted) => {
       while (!wanted.test(shown)) await once(command.child.stdout as NodeJS.ReadableStream, 'data');
     },
+    complains: async (wanted) => {
+      while (!wanted.test(complaints)) await once(command.child.stderr as NodeJS.ReadableStream, 'data');
+    },
   };
 }
 
 it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and commands', async (name) => {
   const { folder, kind, server, login, run } = await start(name);
-  const peer = await startPeer({ peer: 'n1', nats: [server.url], placement: 'two', env: login.environment });
+  const args = ['--http', '127.0.0.1:0'];
+  const peer = await startPeer({ peer: 'n1', nats: [server.url], placement: 'two', env: login.environment, args });
   stops.add(() => peer.stop());
   expect(await run('bootstrap', 'n1').ended).toMatchObject({ code: 0 });
   const client = await ConclaveClient.connect({ groupId: 'main', servers: server.url, login: kind.settings });
@@ -193,13 +223,30 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
       false,
     ),
   );
-  const again = peer.processes.map((each) => each.line(({ msg }) => msg === 'connected to NATS again', false));
-  if (kind.restarts) await server.restart(kind.configuration('new'));
+  const isLogged = (what: RegExp) =>
+    Promise.all(peer.processes.map((each) => each.line(({ err }) => what.test(String(err)), false)));
+  if (kind.endOld !== undefined) await kind.endOld(server, isLogged);
+  else if (kind.restarts) await server.restart(kind.configuration('new'));
   else await server.reload(kind.configuration('new'));
   await Promise.all(rejected);
+  const again = peer.processes.map((each) => each.line(({ msg }) => msg === 'connected to NATS again', false));
   await expect(connectWith(NatsLogin.of({ ...kind.settings, servers: server.url }))).rejects.toMatchObject({
     code: 'ELOGIN',
   });
+  for (const each of peer.processes) {
+    const { url } = await each.line(({ msg }) => msg === 'serves metrics and health');
+    const page = await (await fetch(`${url}/readyz`)).text();
+    expect(page).toMatch(/nats: .*(rejects the login|no TLS)/);
+  }
+  // TLS is before the login: what fails there is no rejected login.
+  if (kind.settings.tlsCa === undefined) {
+    await Promise.all(watching.map((one) => one.complains(/ELOGIN: NATS rejects the login/)));
+    await until('a call of the client fails because of the login', async () => {
+      const error = await client.kv.put('k', 'rejected', { timeoutMs: 500 }).catch((failure: unknown) => failure);
+      expect(error).toMatchObject({ code: 'ELOGIN', outcome: 'not_done' });
+      return true;
+    });
+  }
   kind.write('new', server.url);
   await Promise.all(again);
 

@@ -658,7 +658,7 @@ export const chapters = [
         why: 'the simulator has no subjects',
         testedBy: ['packages/actor/test/transports.test.ts'],
       },
-      { rule: 'A reply goes to an inbox', mutants: ['reply-to-a-subject-of-conclave'] },
+      { rule: 'A reply goes to an inbox', mutants: ['reply-to-a-subject-of-conclave', 'reply-to-a-wildcard'] },
     ],
   },
   {
@@ -673,6 +673,11 @@ export const chapters = [
         rule: 'A subscription that NATS refuses is retried, and health reports it meanwhile',
         mutants: ['refused-subscription-not-retried', 'refused-subscription-not-reported'],
       },
+      {
+        rule: 'A client whose login is rejected sends nothing, and says what was not done',
+        mutants: ['sent-while-the-login-is-rejected', 'rejected-login-is-always-not-done'],
+      },
+      { rule: 'An empty file with a secret counts as one that cannot be read', mutants: ['empty-secret-used'] },
       {
         rule: 'The client library retries the subscription to its replies when it is called',
         mutants: ['refused-replies-stay-refused'],

@@ -9,7 +9,7 @@ import { DropCounter, limits } from '@conclave/protocol';
 import { inboxOf, violationOf } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection, type PublishOptions, type Status } from 'nats';
 import type { LineLog } from './actor-log.js';
-import { type DialOptions, dial, reasonNotConnected } from './nats-dial.js';
+import { type DialOptions, dial, reasonNotConnected, whileConnecting } from './nats-dial.js';
 import { ReadingPause } from './reading-pause.js';
 import { RetryingSubscription } from './retrying-subscription.js';
 
@@ -103,7 +103,7 @@ export class Connection {
     log.write('info', 'connecting to NATS', { servers: login.servers, login: login.kind });
     const timeout = options.dialTimeoutMs ?? defaultDialTimeoutMs;
     const serverPosition = await dial(options, timeout);
-    const nats = await connect({
+    const connecting = connect({
       ...login.connectOptions(serverPosition),
       name,
       noRandomize: true,
@@ -118,6 +118,7 @@ export class Connection {
       timeout,
       pingInterval: packagePingIntervalMs,
     });
+    const nats = await whileConnecting(connecting, options, timeout);
     const allowed = nats.info?.max_payload ?? 0;
     if (allowed < limits.messageBytes) {
       await nats.close();

@@ -44,6 +44,31 @@ export async function dial(
   }
 }
 
+/**
+ * Waits for a connection that the package retries without limit, and logs meanwhile why the attempts fail: a login that was accepted
+ * a moment ago may be rejected now, for example because the server has as many connections as it accepts.
+ */
+export async function whileConnecting<T>(
+  connecting: Promise<T>,
+  { login, log }: DialOptions,
+  timeoutMs: number,
+): Promise<T> {
+  let [isDone, lastReason] = [false, ''];
+  const report = async (): Promise<void> => {
+    const reason = await reasonNotConnected(login, timeoutMs);
+    if (isDone || reason === undefined || reason === lastReason) return;
+    lastReason = reason;
+    log.write('error', 'not connected to NATS', { reason });
+  };
+  const timer = setInterval(() => void report(), longestPauseMs);
+  try {
+    return await connecting;
+  } finally {
+    isDone = true;
+    clearInterval(timer);
+  }
+}
+
 /** Returns why no server accepts the login now; undefined: one does. */
 export async function reasonNotConnected(login: NatsLogin, timeoutMs: number): Promise<string | undefined> {
   try {

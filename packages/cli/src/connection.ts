@@ -1,7 +1,7 @@
 /** The connection of a command to NATS. */
 import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
-import { connectWith, inboxOf, type NatsLogin, violationOf } from '@conclave/protocol/login';
+import { connectWith, inboxOf, type NatsLogin, rejectionOf, violationOf } from '@conclave/protocol/login';
 import type { NatsConnection } from 'nats';
 import { AdminClient } from './admin-client.js';
 import { asConclaveError, type LoginFlags, loginOf } from './login.js';
@@ -25,10 +25,26 @@ export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<Na
   }
   try {
     await checkReplies(connection);
+    void reportRejections(connection, login);
     return connection;
   } catch (error) {
     await connection.close();
     throw error;
+  }
+}
+
+/**
+ * A command that runs on while NATS rejects its login says so on standard error, and when it is connected again. Its calls fail
+ * meanwhile, or wait.
+ */
+async function reportRejections(connection: NatsConnection, login: NatsLogin): Promise<void> {
+  let isRejected = false;
+  const note = (text: string): void => void process.stderr.write(`conclave: ${text}\n`);
+  for await (const status of connection.status()) {
+    const rejection = status.type === 'error' ? rejectionOf(status.error, login) : undefined;
+    if (rejection !== undefined && !isRejected) note(`ELOGIN: ${rejection}; retrying`);
+    if (status.type === 'reconnect' && isRejected) note('connected to NATS again');
+    isRejected = (isRejected || rejection !== undefined) && status.type !== 'reconnect';
   }
 }
 

@@ -15,6 +15,7 @@ import {
   LoginError,
   type LoginSettings,
   NatsLogin,
+  rejectionOf,
   violationOf,
 } from '@conclave/protocol/login';
 import type { NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
@@ -93,6 +94,8 @@ export class ConclaveClient {
   private readonly statuses: AsyncIterable<Status>;
   /** The subscription to elections. If NATS does not permit it, calls are repeated after a pause instead of at once. */
   private elections: Subscription;
+  /** Why NATS rejects the login since the connection was lost; undefined: it does not, as far as known. */
+  private rejection: string | undefined;
   private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
   /** Closes watches whose handles were garbage collected. */
@@ -106,7 +109,8 @@ export class ConclaveClient {
 
   private constructor(
     readonly connection: NatsConnection,
-    private readonly ownsConnection: boolean,
+    /** Undefined: the connection was passed in. */
+    private readonly login: NatsLogin | undefined,
     options: ConnectOptions,
   ) {
     this.core = new ClientCore(options);
@@ -140,8 +144,10 @@ export class ConclaveClient {
    */
   static async connect(options: ConnectOptions): Promise<ConclaveClient> {
     checkNames(options);
-    const { connection = await connectTo(options), prefix = defaultPrefix } = options;
-    const client = new ConclaveClient(connection, options.connection === undefined, options);
+    const { prefix = defaultPrefix } = options;
+    const login = options.connection === undefined ? loginOf(options) : undefined;
+    const connection = options.connection ?? (await connectTo(login as NatsLogin, options));
+    const client = new ConclaveClient(connection, login, options);
     const fault = inboxFault(client.inbox.subject, prefix);
     if (fault === undefined) return ConclaveClient.ready(client);
     await client.close();
@@ -209,7 +215,7 @@ export class ConclaveClient {
     if (this.watches.size > 0) await this.flushed();
     this.endWatches();
     stop(this.statuses);
-    if (this.ownsConnection) await this.connection.close();
+    if (this.login !== undefined) await this.connection.close();
     else if (!this.connection.isClosed()) {
       this.inbox.unsubscribe();
       this.elections.unsubscribe();
@@ -266,8 +272,10 @@ export class ConclaveClient {
   private async watchStatus(): Promise<void> {
     for await (const status of this.statuses) {
       // The new connection may have other credentials.
-      if (status.type === 'reconnect') this.subscribeAgain();
-      const violation = status.type === 'error' ? violationOf(status.error) : undefined;
+      if (status.type === 'reconnect') this.onReconnected();
+      if (status.type !== 'error') continue;
+      this.rejection = rejectionOf(status.error, this.login) ?? this.rejection;
+      const violation = violationOf(status.error);
       const target = violation?.operation === 'publish' ? this.targets.get(violation.subject) : undefined;
       if (violation !== undefined && target !== undefined) {
         this.step({ type: 'not_permitted', target, message: violation.message });
@@ -275,7 +283,8 @@ export class ConclaveClient {
     }
   }
 
-  private subscribeAgain(): void {
+  private onReconnected(): void {
+    this.rejection = undefined;
     if (this.connection.isClosed()) return;
     this.inbox.onReconnected();
     if (this.elections.isClosed()) this.elections = this.subscribeElections();
@@ -331,6 +340,11 @@ export class ConclaveClient {
         : this.subjects.peerRequest(this.groupId, peerId, api, name);
     // Not at once, because the effects of a step are being carried out.
     const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
+    if (this.rejection !== undefined) {
+      // The connection would send it much later, when the call may have failed.
+      later({ type: 'not_sent', message: this.rejection, code: 'ELOGIN' });
+      return;
+    }
     if (this.inbox.denial !== undefined) {
       later({ type: 'not_permitted', message: this.inbox.denial, outcome: 'not_done' });
       void this.inbox.retry();
@@ -374,10 +388,22 @@ export class ConclaveClient {
   }
 }
 
-async function connectTo({ servers, login, nats }: ConnectOptions): Promise<NatsConnection> {
+/** @throws ConclaveError EINVAL, ELOGIN */
+function loginOf({ servers, login, nats, prefix = defaultPrefix }: ConnectOptions): NatsLogin {
   try {
-    const { servers: also, ...rest } = nats ?? {};
-    return await connectWith(NatsLogin.of({ ...login, servers: servers ?? also }), {
+    const found = NatsLogin.of({ ...login, servers: servers ?? nats?.servers });
+    found.checkInbox(prefix);
+    return found;
+  } catch (error) {
+    throw asConclaveError(error);
+  }
+}
+
+/** @throws ConclaveError ELOGIN, EUNREACHABLE */
+async function connectTo(login: NatsLogin, { nats }: ConnectOptions): Promise<NatsConnection> {
+  try {
+    const { servers: _, ...rest } = nats ?? {};
+    return await connectWith(login, {
       name: 'conclave-client',
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
@@ -386,9 +412,12 @@ async function connectTo({ servers, login, nats }: ConnectOptions): Promise<Nats
       ...rest,
     });
   } catch (error) {
-    if (error instanceof LoginError) throw new ConclaveError(error.code, error.message);
-    throw error;
+    throw asConclaveError(error);
   }
+}
+
+function asConclaveError(error: unknown): unknown {
+  return error instanceof LoginError ? new ConclaveError(error.code, error.message) : error;
 }
 
 /** Ends the iterator that waits for the connection's next status. */

@@ -389,6 +389,33 @@ describe('the deadline', () => {
     expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
   });
 
+  it('names the rejected login, and leaves undone what was never sent since', () => {
+    const rejected = { type: 'not_sent', message: 'NATS rejects the login', code: 'ELOGIN' } as const;
+    const untilSettled = (driver: Driver, call: number): unknown => {
+      driver.idle();
+      while (!driver.settled.has(call)) {
+        driver.answer(rejected);
+        driver.pass(20);
+      }
+      return driver.settled.get(call);
+    };
+    const undone = failed('not_done', 'ELOGIN', rejected.message);
+    // Without a session, in a request, and alone in its request.
+    const waiting = new Driver();
+    expect(untilSettled(waiting, waiting.put('a', 300))).toEqual(undone);
+    const first = new Driver();
+    const write = first.put('a', 300);
+    first.openSession();
+    expect(untilSettled(first, write)).toEqual(undone);
+    // An attempt without a reply may have run.
+    const second = new Driver({ requestTimeoutMs: 100 });
+    const sent = second.put('a', 300);
+    second.openSession();
+    second.pass(100);
+    const unknown = failed('unknown', 'ETIMEDOUT', `no reply within 300 ms: ${rejected.message}`);
+    expect(untilSettled(second, sent)).toEqual(unknown);
+  });
+
   it('leaves a write undone of which every attempt did nothing', () => {
     const driver = new Driver();
     const call = driver.put('a', 300);

@@ -88,6 +88,62 @@ export const logins = [
     why: noNats,
   },
   {
+    id: 'sent-while-the-login-is-rejected',
+    rule: 'A client whose login is rejected sends nothing: its calls are not done.',
+    edits: [
+      {
+        file: 'packages/client/src/conclave-client.ts',
+        find: "      later({ type: 'not_sent', message: this.rejection, code: 'ELOGIN' });\n      return;\n",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/client/test/rejected-login.test.ts',
+    why: noNats,
+  },
+  {
+    id: 'rejected-login-is-always-not-done',
+    rule: 'A call that ends while the login is rejected is not done only if no attempt may have run.',
+    edits: [
+      {
+        file: 'packages/client/src/core/client-core.ts',
+        find: "refusal?.code === 'ELOGIN' && call.request?.mayHaveRun() !== true",
+        replace: "refusal?.code === 'ELOGIN'",
+      },
+    ],
+    seeds: 0,
+    test: 'packages/client/test/client-core.test.ts',
+    why: noNats,
+  },
+  {
+    id: 'empty-secret-used',
+    rule: 'An empty file holds no secret: the last one counts.',
+    edits: [
+      {
+        file: 'packages/protocol/src/login/credentials.ts',
+        find: "  if (text === '') throw new LoginError('ELOGIN',",
+        replace: "  if (text === 'x') throw new LoginError('ELOGIN',",
+      },
+    ],
+    seeds: 0,
+    test: 'packages/protocol/test/login-faults.test.ts',
+    why: noNats,
+  },
+  {
+    id: 'reply-to-a-wildcard',
+    rule: 'A request whose reply subject has wildcards is not executed.',
+    edits: [
+      {
+        file: 'packages/actor/src/serve.ts',
+        find: 'return !isOfOthers && isLiteralSubject(inbox);',
+        replace: 'return !isOfOthers;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/actor/test/inboxes.test.ts',
+    why: noNats,
+  },
+  {
     id: 'each-rejected-attempt-logged',
     rule: 'The log has one line when the connection is lost, and one when it is back.',
     edits: [{ file: connection, find: 'if (!this.isClosing && !this.isLost)', replace: '' }],

@@ -1,5 +1,6 @@
 /** `conclave exporter`: serves the metrics of a whole mesh to Prometheus, until it is stopped. */
 import { Subjects } from '@conclave/protocol';
+import { type NatsLogin, rejectionOf } from '@conclave/protocol/login';
 import type { Command } from 'commander';
 import type { NatsConnection } from 'nats';
 import { connectTo } from '../connection.js';
@@ -34,11 +35,12 @@ async function serve(output: Output, options: ExporterOptions): Promise<void> {
   const { MeshScraper } = await import('../metrics/mesh-scraper.js');
   const { createPages } = await import('../metrics/pages.js');
   const { listen } = await import('../metrics/http-server.js');
-  const connection = await connectTo(loginOf(options), 'conclave exporter');
+  const login = loginOf(options);
+  const connection = await connectTo(login, 'conclave exporter');
   try {
     const { timeoutMs = defaultTimeoutMs } = options;
     const scraper = new MeshScraper(connection, new Subjects(options.prefix), { timeoutMs });
-    const nats = watchConnection(connection);
+    const nats = watchConnection(connection, login);
     const pages = createPages({
       metrics: () => scraper.scrape(),
       livez: () => [{ name: 'process', problem: '' }],
@@ -57,13 +59,14 @@ async function serve(output: Output, options: ExporterOptions): Promise<void> {
   }
 }
 
-/** Follows whether the connection works. */
-function watchConnection(connection: NatsConnection): { readonly problem: string } {
+/** Follows whether the connection works. Each attempt whose login is rejected is a disconnection, too. */
+function watchConnection(connection: NatsConnection, login: NatsLogin): { readonly problem: string } {
   const state = { problem: '' };
   const follow = async (): Promise<void> => {
-    for await (const { type } of connection.status()) {
-      if (type === 'disconnect') state.problem = 'not connected to NATS';
-      if (type === 'reconnect') state.problem = '';
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect' && state.problem === '') state.problem = 'not connected to NATS';
+      if (status.type === 'error') state.problem = rejectionOf(status.error, login) ?? state.problem;
+      if (status.type === 'reconnect') state.problem = '';
     }
   };
   void follow();

@@ -119,8 +119,8 @@ export type Reply =
   | { readonly type: 'malformed' }
   /** There is no subscriber: nobody received it. */
   | { readonly type: 'no_responders' }
-  /** It did not leave this process. */
-  | { readonly type: 'not_sent'; readonly message: string }
+  /** It did not leave this process; `code`: because NATS rejects the login. */
+  | { readonly type: 'not_sent'; readonly message: string; readonly code?: 'ELOGIN' }
   /** NATS does not permit this login the request (`not_done`) or its reply (`unknown`): repeating it would not help. */
   | { readonly type: 'not_permitted'; readonly message: string; readonly outcome: Outcome };
 

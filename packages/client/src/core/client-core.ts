@@ -325,12 +325,14 @@ export class ClientCore {
   }
 
   private onDeadline(call: OpenCall): void {
-    const problem = call.request?.problem ?? this.opening?.problem ?? '';
+    const { problem = '', refusal } = call.request ?? this.opening ?? {};
     const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
-    const refusal = call.request?.refusal;
     if (refusal !== undefined && isWatch(call)) {
       // The last reply was the refusal of a leader.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
+    } else if (refusal?.code === 'ELOGIN' && call.request?.mayHaveRun() !== true) {
+      // NATS has rejected the login since the call was made.
+      this.settle(call, { outcome: 'not_done', error: refusal });
     } else {
       this.settleWithoutReply(call, code, `no reply within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
     }

@@ -72,7 +72,7 @@ export function verdictOf(attempt: Attempt, reply: Reply, context: VerdictContex
     case 'no_responders':
       return onNotDelivered(attempt, 'nobody answers', context);
     case 'not_sent':
-      return onNotDelivered(attempt, reply.message, context);
+      return onNotDelivered(attempt, reply.message, context, reply.code);
     case 'not_permitted':
       return onNotPermitted(attempt, reply);
   }
@@ -185,16 +185,23 @@ function onMalformed(attempt: Attempt): ReplyVerdict {
   return { ...verdict, settlements: failAll(attempt, error, true) };
 }
 
-function onNotDelivered(attempt: Attempt, problem: string, context: VerdictContext): ReplyVerdict {
+function onNotDelivered(
+  attempt: Attempt,
+  problem: string,
+  context: VerdictContext,
+  code: ErrorCode = 'EUNREACHABLE',
+): ReplyVerdict {
   const { request } = attempt;
   const outcome = attempt.outcome === 'pending' ? 'not_done' : attempt.outcome;
   if (!exceededDefaultTimeout(attempt, context)) {
-    return { outcome, settlements: [], isUndelivered: request.isAwaiting(attempt), resend: { problem } };
+    const refusal: ErrorBody = { code, message: problem, outcome: 'not_done' };
+    const resend = code === 'ELOGIN' ? { problem, refusal } : { problem };
+    return { outcome, settlements: [], isUndelivered: request.isAwaiting(attempt), resend };
   }
   const mayHaveRun = outcome !== 'not_done' || request.mayHaveRun(attempt);
   const settlements = request
     .openCalls()
-    .map((call) => [call, settlementWithoutReply(call.call, 'EUNREACHABLE', problem, mayHaveRun)] as const);
+    .map((call) => [call, settlementWithoutReply(call.call, code, problem, mayHaveRun)] as const);
   return { outcome, settlements };
 }
 
