@@ -1,7 +1,7 @@
 /** The sessions of log-stores, and the ordered links between a peer's actors. */
 
 const stages = 'packages/log-store/src/core/write-pipeline.ts';
-const store = 'packages/log-store/src/core/log-store-core.ts';
+const nodeSession = 'packages/log-store/src/core/node-session.ts';
 const nodeLink = 'packages/log-store/src/core/node-link.ts';
 const link = 'packages/actor/src/core/link.ts';
 const opening = 'packages/node/src/core/local/log-store-opener.ts';
@@ -26,17 +26,17 @@ export const sessions = [
     rule: 'Repeating an `open` with its nonce is the same opening.',
     edits: [
       {
-        file: store,
+        file: nodeSession,
         find: 'if (ofThisRun && body.nonce === accepted.nonce && this.link.session === accepted.session) {',
         replace: 'if (accepted.session < 0) {',
       },
       {
-        file: store,
+        file: nodeSession,
         find: 'if (ofThisRun && this.log.isOpening(body.nonce)) {',
         replace: 'if (accepted.session < 0) {',
       },
       {
-        file: store,
+        file: nodeSession,
         find: 'if (!ofThisRun || body.after_session !== accepted.session) {',
         replace: 'if (!ofThisRun || (body.after_session !== accepted.session && body.nonce !== accepted.nonce)) {',
       },
@@ -62,18 +62,18 @@ export const sessions = [
     rule: '`open` ... waits for the running write, and only then reports.',
     edits: [
       {
-        file: store,
-        find: "if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');",
-        replace: `if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');
+        file: nodeSession,
+        find: "if (this.log.open(body.nonce, this.newStoreId())) this.output.count('queued_of_older_session');",
+        replace: `if (this.log.open(body.nonce, this.newStoreId())) this.output.count('queued_of_older_session');
     const { session, nonce } = this.log.accepted;
     if (this.log.durable.storeId === '') return;
     this.link.opened(session);
-    this.sendNode(messages.opened(this.options, { ...this.log.durable, session, nonce }));`,
+    this.output.sendNode(messages.opened(this.options, { ...this.log.durable, session, nonce }));`,
       },
       {
-        file: store,
-        find: 'if (done.opening === undefined) return;',
-        replace: 'if (done.opening === undefined || this.link.session === this.log.durable.session) return;',
+        file: nodeSession,
+        find: 'if (done.opening === undefined) return false;',
+        replace: 'if (done.opening === undefined || this.link.session === this.log.durable.session) return false;',
       },
     ],
     seeds: 60,

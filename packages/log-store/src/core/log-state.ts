@@ -21,6 +21,7 @@ import {
   type Configuration,
   type ConfigurationEntry,
   type GroupUid,
+  invariant,
   type LogIndex,
   limits,
   noGroupUid,
@@ -101,6 +102,12 @@ export const emptyLog: LogState = {
   readOnly: false,
   divergedAt: asLogIndex(0),
 };
+
+/** The id of a store that is open. */
+export function storeIdOf({ storeId }: LogState): StoreId {
+  invariant(storeId !== '', 'a store that is open has its id');
+  return storeId;
+}
 
 /** The term of the last entry, or of the one at the base; 0: there is none. */
 export function lastTerm(state: LogState): Term {

@@ -1,32 +1,27 @@
 /**
  * The log-store of one group of a peer. It makes entries, terms and votes durable in order, and acknowledges them to the node and
  * to the leader.
- * Owns: the log's state (`WritePipeline`), the node's session with its ordered link (`NodeLink`) and the reads (`LogReader`).
+ * Owns: the log's state (`WritePipeline`), the node's session (`NodeSession`) and the reads (`LogReader`).
  * Does not own the storage. Does not know which peer leads: it sends acknowledgements to the leader that an append names.
  * Invariants:
  * 1. Entries, truncations, terms, votes and opens become durable in the order in which they were accepted.
  * 2. At most one write is outstanding; everything accepted meanwhile goes into the next one.
  * 3. Nothing is acknowledged, opened or read before it is synced. The index that is acknowledged to a leader is the
  *    `verified_index` of the node's append. It is never derived from the log's end.
- * 4. Messages are accepted only in the current session, and only if that was opened in this run of the log-store (`incarnation`).
+ * 4. Entries, terms, votes and snapshots are accepted only in the node's open session, in the order of its link (`NodeSession`).
  * 5. Terms never fall; a vote is never changed within its term; entries known as committed are never truncated.
- * 6. If a message is refused, neither it nor the later ones of the link are accepted: acknowledgements are cumulative.
- * 7. After a failure nothing is sent any more.
- * 8. Entries that a snapshot replaces are deleted only once that snapshot is current and synced.
+ * 6. After a failure nothing is sent any more.
+ * 7. Entries that a snapshot replaces are deleted only once that snapshot is current and synced.
  */
 import type { Core } from '@conclave/actor/core';
 import {
   type Body,
   ConclaveError,
   DropCounter,
-  type Frame,
   invariant,
   type LogStoreMessage,
-  limits,
   type Message,
   type PeerId,
-  type Session,
-  type StoreId,
 } from '@conclave/protocol';
 import { checkAppend } from './append-check.js';
 import { type ControlMessage, ControlMessages } from './control-messages.js';
@@ -34,9 +29,9 @@ import { DiskReserve } from './disk-reserve.js';
 import type { FailureCode, LogStoreEffect, LogStoreInput, LogStoreOptions } from './inputs-and-effects.js';
 import { LogReader } from './log-reader.js';
 import { garbageOf, leavesGarbage } from './log-snapshots.js';
-import type { LogState } from './log-state.js';
+import { type LogState, storeIdOf } from './log-state.js';
 import * as messages from './messages.js';
-import { NodeLink, type Sender } from './node-link.js';
+import { NodeSession } from './node-session.js';
 import { stateFromRows } from './records.js';
 import type { StoredRows } from './storage-operations.js';
 import type { WriteBatch } from './write-batch.js';
@@ -49,8 +44,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private failure = '';
   private readonly drops = new DropCounter();
   private readonly log = new WritePipeline();
-  private readonly link = new NodeLink();
   private readonly reader: LogReader;
+  private readonly session: NodeSession;
   private readonly controlMessages: ControlMessages;
   private readonly disk: DiskReserve;
   private effects: LogStoreEffect[] = [];
@@ -67,6 +62,12 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       emit: (effect) => this.effects.push(effect),
       reply: (message) => this.sendNode(message),
       drop: (reason) => this.drops.count(reason),
+    });
+    this.session = new NodeSession(options, this.log, this.reader, {
+      sendNode: (message) => this.sendNode(message),
+      count: (reason, times) => this.drops.count(reason, times),
+      report: (text, fields) => this.report(text, fields),
+      isUnverified: () => this.isUnverified,
     });
   }
 
@@ -87,7 +88,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (this.phase === 'failed') return { healthy: false, reason: this.failure };
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
     if (this.disk.problem !== '') return { healthy: false, reason: this.disk.problem };
-    const { refused } = this.link;
+    const { refused } = this.session;
     if (refused === undefined && this.options.isUnverified !== true) return { healthy: true, reason: '' };
     if (refused === undefined) {
       const reason = 'the side file of the last write was missing or damaged when this process started';
@@ -143,10 +144,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private onMessage(message: LogStoreMessage): void {
     switch (message.name) {
       case 'log-store.hello':
-        this.welcome();
+        this.session.welcome();
         return;
       case 'log-store.open':
-        this.onOpen(message.body);
+        this.session.onOpen(message.body);
         return;
       case 'feed.append':
       case 'log-store.append':
@@ -156,10 +157,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onVote(message.body);
         return;
       case 'log-store.confirm':
-        if (this.isOfSession(message.body, true)) this.sendNode({ name: 'node.in_force', body: message.body });
+        if (this.session.isOpenFor(message.body, true)) this.sendNode({ name: 'node.in_force', body: message.body });
         return;
       case 'log-store.tick':
-        this.onTick(message.body);
+        this.session.onTick(message.body);
         return;
       case 'log-store.snapshot_chunk':
       case 'log-store.snapshot_end':
@@ -168,10 +169,11 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onControlMessage(message);
         return;
       case 'log-store.read':
-        if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
+        if (this.session.isOpenFor(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
         return;
       case 'log-store.read_snapshot':
-        if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onReadSnapshot(message.body);
+        if (this.session.isOpenFor(message.body, message.body.reader === 'node'))
+          this.reader.onReadSnapshot(message.body);
         return;
     }
   }
@@ -197,102 +199,22 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
           session,
         },
       });
-      this.welcome();
+      this.session.welcome();
       if (storeId === '') this.onVerified();
       else this.purge();
     });
   }
 
-  // ---- Sessions ------------------------------------------------------------------------------------
-
-  private onOpen(body: Body<'log-store.open'>): void {
-    const { accepted } = this.log;
-    const ofThisRun = body.incarnation === this.options.incarnation;
-    if (ofThisRun && body.nonce === accepted.nonce && this.link.session === accepted.session) {
-      this.drops.count('opening_repeated');
-      this.sendNode(messages.opened(this.options, this.log.durable, this.isUnverified));
-      return;
-    }
-    if (ofThisRun && this.log.isOpening(body.nonce)) {
-      this.drops.count('opening_repeated');
-      return;
-    }
-    if (!ofThisRun || body.after_session !== accepted.session) {
-      this.drops.count(ofThisRun ? 'opening_overtaken' : 'opening_of_other_run');
-      this.welcome();
-      return;
-    }
-    this.drops.count('reads_of_older_session', this.reader.drop());
-    if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');
-  }
-
-  /** An id for the store of a group that has no data yet. The incarnation makes it unique; the group's name is for people. */
-  private newStoreId(): StoreId {
-    return `${this.options.incarnation}.${this.options.groupId}`.slice(0, limits.idBytes) as StoreId;
-  }
-
-  private welcome(): void {
-    this.sendNode(messages.welcome(this.options, this.log.accepted.session));
-  }
-
-  /** Whether a message is of the open session. If it is not, and the node sent it, sends the current session to the node. */
-  private isOfSession(sender: Sender, fromNode: boolean): boolean {
-    const judged = this.link.classifySession(sender, this.log.accepted);
-    if (judged === 'open') return true;
-    this.drops.count(judged);
-    if (!fromNode) return false;
-    if (judged === 'older_session') this.sendNode(messages.fenced(this.options, sender, this.log.accepted.session));
-    else this.welcome();
-    return false;
-  }
-
-  // ---- The ordered link ----------------------------------------------------------------------------
-
-  /**
-   * Whether a message of the link is the next one. If it is a repetition, or follows a gap, sends the node an acknowledgement of
-   * what is synced.
-   */
-  private isNext(sender: Sender, frame: Frame): boolean {
-    const judged = this.link.classify(sender, frame);
-    if (judged === 'take') return true;
-    this.drops.count(`link_${judged}`);
-    if (judged === 'repeat' || judged === 'gap') this.acknowledgeLink(sender.session, frame.link);
-    return false;
-  }
-
-  private took(sender: Sender, frame: Frame): void {
-    this.link.take(sender, frame);
-    this.log.accept(sender.session, frame);
-  }
-
-  private refuse(frame: Frame, reason: string): void {
-    this.drops.count(`refused_${reason}`);
-    if (!this.link.refuse(frame, reason)) return;
-    this.report('a message of the node is refused, and with it all that follow', { seq: frame.seq, reason });
-  }
-
-  /** Acknowledges the node's link up to what is synced. */
-  private acknowledgeLink(session: Session, link: number): void {
-    this.sendNode(messages.ack(this.options, this.storeId, session, this.link.acknowledge(link)));
-  }
-
-  private onTick(body: Body<'log-store.tick'>): void {
-    if (!this.isOfSession(body, true)) return;
-    const { session, link, seq: asked_seq } = body;
-    const answered = { taken_seq: this.link.takenOf(link), asked_seq };
-    this.sendNode(messages.ack(this.options, this.storeId, session, this.link.acknowledge(link), answered));
-  }
-
   // ---- Entries, term and vote ----------------------------------------------------------------------
 
   private onAppend(body: Body<'log-store.append'>): void {
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    if (!this.session.isNext(body)) return;
     const batches = checkAppend(this.log.accepted, body);
     if (typeof batches === 'string') {
-      this.refuse(body, batches);
+      this.session.refuse(body, batches);
       return;
     }
-    this.took(body, body);
+    this.session.accept(body);
     this.drops.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
     if (body.verified === true) this.onVerified();
   }
@@ -304,29 +226,29 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   }
 
   private onVote(body: Body<'log-store.vote'>): void {
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    if (!this.session.isNext(body)) return;
     const { term, votedFor } = this.log.accepted;
     if (body.term < term) {
-      this.refuse(body, 'lower_term');
+      this.session.refuse(body, 'lower_term');
       return;
     }
     if (body.term === term && votedFor !== '' && body.voted_for !== votedFor) {
-      this.refuse(body, 'other_vote');
+      this.session.refuse(body, 'other_vote');
       return;
     }
-    this.took(body, body);
+    this.session.accept(body);
     this.log.vote(body.term, body.voted_for);
   }
 
   private onControlMessage(message: ControlMessage): void {
     const { body } = message;
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    if (!this.session.isNext(body)) return;
     const refusal = this.controlMessages.take(message);
     if (refusal !== '') {
-      this.refuse(body, refusal);
+      this.session.refuse(body, refusal);
       return;
     }
-    this.took(body, body);
+    this.session.accept(body);
     this.log.requireWrite();
   }
 
@@ -357,34 +279,20 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private notify(done: WriteBatch): void {
     for (const acknowledgement of done.acknowledgements) {
       invariant(acknowledgement.matchIndex <= this.log.durable.lastIndex, 'an acknowledged index is stored');
-      this.send(acknowledgement.leaderId, messages.stored(this.options, this.storeId, acknowledgement));
+      const message = messages.stored(this.options, storeIdOf(this.log.durable), acknowledgement);
+      this.send(acknowledgement.leaderId, message);
     }
-    if (done.taken !== undefined && done.taken.session === this.link.session) {
-      this.link.onSynced(done.taken.frame);
-      // The leader gets an acknowledgement of each write. For entries, the node gets fewer: they only free its send window.
-      if (done.isUrgent || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
-        this.acknowledgeLink(done.taken.session, done.taken.frame.link);
-      }
-    }
-    if (done.opening === undefined) return;
-    this.link.opened(this.log.durable.session);
-    this.sendNode(messages.opened(this.options, this.log.durable, this.isUnverified));
-    this.notifyDisk();
+    if (this.session.onSynced(done)) this.notifyDisk();
   }
 
   private notifyDisk(): void {
     const { room } = this.disk;
-    const { session } = this.link;
-    if (room !== undefined && session > 0) this.sendNode(messages.disk(this.options, this.storeId, session, room));
+    const { current } = this.session;
+    if (room === undefined || current === 0) return;
+    this.sendNode(messages.disk(this.options, storeIdOf(this.log.durable), current, room));
   }
 
   // ---- Helpers -------------------------------------------------------------------------------------
-
-  private get storeId(): StoreId {
-    const { storeId } = this.log.durable;
-    invariant(storeId !== '', 'a store that is open has its id');
-    return storeId;
-  }
 
   /** Runs code that decodes stored bytes. If they are damaged, this group's log-store stops. */
   private guard(run: () => void): void {

@@ -4,7 +4,6 @@ import {
   asTerm,
   type Body,
   type Frame,
-  invariant,
   limits,
   type Message,
   type Session,
@@ -13,7 +12,7 @@ import {
   type Term,
 } from '@conclave/protocol';
 import type { LogStoreOptions } from './inputs-and-effects.js';
-import { type KeptSnapshot, type LogState, remembered } from './log-state.js';
+import { type KeptSnapshot, type LogState, remembered, storeIdOf } from './log-state.js';
 import type { ChunkRequest, ReadRequest } from './read-checks.js';
 import type { Row } from './storage-operations.js';
 import type { Acknowledgement } from './write-batch.js';
@@ -128,12 +127,11 @@ export function disk(
 
 /** To the node: its session is open, and the durable state. */
 export function opened(options: LogStoreOptions, durable: LogState, isUnverified = false): Message {
-  const { storeId, groupUid, term, votedFor, session, nonce, base, lastIndex, snapshot, incoming } = durable;
-  invariant(storeId !== '', 'a store that is open has its id');
+  const { groupUid, term, votedFor, session, nonce, base, lastIndex, snapshot, incoming } = durable;
   const commitIndex = asLogIndex(Math.min(durable.commitIndex, lastIndex));
   const body: Body<'node.opened'> = {
     group_id: options.groupId,
-    store_id: storeId,
+    store_id: storeIdOf(durable),
     session,
     nonce,
     incarnation: options.incarnation,
