@@ -10,23 +10,24 @@ import {
   type ActorKind,
   actorKinds,
   type ConclaveEvent,
-  type HistoryAnnouncement,
   InvariantError,
   type PeerId,
   type WatchMessage,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import { summaryOf } from '../invariants/record/nodes.js';
 import { Actor, type AnyCore, type Effect, type ProcessKind } from './actor.js';
+import { ActorTimers } from './actor-timers.js';
 import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
-import { Coverage, countDrops, countEvent, countMessage } from './coverage.js';
+import { Coverage, countDrops, countMessage } from './coverage.js';
 import { DiskDriver } from './disk-driver.js';
+import { HistoryAnnouncements } from './history-announcements.js';
 import type { MeshWatcher } from './mesh-watcher.js';
-import type { Passing } from './message-router.js';
-import { MessageRouter } from './message-router.js';
+import { type MessageGate, MessageRouter } from './message-router.js';
 import { Processes } from './processes.js';
+import { type PublishedEvent, PublishedEvents } from './published-events.js';
 import { Random } from './random.js';
 import type { Answer, RunObserver } from './run-observer.js';
+import { fieldsText, inputText } from './trace-text.js';
 import { FastestClock } from './virtual-clock.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
@@ -40,7 +41,6 @@ export type { Answer, RunObserver } from './run-observer.js';
 export class CoreMesh extends Processes {
   /** How many inputs the cores have processed, without `idle`. */
   steps = 0;
-  readonly events: { readonly atMs: number; readonly peerId: PeerId; readonly event: ConclaveEvent }[] = [];
   readonly random: Random;
   readonly coverage = new Coverage();
   readonly disks = new VirtualDisks(groupId);
@@ -50,19 +50,19 @@ export class CoreMesh extends Processes {
   /** An upper bound of the clocks of all nodes. */
   readonly clocks = new FastestClock();
   private readonly router: MessageRouter;
+  private readonly announcements = new HistoryAnnouncements(this);
+  private readonly published = new PublishedEvents(this);
+  private readonly timers = new ActorTimers(this);
   observer: RunObserver = {};
   /** For scenarios: the random number of an actor's step, in place of its stream. */
   randomOf: ((actor: Actor) => number) | undefined;
-  /** For scenarios: whether an arriving message is delivered now; if not, `deliver` may do it later. */
-  gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
+  /** For scenarios: holds arriving messages back. */
+  gate: MessageGate | undefined;
   watcher: MeshWatcher | undefined;
   /** Receives a line for each event. */
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
-  /** Nodes of peers that are not members: they subscribe to announcements of leaders (`led_history`). */
-  private readonly outside = new Set<Actor>();
-  private timersSet = 0;
   /** Called when a node has opened, renewed or closed (`unwatch`) a watch. */
   onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
   /** Called when a node publishes for a watch. */
@@ -128,7 +128,7 @@ export class CoreMesh extends Processes {
     actor.timers.clear();
     actor.waiting = undefined;
     this.serving.delete(actor);
-    this.outside.delete(actor);
+    this.announcements.unsubscribe(actor);
     this.router.subscribeToPeerFeed(actor, '');
     this.requests.onCrashed(actor);
     this.network.disconnect(actor);
@@ -140,7 +140,7 @@ export class CoreMesh extends Processes {
     this.coverage.count('node restarted because its log-store restarted');
     this.requests.onRestarted(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
-    this.outside.delete(actor);
+    this.announcements.unsubscribe(actor);
     this.router.subscribeToPeerFeed(actor, '');
     actor.generation += 1;
     actor.timers.clear();
@@ -200,6 +200,11 @@ export class CoreMesh extends Processes {
     }
   }
 
+  /** The events that the nodes have published. */
+  get events(): readonly PublishedEvent[] {
+    return this.published.all;
+  }
+
   protected override machineOf(core: AnyCore): KvStateMachine | undefined {
     return this.factory.machineOf(core);
   }
@@ -252,7 +257,7 @@ export class CoreMesh extends Processes {
    */
   step(actor: Actor, input: unknown, from: string): void {
     this.steps += 1;
-    this.trace?.(`${this.time()} ${actor.name} < ${from} ${describe(input)}`);
+    this.trace?.(`${this.time()} ${actor.name} < ${from} ${inputText(input)}`);
     this.take(actor, input);
     if (!actor.isUp || actor.isIdlePending) return;
     const { turn } = this.network.conditions;
@@ -301,16 +306,16 @@ export class CoreMesh extends Processes {
           this.router.send(actor, effect.peerId, effect.message);
           break;
         case 'set_timer':
-          this.setTimer(actor, effect.timer, effect.afterMs);
+          this.timers.set(actor, effect.timer, effect.afterMs);
           break;
         case 'cancel_timer':
-          actor.timers.delete(effect.timer);
+          this.timers.cancel(actor, effect.timer);
           break;
         case 'log':
-          this.trace?.(`${this.time()} ${actor.name} ${effect.level}: ${effect.text} ${describeFields(effect.fields)}`);
+          this.trace?.(`${this.time()} ${actor.name} ${effect.level}: ${effect.text} ${fieldsText(effect.fields)}`);
           break;
         case 'event':
-          this.publish(actor, effect.event);
+          this.published.publish(actor, effect.event);
           break;
         case 'reply':
           this.reply(actor, effect.requestId, effect.result);
@@ -322,7 +327,7 @@ export class CoreMesh extends Processes {
           this.onPublished(actor, effect.watchId, effect.body);
           break;
         case 'publish_led_history':
-          this.publishHistoryAnnouncement(actor, effect.body);
+          this.announcements.publish(actor, effect.body);
           break;
         case 'serve':
           if (effect.group) this.serving.add(actor);
@@ -335,8 +340,8 @@ export class CoreMesh extends Processes {
           // Not simulated: requests on a peer's own subjects reach all of its running nodes (`nodesOf`).
           break;
         case 'subscribe_led_histories':
-          if (effect.isWanted) this.outside.add(actor);
-          else this.outside.delete(actor);
+          if (effect.isWanted) this.announcements.subscribe(actor);
+          else this.announcements.unsubscribe(actor);
           break;
         case 'subscribe_feed':
           this.router.subscribeToPeerFeed(actor, effect.peerId);
@@ -366,54 +371,6 @@ export class CoreMesh extends Processes {
     }
   }
 
-  private publishHistoryAnnouncement(from: Actor, body: HistoryAnnouncement): void {
-    for (const { name } of this.servers) {
-      if (name === from.name) continue;
-      const arrivesMs = this.network.sendOnce<Actor>(from, name, (to) => {
-        const deliver = (): void =>
-          this.hand(to, () => {
-            if (this.isServing(to) || this.outside.has(to)) this.step(to, { type: 'led_history', body }, from.name);
-          });
-        if (this.gate?.(from, to, { name: 'led_history', body }, deliver) !== false) deliver();
-      });
-      this.watcher?.onMessage(from, name, { name: 'led_history', body }, arrivesMs);
-    }
-  }
-
-  private publish(actor: Actor, event: ConclaveEvent): void {
-    this.trace?.(`${this.time()} ${actor.name} event ${event.name} ${describeFields(event.detail)}`);
-    this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
-    this.watcher?.onEvent(actor, event);
-    countEvent(this.coverage, event);
-    if (event.name === 'leader_elected' || event.name === 'read_only_changed') this.countReadOnlyLeaders();
-    this.observer.onEvent?.(actor.peerId, summaryOf(actor).term, event, this.isServing(actor));
-    this.onEvent(actor, event);
-  }
-
-  /** Counts if the leader is read-only, and so is its predecessor. */
-  private countReadOnlyLeaders(): void {
-    const elected = this.events.filter(({ event }) => event.name === 'leader_elected').map(({ peerId }) => peerId);
-    const last = elected.at(-1);
-    const before = elected.findLast((peerId) => peerId !== last);
-    const isReadOnly = (peerId: PeerId | undefined): boolean =>
-      peerId !== undefined && this.isUp(peerId, 'node') && this.status(peerId).read_only !== '';
-    if (isReadOnly(last) && isReadOnly(before)) this.coverage.count('leader and its predecessor are read-only');
-  }
-
-  private setTimer(actor: Actor, timer: string, afterMs: number): void {
-    this.timersSet += 1;
-    const id = this.timersSet;
-    actor.timers.set(timer, id);
-    const { generation } = actor;
-    this.after(actor.clock.taken(afterMs), () => {
-      this.hand(actor, () => {
-        if (actor.generation !== generation || actor.timers.get(timer) !== id) return;
-        actor.timers.delete(timer);
-        this.step(actor, { type: 'timer', timer }, 'clock');
-      });
-    });
-  }
-
   // ---- requests ----------------------------------------------------------------------------------
 
   /** Gives a node a request that has been parsed. */
@@ -427,22 +384,4 @@ function coreViolation(actor: Actor, error: unknown): InvariantViolation {
   if (error instanceof InvariantViolation) return error;
   const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
   return new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
-}
-
-/** Formats an input of a core for the trace. */
-function describe(asked: unknown): string {
-  const input = asked as { readonly type: string };
-  if (input.type !== 'message') return `${input.type} ${describeFields({ ...input, type: undefined })}`;
-  const { message } = input as unknown as { message: { name: string; body: object } };
-  return `${message.name} ${describeFields(message.body)}`;
-}
-
-function describeFields(fields: object | undefined): string {
-  return fields === undefined ? '' : JSON.stringify(fields, shortened);
-}
-
-function shortened(key: string, value: unknown): unknown {
-  if (key === 'group_id' || key === 'command' || key === 'rows') return undefined;
-  if (value instanceof Uint8Array) return `${value.length} bytes`;
-  return value;
 }

@@ -16,10 +16,13 @@ import type { LeaderAnnouncement, MeshWatcher } from './mesh-watcher.js';
 /** What travels between peers: a message to an actor, or a leader's announcement for other leaders of the group's name. */
 export type Passing = Message | LeaderAnnouncement;
 
+/** Returns whether an arriving message is delivered now; if not, `deliver` may do it later. */
+export type MessageGate = (from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean;
+
 /** What the router needs of the mesh. */
 export interface RouterHost extends ActorHost {
-  /** Whether a message that arrives is to be delivered now; undefined: every message is. */
-  readonly gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
+  /** Undefined: every message is delivered when it arrives. */
+  readonly gate: MessageGate | undefined;
   readonly watcher: MeshWatcher | undefined;
   /** Whether an actor of that name was ever started. */
   isKnown(name: string): boolean;
