@@ -2,6 +2,7 @@
  * The content of a disk before a scenario starts: written by a log-store's own core, so that it is what a real run
  * would have left.
  */
+import { KvService } from '@conclave/kv';
 import { LogStoreCore, type StorageOperation } from '@conclave/log-store';
 import {
   asLogIndex,
@@ -17,6 +18,7 @@ import {
   type PeerId,
   type StoreId,
 } from '@conclave/protocol';
+import type { GivenCommand } from '../language/scenario-command.js';
 
 export interface PresetDisk {
   readonly groupId: GroupId;
@@ -37,6 +39,24 @@ export type PresetEntry = { readonly term: number } & (
   | { readonly configuration: Configuration }
   | { readonly payload: Uint8Array }
 );
+
+/** Returns the disk that a scenario describes. @param allPeers the members, if the command names none */
+export function presetDiskOf(given: GivenCommand, groupId: GroupId, allPeers: readonly PeerId[]): PresetDisk {
+  const peers = given.peers.length === 0 ? allPeers : (given.peers as readonly PeerId[]);
+  const members = peers.map((peer_id) => ({ peer_id, store_id: presetStoreId(peer_id, groupId) }));
+  const configuration: Configuration = { peers: members, old_peers: [] };
+  const entries = given.terms.map((term, at): PresetEntry => {
+    if (at === 0) return { term, configuration };
+    // The value names the entry's index and term.
+    const write = new KvService().parse('put', { key: `k${at + 1}`, value: `${at + 1}@${term}` });
+    if (write.type !== 'write') throw new Error('a put is a write');
+    return { term, payload: write.payload };
+  });
+  const groupUid = (given.foreign ? 'other' : 'given') as GroupUid;
+  const { term, commit: commitIndex } = given;
+  const votedFor = given.vote as PeerId | '';
+  return { groupId, peerId: given.peer as PeerId, groupUid, term, votedFor, commitIndex, entries };
+}
 
 /** Returns the store id of a preset disk: known beforehand, as the configurations in the logs name it. */
 export function presetStoreId(peerId: PeerId, groupId: GroupId): StoreId {

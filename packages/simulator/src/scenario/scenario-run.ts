@@ -5,8 +5,7 @@
  * all that was not synced, and peers campaign in the order of their timeouts.
  */
 
-import { KvService } from '@conclave/kv';
-import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
+import type { ConclaveEvent, PeerId } from '@conclave/protocol';
 import type { Invariants } from '../invariants/all-invariants.js';
 import type { Command, PeersCommand, RunCommand } from '../language/command.js';
 import { parseCommand } from '../language/parse-command.js';
@@ -23,10 +22,11 @@ import { type Actor, type CoreMesh, groupId, type RunObserver } from '../mesh/co
 import type { Passing } from '../mesh/message-router.js';
 import { ConstantRandom, type Random } from '../mesh/random.js';
 import { Simulation } from '../run/simulation.js';
+import { holds } from './conditions.js';
 import { eventText } from './format.js';
 import { Inspector } from './inspect.js';
 import { MessageFilter } from './message-filter.js';
-import { type PresetEntry, presetStoreId, writePresetDisk } from './preset-disk.js';
+import { presetDiskOf, writePresetDisk } from './preset-disk.js';
 import { Requests } from './requests.js';
 import { type Block, emptyOutput, ScenarioOutput } from './scenario-file.js';
 
@@ -298,26 +298,12 @@ export class ScenarioRun {
 
   private write(given: GivenCommand): void {
     const { mesh } = this;
-    const peers = given.peers.length === 0 ? mesh.peers : (given.peers as readonly PeerId[]);
-    const members = peers.map((peer_id) => ({ peer_id, store_id: presetStoreId(peer_id, groupId) }));
-    const configuration: Configuration = { peers: members, old_peers: [] };
-    const entries = given.terms.map((term, at): PresetEntry => {
-      if (at === 0) return { term, configuration };
-      // The value names the entry's index and term.
-      const write = new KvService().parse('put', { key: `k${at + 1}`, value: `${at + 1}@${term}` });
-      if (write.type !== 'write') throw new Error('a put is a write');
-      return { term, payload: write.payload };
-    });
-    const peerId = given.peer as PeerId;
-    const groupUid = (given.foreign ? 'other' : 'given') as GroupUid;
-    const { term, commit: commitIndex } = given;
-    const votedFor = given.vote as PeerId | '';
-    writePresetDisk({ groupId, peerId, groupUid, term, votedFor, commitIndex, entries }, (operations) =>
-      mesh.disks.write(peerId, operations),
-    );
+    const disk = presetDiskOf(given, groupId, mesh.peers);
+    writePresetDisk(disk, (operations) => mesh.disks.write(disk.peerId, operations));
     // The invariants have not observed its commit: they are informed here.
     const { tree, commits } = this.begun.simulation.invariants.record;
-    const committed = tree.find(groupUid, commitIndex, given.terms[commitIndex - 1] ?? 0);
+    const { groupUid, commitIndex, entries } = disk;
+    const committed = tree.find(groupUid, commitIndex, entries[commitIndex - 1]?.term ?? 0);
     if (committed !== undefined) commits.add(committed);
   }
 
@@ -353,44 +339,8 @@ export class ScenarioRun {
   }
 
   private holds(condition: Condition, fromEvent: number): boolean {
-    const { mesh } = this;
-    const { leader } = mesh;
-    switch (condition.type) {
-      case 'leader':
-        return condition.peer === undefined ? leader !== undefined : leader === condition.peer;
-      case 'no_leader':
-        return leader === undefined;
-      case 'stage':
-        return leader !== undefined && mesh.status(leader).stage === condition.stage;
-      case 'role':
-        return mesh.node(condition.peer as PeerId).summary().role === condition.role;
-      case 'number':
-        return this.numberOf(condition.peer as PeerId, condition.of) >= condition.atLeast;
-      case 'event':
-        return this.events
-          .slice(fromEvent)
-          .some(({ peer, name }) => peer === condition.peer && name === condition.event);
-      case 'kept':
-        return this.filter.count(condition.name) >= condition.count;
-      case 'answered':
-        return this.begun.requests.areAllAnswered;
-    }
-  }
-
-  private numberOf(peer: PeerId, of: Extract<Condition, { type: 'number' }>['of']): number {
-    const summary = this.mesh.node(peer).summary();
-    switch (of) {
-      case 'term':
-        return summary.term;
-      case 'commit':
-        return summary.commit_index;
-      case 'last':
-        return summary.last_index;
-      case 'applied':
-        return summary.applied_index;
-      case 'stored':
-        return this.mesh.disks.lastIndex(peer);
-    }
+    const { mesh, filter } = this;
+    return holds(condition, { mesh, filter, requests: this.begun.requests, events: this.events.slice(fromEvent) });
   }
 }
 
