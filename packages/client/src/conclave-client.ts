@@ -1,31 +1,14 @@
 /** The shell of the client's core: connects it to NATS, timers and promises. */
-import {
-  asGroupId,
-  ConclaveError,
-  defaultPrefix,
-  encode,
-  GroupId,
-  invariant,
-  Subjects,
-  WatchId,
-} from '@conclave/protocol';
-import {
-  connectWith,
-  inboxFault,
-  LoginError,
-  type LoginSettings,
-  NatsLogin,
-  rejectionOf,
-  violationOf,
-} from '@conclave/protocol/login';
-import type { NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
+import { asGroupId, ConclaveError, defaultPrefix, encode, type GroupId, invariant, Subjects } from '@conclave/protocol';
+import { inboxFault, type NatsLogin, rejectionOf, violationOf } from '@conclave/protocol/login';
+import type { NatsConnection, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
+import { type ConnectOptions, checkNames, connectTo, loginOf } from './connect-options.js';
 import {
   type Call,
   ClientCore,
   type ClientEffect,
   type ClientInput,
-  type ClientOptions,
   type Reply,
   type RequestTarget,
   type Settlement,
@@ -39,25 +22,6 @@ import { LockApi } from './lock-api.js';
 import { PendingCalls } from './pending-calls.js';
 import { ReplyInbox } from './reply-inbox.js';
 import { timeoutAfterReading } from './timeout-after-reading.js';
-
-export interface ConnectOptions extends ClientOptions {
-  readonly groupId: string;
-  /** The first tokens of all subjects; `conclave` by default. */
-  readonly prefix?: string | undefined;
-  /**
-   * Names this client in the subjects of its watches, `<group>.watch.<owner>.<id>`, for NATS permissions: 1 to 64 letters, digits,
-   * `_` and `-`. Random by default.
-   */
-  readonly owner?: string | undefined;
-  /** The NATS servers to choose from. A URL may contain `user:password@` or `token@`. */
-  readonly servers?: string | readonly string[] | undefined;
-  /** The login at these servers. Files that it names are read again at each connection, so that their content may change. */
-  readonly login?: Omit<LoginSettings, 'servers'> | undefined;
-  /** Further settings of the connection, of the package `nats`. */
-  readonly nats?: NodeConnectionOptions | undefined;
-  /** An existing connection; `close` leaves it open. */
-  readonly connection?: NatsConnection | undefined;
-}
 
 /** The longest wait of `setTimeout`, which treats more as 1 ms. A core that is woken early sets its timer again. */
 const longestTimerMs = 2 ** 31 - 1;
@@ -388,48 +352,7 @@ export class ConclaveClient {
   }
 }
 
-/** @throws ConclaveError EINVAL, ELOGIN */
-function loginOf({ servers, login, nats, prefix = defaultPrefix }: ConnectOptions): NatsLogin {
-  try {
-    const found = NatsLogin.of({ ...login, servers: servers ?? nats?.servers });
-    found.checkInbox(prefix);
-    return found;
-  } catch (error) {
-    throw asConclaveError(error);
-  }
-}
-
-/** @throws ConclaveError ELOGIN, EUNREACHABLE */
-async function connectTo(login: NatsLogin, { nats }: ConnectOptions): Promise<NatsConnection> {
-  try {
-    const { servers: _, ...rest } = nats ?? {};
-    return await connectWith(login, {
-      name: 'conclave-client',
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      reconnectJitter: 100,
-      pingInterval: 5_000,
-      ...rest,
-    });
-  } catch (error) {
-    throw asConclaveError(error);
-  }
-}
-
-function asConclaveError(error: unknown): unknown {
-  return error instanceof LoginError ? new ConclaveError(error.code, error.message) : error;
-}
-
 /** Ends the iterator that waits for the connection's next status. */
 function stop(statuses: AsyncIterable<Status>): void {
   (statuses as { readonly stop?: () => void }).stop?.();
-}
-
-function checkNames({ groupId, prefix, owner }: ConnectOptions): void {
-  if (owner !== undefined && !WatchId.safeParse(`${owner}.id`).success) {
-    throw new ConclaveError('EINVAL', `${owner} is not a valid name of an owner`);
-  }
-  if (!GroupId.safeParse(groupId).success)
-    throw new ConclaveError('EINVAL', `${groupId} is not a valid name of a group`);
-  new Subjects(prefix ?? defaultPrefix);
 }

@@ -1,6 +1,7 @@
 export { type Comparison, ConclaveError, type Operation, type OperationResult } from '@conclave/protocol';
 export { AdminApi } from './admin-api.js';
-export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
+export { ConclaveClient } from './conclave-client.js';
+export type { ConnectOptions } from './connect-options.js';
 export * from './core/index.js';
 export type { WatchEvent, WatchOptions } from './key-watch.js';
 export { type ChangesOptions, type GetOptions, KvApi, type PutOptions, type RangeOptions } from './kv-api.js';
