@@ -111,7 +111,7 @@ export class PeerReset {
     context.event('configuration_appended', { peers: peerIds(peers), old_peers: [], index: first });
 
     const lost = peerIds([...before.peers, ...before.old_peers]).filter((peerId) => !newPeers.includes(peerId));
-    const told = {
+    const result = {
       old_group_uid,
       group_uid,
       epoch,
@@ -123,9 +123,9 @@ export class PeerReset {
     };
     own.afterSynced(() => {
       this.waiting = undefined;
-      context.event('peer_reset', told);
-      context.log('warn', 'an operator has reset this peer: it continues in another history', told);
-      context.reply(requestId, { group_id: context.options.groupId, ...told } satisfies ResetPeerReply);
+      context.event('peer_reset', result);
+      context.log('warn', 'an operator has reset this peer: it continues in another history', result);
+      context.reply(requestId, { group_id: context.options.groupId, ...result } satisfies ResetPeerReply);
     });
   }
 
@@ -176,7 +176,7 @@ function isInForce({ peers, old_peers, epoch = 0 }: Configuration, newPeers: rea
 }
 
 function mayBeLost(peerId: PeerId, lost: readonly PeerId[], last: number, commit: number): string {
-  const held = `${peerId} holds entries up to ${last}, and knows ${commit} of them to be committed`;
-  const without = lost.length === 0 ? 'its former quorum' : lost.join(', ');
-  return `whatever was acknowledged behind entry ${last}, and only held by ${without}, is lost: ${held}`;
+  const has = `${peerId} has the entries up to ${last}, and knows that those up to ${commit} are committed`;
+  const others = lost.length === 0 ? 'its former quorum' : lost.join(', ');
+  return `any acknowledged entries after ${last} that only ${others} stored are lost: ${has}`;
 }

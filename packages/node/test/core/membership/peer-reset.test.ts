@@ -23,7 +23,7 @@ describe('promises 15 and 24: reset_peer', () => {
       'event configuration_appended, n1, -, 4',
     ]);
     expect(lines[2]).toMatch(
-      /^event peer_reset, uid, reset-1-[0-9a-f]{40}, 1, n1 n2 n3, n1, 3, 2, whatever was acknowledged/,
+      /^event peer_reset, uid, reset-1-[0-9a-f]{40}, 1, n1 n2 n3, n1, 3, 2, any acknowledged entries after 3 that only n2, n3 stored are lost/,
     );
     expect(lines[3]).toMatch(/^reply 1 .*"epoch":1,.*"last_index":3,"commit_index":2,.*"may_be_lost":".*n2, n3/);
     expect(lines).toHaveLength(4);
