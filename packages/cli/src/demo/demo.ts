@@ -69,7 +69,7 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
   cleanUp.add(() => client.close());
 
   const writers = new Writers(options.writers, (key, value) => client.kv.put(key, value), valueBytes);
-  timeline.step(`${options.writers} writers put ${valueBytes}-byte values, each one after its last was acknowledged`);
+  timeline.step(`${options.writers} writers put ${valueBytes}-byte values, one write in flight each`);
   await sleep(1000 * options.seconds);
   timeline.step(`${count(writers.acknowledged.length)} writes acknowledged; the members change now`);
   const change = await changeMembers(mesh, timeline);
