@@ -189,7 +189,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ kind: 'pre_vote', from: 'n3', term: 3 })).toEqual(['pre_vote of term 3 granted to n3']);
   });
 
-  test('a node that has just started grants no vote for an election timeout, whoever ordered the candidate to campaign', () => {
+  test('a node that has just started grants no vote for an election timeout, even if the leader ordered the candidate to campaign', () => {
     const node = voter();
     expect(node.requestVote({ kind: 'pre_vote', from: 'n2', term: 3 })).toEqual(['pre_vote of term 3 refused to n2']);
     expect(node.requestVote({ from: 'n2', term: 3 })).toEqual(['vote of term 3 refused to n2']);
