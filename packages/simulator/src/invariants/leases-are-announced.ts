@@ -1,7 +1,8 @@
 /**
  * A leader answers a read by its lease only after a quorum has confirmed, in its sessions, a tick that permits no vote before an
- * election timeout, and has sent no tick since that permits one. So no voter of that quorum replaces the leader early, whatever
- * NATS reports (DESIGN, section 5). A leader that needs no other peer has no voters: nobody is elected without it. A replicator sends each tick with the permission that the node gave with this tick.
+ * election timeout, and only if it has sent no tick since that permits one. So no voter of that quorum replaces the leader early,
+ * whatever NATS reports (DESIGN, section 5). The rule does not apply to a leader that needs no other peer, because nobody is
+ * elected without it. A replicator sends each tick with the permission that its node has sent with this tick.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

@@ -12,7 +12,7 @@ import type { Operation } from '../linearizability/index.js';
 export interface HistoryCalls {
   /** Undefined: at feature level 0, which names no history. */
   readonly groupUid: string | undefined;
-  /** Calls that it has answered, and calls that it may have carried out. */
+  /** Calls that it has answered, and calls that it may have executed. */
   readonly calls: readonly RecordedCall[];
   readonly watched: readonly Watched[];
   /** It continues earlier histories. */
@@ -83,7 +83,7 @@ export function carriedInto(before: readonly Operation[], operations: readonly O
     });
   const keys = new Set(shown.map(({ key }) => key));
   const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
-  return [...shown, ...[...deleted, ...ended(before, operations, seen)].map(asUnknown)];
+  return [...shown, ...[...deleted, ...perhapsDeleted(before, operations, seen)].map(asUnknown)];
 }
 
 /** The values of revisions that reads of this history show. */
@@ -106,8 +106,15 @@ function isOtherValue(operation: Operation, values: ReadonlyMap<number, string |
   return value !== undefined && 'value' in operation && operation.value !== value;
 }
 
-/** A delete that found its key shows that one of the earlier writes was there, but not which: any that nothing else shows. */
-function ended(before: readonly Operation[], operations: readonly Operation[], seen: ReadonlySet<number>): Operation[] {
+/**
+ * A delete that found its key shows that one of the earlier writes of this key was there, but not which one. Returns each write that
+ * it may have been: those that no other operation shows.
+ */
+function perhapsDeleted(
+  before: readonly Operation[],
+  operations: readonly Operation[],
+  seen: ReadonlySet<number>,
+): Operation[] {
   const keys = new Set(operations.filter(deletes).map(({ key }) => key));
   return before.filter((operation) => puts(operation) && keys.has(operation.key) && !seen.has(revisionOf(operation)));
 }

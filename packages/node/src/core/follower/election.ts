@@ -31,7 +31,8 @@ type RequestVote = Body<'node.request_vote'>;
 /**
  * A follower without a heartbeat waits for one election timeout, because no voter grants a vote sooner, and then for a random
  * time of up to this share of an election timeout. A dead leader is therefore replaced within about one and a half election
- * timeouts. A candidate that does not win waits for one to two election timeouts, as in the paper.
+ * timeouts; much sooner, if NATS reports that its process is gone (`LeaderProbe`). A candidate that does not win waits for one to
+ * two election timeouts, as in the paper.
  */
 const firstWaitShare = 0.4;
 

@@ -4,8 +4,8 @@
  *
  * Such a report is no proof that the leader has ended. So it permits this peer's vote for a successor only after the time in the
  * leader's last tick, and not at all while the leader may hold a lease (`leader/successor-delay.ts`). It counts only at
- * the peer that received it: no candidate can persuade a voter. A process that is paused keeps its subscriptions, and a machine that
- * is lost keeps them until NATS notices: then nothing is reported, and the election timeout applies.
+ * the peer that received it, so a candidate cannot pass it on to a voter. A process that is paused keeps its subscriptions, and a
+ * machine that is lost keeps them until NATS notices: then nothing is reported, and the election timeout applies.
  *
  * Owns: the probes, and what the last tick of a leader permits. Does not own the election.
  * Invariants:
@@ -19,8 +19,9 @@ import type { StepContext } from '../step-context.js';
 
 /** Heartbeat intervals without a new tick, after which a follower sends probes. */
 const silentHeartbeats = 1.3;
-/** Heartbeat intervals between two peers' attempts to be elected, so that they do not split the votes. */
+/** Heartbeat intervals from the time at which voters may vote early until the first peer's attempt to be elected. */
 const firstAttempt = 0.15;
+/** Heartbeat intervals between the attempts of two peers, so that they do not split the votes. */
 const betweenAttempts = 0.5;
 
 export class LeaderProbe {

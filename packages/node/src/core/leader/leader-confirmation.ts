@@ -29,11 +29,14 @@ export class LeaderConfirmation {
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
   private confirmedMs = 0;
-  /** The shortest election timeout of this leader and of its targets: no voter grants another peer a vote sooner. */
+  /**
+   * The shortest election timeout of this leader and of its targets: no voter grants another peer a vote sooner, unless a tick permits
+   * it (`SuccessorDelay`).
+   */
   private shortestTimeoutMs = 0;
   /** When the tick was sent that the replicators' last report follows. */
   private reportedMs = Number.NEGATIVE_INFINITY;
-  /** When the last tick was sent after which this peer's log-store has acknowledged everything that it was sent before. */
+  /** When the last tick was sent for which this peer's log-store has acknowledged everything that it had been sent by then. */
   private ownStoredMs = 0;
   /** The members whose majority alone can roll the running change back; undefined: it cannot be rolled back. */
   private rollbackVoters: readonly Member[] | undefined;
@@ -95,8 +98,9 @@ export class LeaderConfirmation {
   }
 
   /**
-   * Sends a new tick to the nodes of the members, for the reads that wait: it spares the hop over the replicators, and writes nothing
-   * at the followers. Returns its id; undefined: too few members answer such ticks, as some are of an older version.
+   * Sends a new tick directly to the nodes of the members, for the reads that wait. It does not pass through the replicators, and
+   * causes no message to the followers' log-stores. Returns its id; undefined: too few members echo such ticks, because some are of
+   * an older version.
    */
   sendReadTick(): number | undefined {
     const { state, context } = this;

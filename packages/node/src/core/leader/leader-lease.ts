@@ -1,7 +1,7 @@
 /**
- * A leader's lease: how long no other peer can be elected, by this leader's own monotonic clock (Raft thesis, section 6.4.1). A
- * voter that received a heartbeat grants no vote for one election timeout, so the lease runs from when that heartbeat was sent,
- * and is a tenth shorter than that timeout: the rates of clocks may differ by less.
+ * A leader's lease: how long no other peer can be elected, by this leader's own monotonic clock (Raft thesis, section 6.4.1). While
+ * the lease is in use, a voter that received a heartbeat grants no vote for one election timeout. The lease is counted from when
+ * that heartbeat was sent, and is a tenth shorter than that timeout, because the rates of clocks may differ by up to a tenth.
  * Owns: what the lease is based on. Does not own which reads use it.
  * A voter's promise binds its node, and also a second node of that peer, which opens the log-store again: that one votes an
  * election timeout later at the earliest. Hence a tick extends the lease only if the log-store was still in the old session after

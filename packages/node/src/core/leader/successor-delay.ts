@@ -43,9 +43,9 @@ export class SuccessorDelay {
   }
 
   /**
-   * This tick is being sent. Returns the milliseconds after which the voters may vote early; undefined: they may not. Where
-   * confirmations take long, because the machines are busy, the voters are to wait for longer, so that this leader need not stop
-   * answering between two confirmations.
+   * This tick is being sent. Returns the milliseconds after which the voters may vote early; undefined: they may not. If
+   * confirmations take long because the machines are busy, this time is longer, so that this leader need not stop answering
+   * between two confirmations.
    */
   onSending(tickId: number, mayPermit: boolean): number | undefined {
     const { heartbeatIntervalMs, electionTimeoutMs } = this.context.options;
@@ -66,7 +66,7 @@ export class SuccessorDelay {
     return this.slowest.tookMs * Math.max(0, 1 - age);
   }
 
-  /** A quorum has confirmed this tick, which was sent so long ago. */
+  /** A quorum has confirmed this tick. @param tookMs the time since the tick was sent */
   onConfirmed(tickId: number, tookMs: number): void {
     if (tookMs >= this.slowestMs()) this.slowest = { tookMs, atMs: this.context.nowMs };
     this.sent = this.sent.filter((tick) => tick.tickId >= tickId);

@@ -1,6 +1,7 @@
 /**
- * The ticks that a node sends to its own actors, and their answers. A leader's tick begins a round: its replicators' heartbeats
- * carry it to the followers, whose echoes confirm it.
+ * The ticks of a node, and the answers to them. A node sends ticks to its own actors. A leader's tick also begins a round: the
+ * heartbeats of its replicators carry it to the followers, whose echoes confirm it. If reads wait, the leader's node sends an
+ * additional tick directly to the followers (`node.read_tick`).
  * Owns nothing: `LeaderConfirmation` owns what is confirmed, `LeaderReads` the reads that wait.
  */
 import type { Body, LogIndex } from '@conclave/protocol';

@@ -10,13 +10,13 @@ export interface Watch {
   /** Of a watch that is not caught up: the first revision that has not been looked up. */
   next: number;
   /** The last revision that a published message covers. */
-  told: number;
+  coveredUpTo: number;
   /** The bytes published since it was last renewed. */
   unread: number;
   askedMs: number;
   publishedMs: number;
   /** When NATS reported, first and last, that nobody is subscribed; undefined: not lately. */
-  unheard: { readonly firstMs: number; readonly lastMs: number } | undefined;
+  unsubscribed: { readonly firstMs: number; readonly lastMs: number } | undefined;
 }
 
 /** Returns the owner of a watch; empty: its id names none, as ids of older clients do. */

@@ -60,14 +60,22 @@ export class Watches {
     const refusal = before === undefined ? this.refusalOfNew(watchId) : refusalOfRenewal(before, input);
     if (refusal !== undefined) return context.refuse(requestId, refusal.code, refusal.message);
     const next = from ?? (before === undefined ? history.revision + 1 : this.nextOf(before));
-    const told = from === undefined && before !== undefined ? before.told : next - 1;
+    const coveredUpTo = from === undefined && before !== undefined ? before.coveredUpTo : next - 1;
     if (before !== undefined) this.remove(before);
     if (next < history.first) return context.refuse(requestId, 'ECOMPACTED', compacted(history));
     const { nowMs } = context;
     const publishedMs = before?.publishedMs ?? nowMs;
-    const state = { isCurrent: false, next, told, unread: 0, askedMs: nowMs, publishedMs, unheard: undefined };
+    const state = {
+      isCurrent: false,
+      next,
+      coveredUpTo,
+      unread: 0,
+      askedMs: nowMs,
+      publishedMs,
+      unsubscribed: undefined,
+    };
     this.add({ watchId, selector, encoding, ...state });
-    const begun: WatchBegun = { after: told, revision: history.revision, renewMs: defaultTimes.watchRenewMs };
+    const begun: WatchBegun = { after: coveredUpTo, revision: history.revision, renewMs: defaultTimes.watchRenewMs };
     context.reply(requestId, begun);
   }
 
@@ -87,10 +95,10 @@ export class Watches {
     const watch = this.watches.get(watchId);
     if (watch === undefined) return;
     const { nowMs } = this.context;
-    const { unheard } = watch;
-    const lasts = unheard !== undefined && nowMs - unheard.lastMs <= 3 * defaultTimes.watchHeartbeatMs;
-    const firstMs = lasts ? unheard.firstMs : nowMs;
-    watch.unheard = { firstMs, lastMs: nowMs };
+    const { unsubscribed } = watch;
+    const lasts = unsubscribed !== undefined && nowMs - unsubscribed.lastMs <= 3 * defaultTimes.watchHeartbeatMs;
+    const firstMs = lasts ? unsubscribed.firstMs : nowMs;
+    watch.unsubscribed = { firstMs, lastMs: nowMs };
     if (nowMs - firstMs < defaultTimes.watchHeartbeatMs) return;
     this.remove(watch);
     this.context.drop('watch_without_subscriber');
@@ -201,7 +209,7 @@ export class Watches {
     this.current.remove(watch);
   }
 
-  /** Returns the first revision that was not looked up for it, wherever it is. */
+  /** Returns the first revision that was not looked up for a watch, in whichever of the three places it is. */
   private nextOf(watch: Watch): number {
     return watch.isCurrent ? this.current.served + 1 : watch.next;
   }
@@ -211,7 +219,7 @@ export class Watches {
     return next <= this.targetOf(history) && unread < limits.watchUnreadBytes;
   }
 
-  /** Returns the revision up to which watches are served that are behind: where those are that are caught up. */
+  /** Returns the revision up to which the watches that are behind are served: the one that the caught-up watches have reached. */
   private targetOf(history: StateMachineHistory): number {
     return history.keyed === undefined ? history.revision : this.current.served;
   }
@@ -237,20 +245,20 @@ export class Watches {
   private publishAll(watches: readonly Watch[], revision: number, changes: readonly unknown[]): void {
     const bodies = new Map<number, WatchMessage>();
     for (const watch of watches) {
-      const { watchId, encoding, told: after } = watch;
+      const { watchId, encoding, coveredUpTo: after } = watch;
       const body = bodies.get(after) ?? { after, revision, changes: [...changes] };
       bodies.set(after, body);
       this.context.emit({ type: 'publish', watchId, encoding, body });
-      watch.told = revision;
+      watch.coveredUpTo = revision;
       watch.publishedMs = this.context.nowMs;
     }
   }
 
   private end(watch: Watch, code: ErrorCode, message: string): void {
-    const { watchId, encoding, told } = watch;
+    const { watchId, encoding, coveredUpTo } = watch;
     this.remove(watch);
     const error = new ConclaveError(code, message).toBody();
-    const body = { after: told, revision: told, changes: [], error };
+    const body = { after: coveredUpTo, revision: coveredUpTo, changes: [], error };
     this.context.emit({ type: 'publish', watchId, encoding, body });
   }
 
