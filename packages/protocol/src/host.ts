@@ -57,7 +57,7 @@ export const ListGroupsReply = z.object({
 });
 export type ListGroupsReply = z.infer<typeof ListGroupsReply>;
 
-/** The part of a node's reply to NATS's `$SRV.INFO` that tells its group, its peer and the prefix. */
+/** The part of a node's reply to NATS's `$SRV.INFO` that contains its group, its peer and the prefix. */
 export const NodeServiceInfo = z.object({
   metadata: z.object({ group_id: GroupId, peer_id: PeerId }),
   endpoints: z.array(z.object({ subject: z.string() })),

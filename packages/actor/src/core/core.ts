@@ -14,7 +14,7 @@ export interface Instant {
   readonly random: number;
 }
 
-/** Sends a message to an actor of a peer, or to its feed: the first part of the name tells which. */
+/** Sends a message to an actor of a peer, or to its feed: the first part of the name is the actor or `feed`. */
 export interface Send<M extends Message = Message> {
   readonly type: 'send';
   readonly peerId: PeerId;

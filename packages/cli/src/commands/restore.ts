@@ -135,14 +135,14 @@ async function begin(
   timeoutMs: number,
   isNew: boolean,
 ): Promise<void> {
-  const anew = isNew ? { new: true } : {};
+  const newGroup = isNew ? { new: true } : {};
   await retryUntil(
     `${peerId} begins with the backup`,
     timeoutMs,
     async () => {
       const { group_uid } = await adminClient.admin('status', {}, { peerId, timeoutMs: chunkTimeoutMs });
       if (group_uid !== '') return true;
-      const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...anew };
+      const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...newGroup };
       const reply = await adminClient.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
       // Nothing is founded if another peer holds the group.
       throw new ConclaveError('ENOTEMPTY', `the group exists already, with the peers ${peerSet(reply.peers)}`);

@@ -40,7 +40,7 @@ export function serverConfiguration({ users, folder, routes, routePassword }: Se
       .map((line) => indent + line)
       .join('\n');
   const lines = [
-    '# Written by `conclave credentials`, anew at each run: what you change here is lost.',
+    '# Written by `conclave credentials`, which replaces this file at each run: your changes to it are lost.',
     'server_name: $NATS_SERVER_NAME',
     `listen: 0.0.0.0:${natsPort}`,
     `http: 127.0.0.1:${monitorPort}`,

@@ -1,6 +1,6 @@
 /**
- * The digest of a command without its number: it distinguishes two commands under one number. 32 bits suffice: whoever wants to
- * construct another command with the same digest needs the name of the session, which is secret.
+ * The digest of a command without its number: it distinguishes two commands under one number. 32 bits suffice: to
+ * construct another command with the same digest, one needs the name of the session, which is secret.
  */
 import type { EntryCommand } from '@conclave/protocol';
 import { hashOf, hashOfValue } from './state-digest.js';

@@ -177,12 +177,12 @@ export class KvStateMachine implements StateMachine {
   housekeeping(nowMs: number, term = 0, level = 0): Uint8Array | undefined {
     const expire = this.sessions.idle(nowMs);
     const { overdue, remaining } = this.keys.leases.due(nowMs, term);
-    const told = level >= featureLevel.histories ? remaining : [];
-    if (expire.length + overdue.length + told.length === 0) return undefined;
+    const logged = level >= featureLevel.histories ? remaining : [];
+    if (expire.length + overdue.length + logged.length === 0) return undefined;
     return encodeEntry({
       expire,
       ...(overdue.length === 0 ? {} : { expire_leases: overdue }),
-      ...(told.length === 0 ? {} : { remaining: told }),
+      ...(logged.length === 0 ? {} : { remaining: logged }),
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Leases: keys and locks that are released when their client no longer keeps the lease alive.
  *
- * Owns: the leases, and which keys and locks are tied to which. Does not delete these: whoever ends a lease does.
+ * Owns: the leases, and which keys and locks are tied to which. Does not delete these: the caller that ends a lease does.
  *
  * All state except the clock fields of `Lease` is replicated, and follows from the entries alone. A lease ends by an entry, which its
  * leader proposes by its own monotonic clock. A new leader continues with the remaining time that an earlier one has put into the

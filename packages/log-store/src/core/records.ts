@@ -1,6 +1,6 @@
 /**
  * The small records beside the batches: their encoding, and how a group's state is read back from them. Each has a checksum. The
- * meta record names the last index at the time when it was written; if only entries were added since, the last batch tells where
+ * meta record names the last index at the time when it was written; if only entries were added since, the last batch shows where
  * the log ends, and the commit index of the record is an older hint.
  */
 import {
@@ -83,7 +83,7 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
   return { type: 'put', key: metaKey(groupId), value: addChecksum(meta) };
 }
 
-/** Whether the record changes, apart from what the last batch tells and from the commit hint. */
+/** Whether the record changes, apart from what the last batch shows and from the commit hint. */
 export function metaDiffers(before: LogState, after: LogState): boolean {
   return (
     before.storeId !== after.storeId ||

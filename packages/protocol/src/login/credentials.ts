@@ -12,7 +12,7 @@ import type { ServerUrl } from './server-url.js';
 import type { LoginSettings } from './settings.js';
 import { signingAuthenticator } from './signing.js';
 
-/** One way to log in. `read` reads it anew, from its file if it has one. @throws LoginError ELOGIN */
+/** One way to log in. `read` reads it again at each call, from its file if it has one. @throws LoginError ELOGIN */
 export interface Credentials {
   /** For people; no secret. */
   readonly kind: string;

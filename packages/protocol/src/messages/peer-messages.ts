@@ -139,7 +139,7 @@ export const peerMessages = {
       election_id: Count,
       last_index: LogIndex,
       last_term: Term,
-      /** The leader itself told it to campaign: the leader’s lease does not count against it. */
+      /** The leader itself ordered it to campaign: the leader’s lease does not count against it. */
       transfer: z.boolean(),
       /** The acknowledged indexes that the candidate knows: a voter whose store has less does not vote. */
       acknowledged: Acknowledged.optional(),

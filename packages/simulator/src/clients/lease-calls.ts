@@ -20,7 +20,7 @@ interface Held {
 
 const noLease: Settlement = {
   outcome: 'not_done',
-  error: { code: 'EINVAL', message: 'the client was told no id of a lease', outcome: 'not_done' },
+  error: { code: 'EINVAL', message: 'the client has received no lease id', outcome: 'not_done' },
 };
 
 export class LeaseCalls {

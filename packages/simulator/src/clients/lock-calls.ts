@@ -13,7 +13,7 @@ const ttlMs = 4000;
 
 const noToken: Settlement = {
   outcome: 'not_done',
-  error: { code: 'ENOENT', message: 'the client was told no token', outcome: 'not_done' },
+  error: { code: 'ENOENT', message: 'the client has received no token', outcome: 'not_done' },
 };
 
 type Settled = (settlement: Settlement, groupUid?: string) => void;

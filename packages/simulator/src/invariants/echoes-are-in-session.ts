@@ -20,7 +20,7 @@ const trustShare = 0.9;
 const roundingMs = 0.01;
 
 /** What a node has received of the leader of the latest term of a history, by its own clock. */
-interface Heard {
+interface ReceivedTicks {
   readonly term: number;
   readonly ticks: Map<number, number>;
 }
@@ -40,7 +40,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
   /** By core: when a newer session was opened, by the node's own clock. */
   private readonly endedMs = new WeakMap<object, number>();
   /** By core and history: messages of an older history, which may have higher terms, can arrive late. */
-  private readonly heard = new WeakMap<object, Map<string, Heard>>();
+  private readonly received = new WeakMap<object, Map<string, ReceivedTicks>>();
 
   readonly sent = {
     'node.opened': (body: Body<'node.opened'>, from: Actor) => this.onOpened(body, from),
@@ -54,14 +54,14 @@ export class EchoesAreInSession extends Rule implements Invariant {
     const { message } = this.record.step ?? {};
     if (!isTick(message)) return;
     const { term, tick_id, group_uid } = message.body;
-    const histories = this.heard.get(actor.core) ?? new Map<string, Heard>();
-    this.heard.set(actor.core, histories);
-    let heard = histories.get(group_uid);
-    if (heard === undefined || heard.term < term) {
-      heard = { term, ticks: new Map() };
-      histories.set(group_uid, heard);
+    const histories = this.received.get(actor.core) ?? new Map<string, ReceivedTicks>();
+    this.received.set(actor.core, histories);
+    let received = histories.get(group_uid);
+    if (received === undefined || received.term < term) {
+      received = { term, ticks: new Map() };
+      histories.set(group_uid, received);
     }
-    if (heard.term === term && !heard.ticks.has(tick_id)) heard.ticks.set(tick_id, nowMs);
+    if (received.term === term && !received.ticks.has(tick_id)) received.ticks.set(tick_id, nowMs);
   }
 
   /** A log-store is open for a session: those of all other nodes of its peer have ended. */
@@ -86,17 +86,17 @@ export class EchoesAreInSession extends Rule implements Invariant {
       () => `${name} echoes a leader ${nowMs - (endedMs ?? 0)} ms after a newer session of its log-store was opened`,
     );
     if (session_tick_id === 0) return;
-    const heard = this.heard.get(core)?.get(group_uid);
-    const heardMs = heard?.term === leader_term ? heard.ticks.get(session_tick_id) : undefined;
+    const received = this.received.get(core)?.get(group_uid);
+    const receivedMs = received?.term === leader_term ? received.ticks.get(session_tick_id) : undefined;
     this.check(
-      heardMs !== undefined,
+      receivedMs !== undefined,
       () => `${name} reports session tick ${session_tick_id} of term ${leader_term}, which it has not received`,
     );
     this.check(
-      endedMs === undefined || heardMs <= endedMs,
+      endedMs === undefined || receivedMs <= endedMs,
       () =>
-        `${name} reports session tick ${session_tick_id}, received ${heardMs - (endedMs ?? 0)} ms after its session ended`,
+        `${name} reports session tick ${session_tick_id}, received ${receivedMs - (endedMs ?? 0)} ms after its session ended`,
     );
-    for (const tick of heard?.ticks.keys() ?? []) if (tick < session_tick_id) heard?.ticks.delete(tick);
+    for (const tick of received?.ticks.keys() ?? []) if (tick < session_tick_id) received?.ticks.delete(tick);
   }
 }

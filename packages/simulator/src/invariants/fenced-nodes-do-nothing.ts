@@ -1,5 +1,5 @@
 /**
- * A node that was told that its session is over sends nothing any more and opens no new session (DESIGN, section 5).
+ * A node that was notified that its session has ended sends nothing any more and opens no new session (DESIGN, section 5).
  */
 import type { Message } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -35,6 +35,6 @@ export class FencedNodesDoNothing extends Rule implements Invariant {
   }
 
   private onSends(from: Actor, what: string): void {
-    this.check(!this.fenced.has(from), () => `${from.name} ${what}, and was told that its session is over`);
+    this.check(!this.fenced.has(from), () => `${from.name} ${what}, and was notified that its session has ended`);
   }
 }

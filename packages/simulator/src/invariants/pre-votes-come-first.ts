@@ -32,9 +32,9 @@ export class PreVotesComeFirst extends Rule implements Invariant {
 
   private onCampaign(body: Body<'log-store.vote'>): void {
     const last = this.record.accepted.of(body)?.last;
-    const heard = this.record.step?.message?.name;
+    const received = this.record.step?.message?.name;
     const isFounding = last === undefined || last.index === 1;
-    if (isFounding || heard === 'node.timeout_now' || heard === 'node.higher_term') return;
+    if (isFounding || received === 'node.timeout_now' || received === 'node.higher_term') return;
     const configuration = last.effective?.configuration;
     const helpers = this.helpersOf(body.voted_for as PeerId, body.term);
     this.check(

@@ -38,10 +38,10 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
     this.checkQuorum(leader, `session tick ${session_tick_id}`, this.sessions, session_tick_id);
   }
 
-  private checkQuorum(leader: LeaderOfTerm, what: string, told: ReadonlyMap<string, number>, tick: number): void {
+  private checkQuorum(leader: LeaderOfTerm, what: string, reported: ReadonlyMap<string, number>, tick: number): void {
     const { term, storeId } = leader;
     const has = (member: Member): boolean =>
-      member.store_id === storeId || (told.get(`${member.store_id} ${term}`) ?? 0) >= tick;
+      member.store_id === storeId || (reported.get(`${member.store_id} ${term}`) ?? 0) >= tick;
     const committed = this.record.commits.last?.index ?? 0;
     const tried: string[] = [];
     let effective = leader.last?.effective;

@@ -16,7 +16,7 @@ interface Ticks {
   confirmed: number;
   effective: number;
   asked: number;
-  told: number;
+  answered: number;
 }
 
 interface Asked {
@@ -55,7 +55,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   private ticksOf(core: object): Ticks {
     let ticks = this.ticks.get(core);
     if (ticks === undefined) {
-      ticks = { sent: 0, confirmed: 0, effective: 0, asked: 0, told: 0 };
+      ticks = { sent: 0, confirmed: 0, effective: 0, asked: 0, answered: 0 };
       this.ticks.set(core, ticks);
     }
     return ticks;
@@ -78,7 +78,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
         ticks.effective = Math.max(ticks.effective, message.body.tick_id);
         return;
       case 'node.read_index_answer':
-        ticks.told = Math.max(ticks.told, message.body.request_id);
+        ticks.answered = Math.max(ticks.answered, message.body.request_id);
         return;
       case 'node.read_index':
         return this.onIndexAsked(message.body, core, ticks);
@@ -110,7 +110,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
     if (!('result' in answer)) return;
     const { actor, core, sent, asked } = read;
     this.check(
-      this.ticksOf(core).told > asked || this.hasConfirmedSince(actor, sent, core),
+      this.ticksOf(core).answered > asked || this.hasConfirmedSince(actor, sent, core),
       () => `${actor.name} answers a read that came after tick ${sent}; ${this.textOf(core)}`,
     );
   }

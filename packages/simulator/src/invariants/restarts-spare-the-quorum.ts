@@ -18,10 +18,10 @@ export class RestartsSpareTheQuorum extends Rule implements Invariant {
   readonly watched = ['node', 'replicator'] as const;
   readonly inputs = ['feed.stored', 'timer'] as const;
   /** By the leader's peer and store: the last acknowledgement that its replicators received, in the run's time. */
-  private readonly heard = new Map<string, Map<string, number>>();
+  private readonly acknowledged = new Map<string, Map<string, number>>();
 
   readonly sent = {
-    // The leader learns of its own log-store's syncs by their link.
+    // The acknowledgements of the leader’s own log-store arrive over its link.
     'node.ack': ({ store_id }: Body<'node.ack'>, from: Actor) => {
       if (from.kind === 'log-store') this.note(from.peerId, store_id, this.record.step?.at.wallTimeMs ?? 0);
     },
@@ -42,13 +42,13 @@ export class RestartsSpareTheQuorum extends Rule implements Invariant {
   }
 
   private note(peerId: string, storeId: string, atMs: number): void {
-    const stores = this.heard.get(peerId) ?? new Map<string, number>();
-    this.heard.set(peerId, stores.set(storeId, atMs));
+    const stores = this.acknowledged.get(peerId) ?? new Map<string, number>();
+    this.acknowledged.set(peerId, stores.set(storeId, atMs));
   }
 
   private judge({ configuration, restart }: RestartAdvice, { name, peerId }: Actor, nowMs: number): void {
     if (configuration === null) return;
-    const ageMs = ({ store_id }: Member): number => nowMs - (this.heard.get(peerId)?.get(store_id) ?? 0);
+    const ageMs = ({ store_id }: Member): number => nowMs - (this.acknowledged.get(peerId)?.get(store_id) ?? 0);
     for (const { peer_id, may } of restart) {
       this.check(
         !may || hasQuorum(configuration, (member) => member.peer_id !== peer_id && ageMs(member) <= withinMs),

@@ -13,10 +13,10 @@ export class StrangersDeposeNobody extends Rule implements Invariant {
   readonly inputs = ['node.higher_term'] as const;
   readonly after = ['node.higher_term'] as const;
   /** The leader that receives a higher term from a peer without a vote in this step. */
-  private told: { readonly actor: Actor; readonly term: number; readonly by: string } | undefined;
+  private informed: { readonly actor: Actor; readonly term: number; readonly by: string } | undefined;
 
   onStepping(actor: Actor, input: unknown): void {
-    this.told = undefined;
+    this.informed = undefined;
     const { message } = input as { readonly message?: Message };
     if (message?.name !== 'node.higher_term' || actor.kind !== 'node') return;
     const { role, term } = summaryOf(actor);
@@ -24,18 +24,18 @@ export class StrangersDeposeNobody extends Rule implements Invariant {
     const { peer_id, store_id } = message.body;
     const configuration = this.record.leaders.get(term)?.last?.effective?.configuration;
     if (configuration === undefined || isIn(configuration, peer_id, store_id)) return;
-    this.told = { actor, term, by: peer_id };
+    this.informed = { actor, term, by: peer_id };
   }
 
   onStepped(actor: Actor): void {
-    const { told } = this;
-    if (told?.actor !== actor) return;
-    this.told = undefined;
+    const { informed } = this;
+    if (informed?.actor !== actor) return;
+    this.informed = undefined;
     const { role, term } = summaryOf(actor);
     this.check(
-      role !== 'follower' || term === told.term,
+      role !== 'follower' || term === informed.term,
       () =>
-        `${actor.name} led term ${told.term}, and follows in term ${term} because of ${told.by}, which is not a member`,
+        `${actor.name} led term ${informed.term}, and follows in term ${term} because of ${informed.by}, which is not a member`,
     );
   }
 }

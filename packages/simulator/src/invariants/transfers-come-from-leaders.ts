@@ -26,7 +26,7 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
       if (from.kind !== 'replicator' || least === undefined) return;
       const stored = this.record.stored.of(target_store_id);
       const last = Math.max(stored?.last?.index ?? 0, stored?.meta.base_index ?? 0);
-      this.check(last >= least, () => `${to} is told to campaign, and has synced up to ${last} of ${least}`);
+      this.check(last >= least, () => `${to} is ordered to campaign, and has synced up to ${last} of ${least}`);
     },
     'node.request_vote': ({ kind, transfer, term, candidate_id }: Body<'node.request_vote'>) => {
       if (kind !== 'vote' || !transfer || this.sentBy.has(`${term - 1} ${candidate_id}`)) return;

@@ -192,7 +192,7 @@ export interface NatsCommand {
 export type ClientCommand = {
   readonly type: 'client';
   readonly client: string;
-} /** `lease`: the client's lease of this name, to which the key is tied; nothing where it was told no id. */ & (
+} /** `lease`: the client's lease of this name, to which the key is tied; nothing if it has received no id. */ & (
   | { readonly operation: 'put'; readonly key: string; readonly value: string; readonly lease?: string | undefined }
   /** `at`: at this peer, stale unless `by` is given. `by`: how the read is confirmed. */
   | {

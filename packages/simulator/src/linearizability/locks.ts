@@ -5,7 +5,7 @@
  */
 import type { Operation } from './operation.js';
 
-/** A client was told that it holds a lock. */
+/** A client received the reply that it holds a lock. */
 export interface Holding {
   readonly client: string;
   readonly name: string;
@@ -30,7 +30,7 @@ function sharedToken(holdings: readonly Holding[]): string | undefined {
     const before = byToken.get(holding.token) ?? holding;
     byToken.set(holding.token, before);
     if (before.owner === holding.owner && before.name === holding.name) continue;
-    return `token ${holding.token} was told to two holders: ${described(before)}, and ${described(holding)}`;
+    return `token ${holding.token} was issued to two holders: ${described(before)}, and ${described(holding)}`;
   }
   return undefined;
 }
@@ -82,5 +82,5 @@ function madeBy(operation: Operation): number | undefined {
 }
 
 function described({ client, owner, name, token, called, returned }: Holding): string {
-  return `${client} (${owner}) holds ${name} with token ${token}, as told ${called} .. ${returned}`;
+  return `${client} (${owner}) holds ${name} with token ${token}, by a call from ${called} to ${returned}`;
 }

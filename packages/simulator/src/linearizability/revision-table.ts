@@ -111,7 +111,7 @@ export class RevisionTable {
     if (fact === undefined) return this.add(revision, statement, { writer: undefined, isPresent: true, value });
     const { key } = statement.operation;
     if (fact.key !== key) {
-      const message = `revision ${revision} is told to be of two keys, ${fact.key} and ${key}`;
+      const message = `revision ${revision} is reported for two keys, ${fact.key} and ${key}`;
       return this.note('revision', message, statement, fact.witness);
     }
     if (!fact.isPresent) {
@@ -121,7 +121,7 @@ export class RevisionTable {
     if (value === undefined) return;
     fact.value ??= value;
     if (fact.value !== value) {
-      this.note('revision', `revision ${revision} is told to hold two values`, fact.witness, statement);
+      this.note('revision', `revision ${revision} is reported with two values`, fact.witness, statement);
     }
   }
 

@@ -18,9 +18,9 @@ export function faultOfWatches(
   watches: readonly WatchedChanges[],
   operations: readonly Operation[],
 ): string | undefined {
-  const told = new Map<number, string>();
+  const reported = new Map<number, string>();
   for (const watch of watches) {
-    const fault = orderFault(watch) ?? differenceFault(watch, told) ?? missedWrite(watch, operations);
+    const fault = orderFault(watch) ?? differenceFault(watch, reported) ?? missedWrite(watch, operations);
     if (fault !== undefined) return fault;
   }
   return undefined;
@@ -30,22 +30,22 @@ function orderFault({ prefix, after, upTo, changes }: WatchedChanges): string | 
   let last = after;
   for (const change of changes) {
     const [revision, , key] = change;
-    if (revision <= last || revision > upTo) return `after revision ${last} a watch was told ${described(change)}`;
-    if (!key.startsWith(prefix)) return `a watch of ${JSON.stringify(prefix)} was told ${described(change)}`;
+    if (revision <= last || revision > upTo) return `after revision ${last} a watch received ${described(change)}`;
+    if (!key.startsWith(prefix)) return `a watch of ${JSON.stringify(prefix)} received ${described(change)}`;
     last = revision;
   }
   return undefined;
 }
 
 /** All watches receive the same of a revision. */
-function differenceFault({ changes }: WatchedChanges, told: Map<number, string>): string | undefined {
+function differenceFault({ changes }: WatchedChanges, reported: Map<number, string>): string | undefined {
   for (const change of changes) {
     const [revision] = change;
-    const before = told.get(revision);
+    const before = reported.get(revision);
     if (before !== undefined && before !== described(change)) {
-      return `one watch was told ${before}, and another ${described(change)}`;
+      return `one watch received ${before}, and another ${described(change)}`;
     }
-    told.set(revision, described(change));
+    reported.set(revision, described(change));
   }
   return undefined;
 }
@@ -61,10 +61,10 @@ function missedWrite(
     const [revision] = written;
     if (revision <= after || revision > upTo) continue;
     const change = seen.get(revision);
-    if (change === undefined) return `a watch that knows all up to ${upTo} was not told ${described(written)}`;
+    if (change === undefined) return `a watch that knows all up to ${upTo} did not receive ${described(written)}`;
     // The client's reply names no lease.
     if (described(withoutLease(change)) !== described(written)) {
-      return `a client was told ${described(written)}, and a watch ${described(change)}`;
+      return `a client was sent ${described(written)}, and a watch ${described(change)}`;
     }
   }
   return undefined;

@@ -76,7 +76,7 @@ export class MessageRouter {
     const names = this.listeners(peerId, message);
     if (!(message.name in peerFeedMessages)) return names;
     let all = names;
-    for (const [name, heard] of this.feedSubscribers) if (heard === peerId) all = [...all, name];
+    for (const [name, subscribedTo] of this.feedSubscribers) if (subscribedTo === peerId) all = [...all, name];
     return all;
   }
 

@@ -60,7 +60,7 @@ export class VirtualRequests {
 
   constructor(private readonly mesh: RequestHost) {}
 
-  /** Sends a request; each answer that comes back is told, there may be several. */
+  /** Sends a request; calls `onReply` with each answer that comes back; there may be several. */
   ask(from: Endpoint, target: RequestTarget, body: unknown, onReply: (reply: Reply) => void): void {
     const { connection } = from;
     if (connection.server === undefined) {

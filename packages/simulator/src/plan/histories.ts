@@ -8,7 +8,7 @@ import type { PlanContext } from './fault-sequences.js';
 
 /** A bootstrap asks all peers for three election timeouts. */
 const foundingMs = 4500;
-/** A reset is refused until no leader has been heard from for this long. */
+/** A reset is refused until nothing was received from a leader for this long. */
 const silenceMs = 3000;
 
 export class Histories {

@@ -51,9 +51,9 @@ function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, know
   const { usesLocks, before, whenPassed, isAlone } = known;
   const where = groupUid === undefined ? '' : `in the history ${groupUid}: `;
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
-  const told = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
+  const reported = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
   const leases = new LeaseHistories(calls.flatMap(asLeaseCall), whenPassed);
-  const operations = [...told, ...leases.deletions()];
+  const operations = [...reported, ...leases.deletions()];
   const all = [...carriedInto(before, operations), ...operations];
   const verdict = checkHistory(all, {
     allWritesRecorded: !usesLocks && !isContinuing,
@@ -63,7 +63,7 @@ function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, know
     throw new InvariantViolation('history-is-linearizable', where + verdict.report);
   }
   // A refusal names no history: with several of them it is unknown which one has no such lease.
-  const leaseFault = isAlone ? leases.fault(told) : undefined;
+  const leaseFault = isAlone ? leases.fault(reported) : undefined;
   if (leaseFault !== undefined)
     throw new InvariantViolation('leases-last-as-long-as-they-are-kept', where + leaseFault);
   const fault = faultOfTransactions(transactions, all);
@@ -109,7 +109,7 @@ function asLeaseCall(call: RecordedCall): LeaseCall[] {
   ];
 }
 
-/** Returns that the client holds a lock, if it was told so. */
+/** Returns that the client holds a lock, if it has received that reply. */
 function asHolding(call: RecordedCall): Holding[] {
   const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
   if (operation !== 'lock' || result?.changed !== true || answeredMs === undefined) return [];

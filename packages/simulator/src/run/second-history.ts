@@ -14,7 +14,7 @@ const electionMs = 20_000;
 const noticeMs = 1500;
 /** Longer than a heartbeat round. */
 const confirmMs = 1000;
-/** And forgets another history that it has not heard of for five seconds. */
+/** And forgets another history that has announced nothing for five seconds. */
 const forgetMs = 7000;
 
 export class SecondHistory {

@@ -62,8 +62,8 @@ export class Inspector {
 
   private progress(peer: PeerId): string[] {
     return this.statusOf(peer).progress.map(({ peer_id, state, match_index, silent_ms, caught_up, refusal }) => {
-      const heard = silent_ms < 0 ? ['never reachable'] : [];
-      const parts = [state, `match ${match_index}`, ...heard, ...(caught_up ? ['caught up'] : []), refusal];
+      const reach = silent_ms < 0 ? ['never reachable'] : [];
+      const parts = [state, `match ${match_index}`, ...reach, ...(caught_up ? ['caught up'] : []), refusal];
       return `${peer} to ${peer_id}: ${parts.filter((part) => part !== '').join(', ')}`;
     });
   }

@@ -77,7 +77,7 @@ export class MessageFilter {
 
 function matches(pattern: Pattern, from: Place, to: Place, message: Passing): boolean {
   if (!isAt(pattern.from, from) || !isAt(pattern.to, to)) return false;
-  const { name, body } = asTold(from, to, message);
+  const { name, body } = asPrinted(from, to, message);
   if (pattern.message !== '*' && pattern.message !== name) return false;
   return Object.entries(pattern.fields).every(([field, value]) => fieldOf(body, field) === value);
 }
@@ -89,7 +89,7 @@ function isAt(where: string, { peerId, kind }: Place): boolean {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** A leader's append on the feed is printed as the AppendEntries that it replaces. */
-function asTold(from: Place, to: Place, message: Passing): { readonly name: string; readonly body: Fields } {
+function asPrinted(from: Place, to: Place, message: Passing): { readonly name: string; readonly body: Fields } {
   if (message.name === 'feed.append' && from.peerId !== to.peerId) {
     const { leader_term: term, prev_term, batches } = message.body;
     const [first] = batches;
@@ -105,7 +105,7 @@ function fieldOf(body: Fields, name: string): string {
 }
 
 /** The fields of a body that are printed: no generated ids. */
-const told = [
+const printedFields = [
   'kind',
   'granted',
   'term',
@@ -123,8 +123,10 @@ const told = [
 
 /** `n2.log-store -> n1.ballot-box stored leader_term=2 match_index=5` */
 export function messageText(from: Place, to: Place, message: Passing): string {
-  const { name: shortName, body } = asTold(from, to, message);
-  const fields = told.filter((name) => name in body && body[name] !== '').map((name) => `${name}=${body[name]}`);
+  const { name: shortName, body } = asPrinted(from, to, message);
+  const fields = printedFields
+    .filter((name) => name in body && body[name] !== '')
+    .map((name) => `${name}=${body[name]}`);
   const entries = fieldOf(body, 'entries') === 'yes' ? ['with entries'] : [];
   const ends = `${from.peerId}.${from.kind} -> ${to.peerId}.${to.kind}`;
   return [ends, shortName, ...fields, ...entries].join(' ');

@@ -93,12 +93,12 @@ class Writer {
     const incarnation = incarnationOf(given.peerId);
     const open = (after: number) => {
       const body = { group_id, nonce: `${incarnation}.${after}`, incarnation, after_session: asSession(after) };
-      this.tell({ name: 'log-store.open', body });
+      this.send({ name: 'log-store.open', body });
     };
     open(0);
     for (const [at, entry] of given.entries.entries()) this.append(at + 1, entry);
     const vote = { ...this.own, ...this.frame(), term: asTerm(given.term), voted_for: given.votedFor };
-    this.tell({ name: 'log-store.vote', body: vote });
+    this.send({ name: 'log-store.vote', body: vote });
     // Makes the commit index durable, which causes no write by itself.
     open(1);
     const { lastIndex } = core.durableState;
@@ -122,7 +122,7 @@ class Writer {
       'configuration' in entry
         ? encodeConfigurationBatch(term, first, entry.configuration)
         : encodeBatch('commands', term, first, [entry.payload]);
-    this.tell({
+    this.send({
       name: 'log-store.append',
       body: {
         ...this.own,
@@ -139,7 +139,7 @@ class Writer {
   }
 
   /** Sends one message, and executes its write, if there is one. */
-  private tell(message: LogStoreMessage): void {
+  private send(message: LogStoreMessage): void {
     this.core.step({ type: 'message', message });
     for (const effect of this.core.step({ type: 'idle' })) {
       if (effect.type !== 'write') continue;

@@ -9,7 +9,7 @@ import { expectBroken, n1, n2, n4, setSummary, WatchedGroup } from './watched-gr
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
-test('fenced-nodes-do-nothing reports a node that votes after it was told that its session is over', () => {
+test('fenced-nodes-do-nothing reports a node that votes after it was notified that its session has ended', () => {
   const group = new WatchedGroup(FencedNodesDoNothing);
   const { store_id, session } = group.own(n2);
   const body = { store_id, refused_session: session, session: (session + 1) as Session };

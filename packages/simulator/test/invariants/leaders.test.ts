@@ -284,7 +284,7 @@ test('transfers-come-from-leaders reports a transfer target that lacks entries',
   expectBroken(
     'transfers-come-from-leaders',
     () => group.sendAs(n1, 'replicator', 'node.timeout_now', told, n2),
-    /n2 is told to campaign, and has synced up to/,
+    /n2 is ordered to campaign, and has synced up to/,
   );
 });
 

@@ -11,7 +11,7 @@ function holds([called, returned]: Times, owner: string, token: number, name = '
 describe('promise 20: the check of locks accepts', () => {
   it.each<[string, Holding[], Operation[]]>([
     ['one after the other', [holds([1, 2], 'x', 1), holds([3, 4], 'y', 2)], []],
-    ['the same holder is told twice', [holds([1, 2], 'x', 1), holds([5, 6], 'x', 1)], []],
+    ['the same holder receives its token twice', [holds([1, 2], 'x', 1), holds([5, 6], 'x', 1)], []],
     ['calls that overlap are told in another order', [holds([1, 5], 'x', 3), holds([4, 6], 'y', 2)], []],
     ['locks of other names', [holds([1, 2], 'x', 5), holds([3, 4], 'y', 2, 'm'), holds([5, 6], 'x', 5)], []],
     ['writes before and after', [holds([3, 4], 'x', 2)], [writer.put([1, 2], 'v', 1), writer.put([5, 6], 'v', 3)]],
@@ -27,9 +27,9 @@ describe('promise 20: the check of locks finds', () => {
       'a token of two holders',
       [holds([1, 9], 'x', 1), holds([2, 8], 'y', 1)],
       [],
-      'token 1 was told to two holders: client of x (x) holds l with token 1, as told 1 .. 9',
+      'token 1 was issued to two holders: client of x (x) holds l with token 1, by a call from 1 to 9',
     ],
-    ['a token of two locks', [holds([1, 9], 'x', 1), holds([2, 8], 'x', 1, 'm')], [], 'told to two holders'],
+    ['a token of two locks', [holds([1, 9], 'x', 1), holds([2, 8], 'x', 1, 'm')], [], 'issued to two holders'],
     ['a token that falls', [holds([1, 2], 'x', 7), holds([3, 4], 'y', 6)], [], 'a lower token came after a higher one'],
     [
       'a holder that comes back',

@@ -33,20 +33,20 @@ describe('the check of watches', () => {
   });
 
   it.each<[string, Partial<WatchedChanges>, string]>([
-    ['a write is missing', { changes: changes.slice(1) }, 'was not told [1,"put","a","x"]'],
+    ['a write is missing', { changes: changes.slice(1) }, 'did not receive [1,"put","a","x"]'],
     [
       'a change comes twice',
       { changes: [...changes, changes[2]!] },
-      'after revision 3 a watch was told [3,"delete","a"]',
+      'after revision 3 a watch received [3,"delete","a"]',
     ],
-    ['a change is of another key', { changes: [...changes, [4, 'put', 'b', 'x']] }, 'a watch of "a" was told'],
+    ['a change is of another key', { changes: [...changes, [4, 'put', 'b', 'x']] }, 'a watch of "a" received'],
     [
       'a value is another',
       { changes: [[1, 'put', 'a', 'z'], ...changes.slice(1)] },
-      'a client was told [1,"put","a","x"], and a watch [1,"put","a","z"]',
+      'a client was sent [1,"put","a","x"], and a watch [1,"put","a","z"]',
     ],
-    ['a change is from before', { after: 1 }, 'after revision 1 a watch was told [1,"put","a","x"]'],
-    ['a change is beyond what is covered', { upTo: 2 }, 'after revision 2 a watch was told [3,"delete","a"]'],
+    ['a change is from before', { after: 1 }, 'after revision 1 a watch received [1,"put","a","x"]'],
+    ['a change is beyond what is covered', { upTo: 2 }, 'after revision 2 a watch received [3,"delete","a"]'],
   ])('is refused where %s', (_what, over, said) => {
     expect(faultOfWatches([watch(over)], writes)).toContain(said);
   });
@@ -54,6 +54,6 @@ describe('the check of watches', () => {
   it('rejects two watches that differ', () => {
     const other = watch({ after: 4, upTo: 9, changes: [[9, 'put', 'a', 'p']] });
     const different = watch({ after: 4, upTo: 9, changes: [[9, 'put', 'a', 'q']] });
-    expect(faultOfWatches([other, different], [])).toContain('one watch was told [9,"put","a","p"], and another');
+    expect(faultOfWatches([other, different], [])).toContain('one watch received [9,"put","a","p"], and another');
   });
 });

@@ -54,8 +54,8 @@ export class WriteProtection {
 
   private update(): void {
     const { state, context } = this;
-    const told: ReadOnlyReason = this.isSetByOperator ? 'told' : '';
-    const reason = told === '' && this.isLow ? 'disk' : told;
+    const byOperator: ReadOnlyReason = this.isSetByOperator ? 'told' : '';
+    const reason = byOperator === '' && this.isLow ? 'disk' : byOperator;
     if (reason === state.readOnlyReason) return;
     state.readOnlyReason = reason;
     context.event('read_only_changed', { reason });

@@ -122,7 +122,8 @@ export class ChangeAnnouncements {
   private notInLog(inLog: readonly Change[]): readonly RecordedChange[] {
     const isRecorded = (change: Change) =>
       inLog.some(
-        (told) => told.index === 0 && told.term === change.term && samePeers(told.new_peers, change.new_peers),
+        (announced) =>
+          announced.index === 0 && announced.term === change.term && samePeers(announced.new_peers, change.new_peers),
       );
     return this.ended.filter(({ change }) => !isRecorded(change));
   }

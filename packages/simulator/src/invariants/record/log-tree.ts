@@ -77,8 +77,8 @@ export class LogTree {
     for (const entry of log.reverse()) {
       const { index, term, kind, payload } = entry;
       before = this.enter(groupUid, index, term, kind, payload, before);
-      const told = restoredEntries.get(entry);
-      if (told !== undefined) this.overrule(before, told);
+      const restored = restoredEntries.get(entry);
+      if (restored !== undefined) this.overrule(before, restored);
     }
     return before;
   }

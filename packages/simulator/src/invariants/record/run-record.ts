@@ -125,10 +125,10 @@ export class RunRecord {
 
   private onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
     const { restoring } = this;
-    const [told] = body.head.configurations;
-    const isRestore = restoring?.restoreId === body.snapshot_id && told !== undefined;
+    const [first] = body.head.configurations;
+    const isRestore = restoring?.restoreId === body.snapshot_id && first !== undefined;
     if (isRestore && this.tree.find(body.group_uid, body.head.index, body.head.term) === undefined) {
-      this.tree.restore(body.group_uid, restoring.last, told.configuration);
+      this.tree.restore(body.group_uid, restoring.last, first.configuration);
     }
     this.accepted.onSnapshotEnd(body);
   }
