@@ -40,7 +40,7 @@ import { WatchPublisher } from './watch-publisher.js';
 export interface Request {
   /** The command or operation: the last token of the subject. */
   readonly name: string;
-  /** Its size. */
+  /** Its size, with its headers. */
   readonly bytes: number;
   /** @returns the body, decoded, not yet checked. @throws ConclaveError EINVAL */
   decode(): unknown;
@@ -108,6 +108,23 @@ class EncodedRefusals {
 
 const refusals = new EncodedRefusals();
 
+const tooLargeHeaders = new ConclaveError(
+  'EINVAL',
+  `the headers of a request have at most ${limits.requestHeaderBytes} bytes`,
+).toBody();
+
+/** A message of the package, which knows its size on the wire but does not declare that. */
+interface SizedMessage {
+  size(): number;
+}
+
+/** Returns how many bytes the headers of a message have. Does not parse them, as `message.headers` does. */
+function headerBytesOf(message: Msg): number {
+  const { subject, reply = '', data } = message;
+  const others = Buffer.byteLength(subject) + Buffer.byteLength(reply) + data.length;
+  return (message as Msg & SizedMessage).size() - others;
+}
+
 export function newEndpointCounts(times?: RequestTimes): EndpointCounts {
   return { requests: 0, errors: 0, lastError: '', processingNs: 0, ...(times === undefined ? {} : { times }) };
 }
@@ -144,7 +161,11 @@ export class RequestServer {
   /** The same on a subject that is of no group. */
   serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
     const subscription = serveRequests(this.connection, this.subjects, subject, (message) => {
-      if (!isProbe(message)) onRequest(new ReceivedRequest(this.connection, message, counts, this.log));
+      const headerBytes = headerBytesOf(message);
+      const receive = () => new ReceivedRequest(this.connection, message, headerBytes, counts, this.log);
+      // To parse such headers would take longer than all else that a request needs.
+      if (headerBytes > limits.requestHeaderBytes) receive().refuse(tooLargeHeaders);
+      else if (!isProbe(message)) onRequest(receive());
     });
     let closed: Promise<void> | undefined;
     return {
@@ -230,13 +251,15 @@ class ReceivedRequest implements Request {
   constructor(
     private readonly connection: Connection,
     private readonly message: Msg,
+    private readonly headerBytes: number,
     private readonly counts: EndpointCounts,
     private readonly log: LineLog,
   ) {
     counts.requests += 1;
     this.encoding = encodingOf(message.data);
     // Most requests have no headers.
-    this.trace = message.headers === undefined ? undefined : RequestTrace.of(message.headers, message.subject, log);
+    const head = headerBytes > limits.requestHeaderBytes ? undefined : message.headers;
+    this.trace = head === undefined ? undefined : RequestTrace.of(head, message.subject, log);
   }
 
   get name(): string {
@@ -245,7 +268,7 @@ class ReceivedRequest implements Request {
   }
 
   get bytes(): number {
-    return this.message.data.length;
+    return this.message.data.length + this.headerBytes;
   }
 
   get caller(): Caller {
@@ -253,7 +276,7 @@ class ReceivedRequest implements Request {
   }
 
   decode(): unknown {
-    if (this.bytes <= limits.messageBytes) return decodeRequest(this.message.data).value;
+    if (this.message.data.length <= limits.messageBytes) return decodeRequest(this.message.data).value;
     throw new ConclaveError('EINVAL', `a request has at most ${limits.messageBytes} bytes`);
   }
 

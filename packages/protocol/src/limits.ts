@@ -18,6 +18,8 @@ export const limits = {
   // Payloads.
   /** A message on NATS. A server that allows less is refused at the start. */
   messageBytes: 1 * MiB,
+  /** The headers of a request: they are not read if they are larger. */
+  requestHeaderBytes: 16 * KiB,
   /** The payload of one entry, which is one request of a client. */
   entryBytes: 512 * KiB,
   /** A batch is closed at this size. */
