@@ -2,12 +2,16 @@
  * Checks whether the files of an open store still have their names. A process keeps using opened files: after `rm -rf`, or when
  * another folder is moved to that name, it would write into files that nobody can find again.
  *
- * Owns: the identities of the folders and of the side file that were opened.
+ * Owns: the identities of the folders and of the side file that were opened. Does not own which tables count (`level-manifest.ts`).
  */
 import { constants } from 'node:fs';
 import { access, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { missingFile } from './level-log-check.js';
+import { LevelManifest } from './level-manifest.js';
+
+/** The sizes of the tables are checked each time that the files were checked this often. */
+const sizesEvery = 10;
 
 /** What is wrong with the data folder. */
 export type FolderFault =
@@ -23,11 +27,16 @@ interface Identity {
 }
 
 export class DataFolderMonitor {
+  private readonly manifest: LevelManifest;
+  private checks = 0;
+
   private constructor(
     private readonly levelFolder: string,
     private readonly sideFile: string,
     private readonly opened: readonly Identity[],
-  ) {}
+  ) {
+    this.manifest = new LevelManifest(levelFolder);
+  }
 
   /** Call it when all files have just been opened. */
   static async begin(folder: string, levelFolder: string, sideFile: string): Promise<DataFolderMonitor> {
@@ -84,7 +93,9 @@ export class DataFolderMonitor {
     const names = await readdir(this.levelFolder);
     if (!names.includes('LOCK')) return `${path.join(this.levelFolder, 'LOCK')} is not there any more`;
     // The new one is created before the last one is deleted.
-    return names.some((name) => name.endsWith('.log')) ? undefined : `${this.levelFolder} has no log any more`;
+    if (!names.some((name) => name.endsWith('.log'))) return `${this.levelFolder} has no log any more`;
+    this.checks += 1;
+    return this.manifest.lostTable(names, this.checks % sizesEvery === 1);
   }
 }
 

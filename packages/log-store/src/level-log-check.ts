@@ -9,8 +9,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-const blockBytes = 32 * 1024;
-const headerBytes = 7;
+export const blockBytes = 32 * 1024;
+export const headerBytes = 7;
 
 /** The place of damage that a crash does not explain. */
 export interface LogDamage {
@@ -42,6 +42,7 @@ export async function missingFile(folder: string): Promise<string | undefined> {
   // The manifest may be replaced meanwhile: then the second attempt finds the new one.
   for (let look = 0; look < 2; look++) {
     const manifest = (await readFile(current, 'utf8')).trim();
+    if (!/^MANIFEST-\d+$/.test(manifest)) return `${current} is damaged: it names no manifest`;
     if ((await fileNames(folder)).includes(manifest)) return undefined;
     if (look === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
   }
@@ -81,7 +82,7 @@ export function damageIn(log: Buffer): number | undefined {
 }
 
 /** @returns the length of the data of a record; undefined: there is no whole record */
-function recordLength(log: Buffer, at: number, end: number): number | undefined {
+export function recordLength(log: Buffer, at: number, end: number): number | undefined {
   const length = log.readUInt16LE(at + 4);
   const type = log.readUInt8(at + 6);
   if (type < 1 || type > 4 || at + headerBytes + length > end) return undefined;

@@ -49,6 +49,7 @@ import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
 import { DurabilityMarker, type MarkedWrite } from './durability-marker.js';
 import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
+import { lostTable } from './level-manifest.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { VerifiedGroups } from './verified-groups.js';
@@ -88,7 +89,7 @@ export class LevelLogStorage implements LogStorage {
     if (damage !== undefined) {
       throw this.corrupt(`${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`);
     }
-    const missing = await missingFile(this.levelFolder);
+    const missing = (await missingFile(this.levelFolder)) ?? (await lostTable(this.levelFolder));
     if (missing !== undefined) throw this.corrupt(missing);
     // Not earlier: LevelDB opens by itself soon after it is constructed, and then deletes its log.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {

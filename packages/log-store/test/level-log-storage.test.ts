@@ -1,4 +1,4 @@
-import { cp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
@@ -223,6 +223,56 @@ describe('a LevelDB that is not what it was', () => {
       expect(await open.fault()).toEqual({ type: 'gone', message: expect.stringContaining('To repair it: stop') });
     },
   );
+
+  /** Writes more than LevelDB keeps in memory, and returns the table that it has made, which must not be replaced meanwhile. */
+  async function tableOf(): Promise<string> {
+    await write(1, 80, 250_000);
+    return vi.waitFor(async () => {
+      const [name] = (await readdir(level())).filter((each) => each.endsWith('.ldb'));
+      if (name === undefined) throw new Error('there is no table yet');
+      return path.join(level(), name);
+    });
+  }
+
+  it.each(['deleted', 'cut'])(
+    'promise 38: of which a table was %s says so, open and at its next start',
+    async (how) => {
+      const table = await tableOf();
+      expect(await storage?.fault()).toBeUndefined();
+      if (how === 'deleted') await rm(table);
+      else await truncate(table, 1000);
+      const why = how === 'deleted' ? 'is not there any more' : 'was cut: it has 1000 of';
+      const message = expect.stringMatching(`${path.basename(table)} ${why}.*To repair it: stop`);
+      await vi.waitFor(async () => expect(await storage?.fault()).toEqual({ type: 'gone', message }), 5000);
+      await close();
+      await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT', message });
+    },
+  );
+
+  it('is without a fault while LevelDB replaces its tables, and after a start', async () => {
+    const open = await reopen();
+    for (let round = 0; round < 3; round++) {
+      let isOver = false;
+      const writing = write(1 + round * 50, 50, 400_000).finally(() => {
+        isOver = true;
+      });
+      while (!isOver) expect(await open.fault()).toBeUndefined();
+      await writing;
+      await open.purge(main, { upTo: asLogIndex(round * 50 + 40), lastSlot: 0, keptSlots: [] });
+    }
+    await reopen();
+    expect(await storage?.fault()).toBeUndefined();
+  });
+
+  it('says that its CURRENT is damaged if that names no manifest', async () => {
+    await write(1, 3);
+    await close();
+    await writeFile(path.join(level(), 'CURRENT'), '');
+    await expect(reopen()).rejects.toMatchObject({
+      code: 'ECORRUPT',
+      message: expect.stringContaining('names no manifest'),
+    });
+  });
 
   it('promise 38: whose side file was missing has to be verified, also after a crash, until that is kept', async () => {
     await write(1, 1);
