@@ -1,5 +1,6 @@
 /** `conclave backup` and `conclave restore`, on a live group, and what a plain NATS client can do of it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCommand } from '../support/command.js';
@@ -51,6 +52,22 @@ describe('a backup', () => {
     expect({ code, error, failed: writers.failed }).toEqual({ code: 0, error: '', failed: [] });
     expect(recordOf(out)).toMatchObject({ file, group_id: 'main', digest: expect.stringMatching(/^[0-9a-f]{64}$/) });
     expect(Number(recordOf(out).chunks)).toBeGreaterThan(2);
+  });
+
+  it.runIf(process.getuid?.() === 0)('replaces an earlier one only if the disk has room for all of it', async () => {
+    const disk = path.join(folder, 'disk');
+    mkdirSync(disk);
+    const exact = path.join(folder, 'exact.backup');
+    expect(await conclave('backup', exact)).toMatchObject({ code: 0 });
+    // The last page has no room.
+    const pages = Math.ceil(statSync(exact).size / 4096) - 1;
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${(pages + 1) * 4096}`, 'tmpfs', disk]);
+    stops.add(async () => void execFileSync('umount', ['-l', disk]));
+    const target = path.join(disk, 'main.backup');
+    writeFileSync(target, 'an earlier one');
+    expect(await conclave('backup', target)).toMatchObject({ code: 6, error: expect.stringContaining('ENOSPC') });
+    expect(readFileSync(target, 'utf8')).toBe('an earlier one');
+    expect(readdirSync(disk)).toEqual(['main.backup']);
   });
 
   it('is restored to a new group, which has its content', async () => {

@@ -34,7 +34,7 @@ export class BackupWriter {
     const partPath = `${path}.part`;
     const file = await open(partPath, 'w');
     const writer = new BackupWriter(file, path, partPath, head);
-    await file.write(firstLine);
+    await file.writeFile(firstLine);
     await writer.record(addChecksum(head));
     return writer;
   }
@@ -44,12 +44,19 @@ export class BackupWriter {
     await this.record(chunk);
   }
 
-  /** Called after all chunks: syncs the file and renames it to its final name. */
-  async end(): Promise<void> {
+  /**
+   * Called after all chunks: syncs the file, reads it again, and renames it to its final name. An earlier backup of that name is
+   * replaced only now.
+   * @returns the digest of the state in it
+   */
+  async end(): Promise<string> {
     if (this.chunks !== this.head.head.chunks) throw new ConclaveError('EINVAL', 'a backup has all chunks or none');
     await this.file.sync();
     await this.file.close();
+    const reader = await BackupReader.open(this.partPath);
+    const digest = await reader.check().finally(() => reader.close());
     await rename(this.partPath, this.path);
+    return digest;
   }
 
   /** Deletes the incomplete file. */
@@ -61,8 +68,9 @@ export class BackupWriter {
   private async record(bytes: Uint8Array): Promise<void> {
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);
-    await this.file.write(length);
-    await this.file.write(bytes);
+    // `write` may write only a part, as on a disk that is almost full.
+    await this.file.writeFile(length);
+    await this.file.writeFile(bytes);
   }
 }
 

@@ -2,10 +2,10 @@
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
-import { BackupReader, BackupWriter } from '../backup/backup-file.js';
+import { BackupWriter } from '../backup/backup-file.js';
 import { again, takeSnapshot } from '../backup/peer-snapshot.js';
 import { withAdminClient } from '../connection.js';
-import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+import { type CommonOptions, parseFile, parsePeer, withCommonOptions } from '../options.js';
 import { runAction } from '../run-action.js';
 import { count } from '../views/format.js';
 
@@ -19,7 +19,7 @@ export function registerBackup(program: Command): void {
   withCommonOptions(
     program
       .command('backup')
-      .argument('<file>', 'what is to be written')
+      .argument('<file>', 'what is to be written', parseFile)
       .addOption(
         new Option(
           '--peer <name>',
@@ -31,9 +31,7 @@ export function registerBackup(program: Command): void {
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {
         const peerId = options.peer ?? (await leaderOf(adminClient));
-        const head = await again(() => write(adminClient, peerId, file));
-        const reader = await BackupReader.open(file);
-        const digest = await reader.check().finally(() => reader.close());
+        const { head, digest } = await again(() => write(adminClient, peerId, file));
         const { index, term, chunks, bytes } = head;
         if (output.json)
           output.record({ file, group_id: options.group, peer_id: peerId, index, term, chunks, bytes, digest });
@@ -63,8 +61,7 @@ async function write(adminClient: AdminClient, peerId: PeerId, file: string) {
   });
   try {
     for await (const chunk of chunks) await writer.add(chunk);
-    await writer.end();
-    return head;
+    return { head, digest: await writer.end() };
   } catch (error) {
     await writer.abandon();
     throw error;
