@@ -1,12 +1,14 @@
 /** `conclave restart` on real processes that take writes all the while. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId } from '@conclave/protocol';
 import { connect } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Mesh, Stops } from '../mesh/fault-mesh.js';
 import { startCommand } from '../support/command.js';
+import { exitOf, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 
 const peers = ['n1', 'n2', 'n3'];
@@ -68,6 +70,24 @@ describe('conclave restart', () => {
     expect(restarted.at(-1)).toBe(leader_id);
     expect(written).toBeGreaterThan(0);
     expect((await mesh.plain.insist('kv.get', { key: `key-${(written - 1) % 10}` })).value).toBe(`${written - 1}`);
+  });
+
+  it('restarts all even if nobody reads its output, and a peer that still hosts a group from which it was removed', async () => {
+    const hosted = await startCommand(server.url, ['groups', 'create', 'orders', '--peers', peers.join()]).ended;
+    expect(hosted).toMatchObject({ code: 0 });
+    const removed = await startCommand(server.url, ['peers', 'remove', 'n1', '--group', 'orders', '--yes']).ended;
+    expect(removed).toMatchObject({ code: 0 });
+    restarted = [];
+    const { port } = supervisor.address() as AddressInfo;
+    const RUN = `'${process.execPath}' -e 'fetch("http://127.0.0.1:${port}/{peer}")'`;
+    const line = 'set -o pipefail; "$0" "$1" restart --timeout-ms 30000 --run "$RUN" | head -1';
+    const command = path.resolve('packages/cli/bin/conclave.js');
+    const child = spawnGuarded('bash', ['-c', line, process.execPath, command], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, NATS_URL: server.url, RUN },
+    });
+    expect(await exitOf(child)).toMatchObject({ code: 0 });
+    expect(restarted.toSorted()).toEqual(peers);
   });
 
   it('stops if the command fails, or a peer has not restarted', async () => {

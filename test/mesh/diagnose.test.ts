@@ -87,6 +87,17 @@ describe('conclave log-level', () => {
   });
 });
 
+it('conclave log-level prints which processes it has changed, if others do not answer', async () => {
+  const [store] = peer.processes as [ActorProcess];
+  store.signal('SIGSTOP');
+  const { code, out, error } = await conclave('log-level', 'debug', '--peer', 'n1', '--timeout-ms', '1000');
+  store.signal('SIGCONT');
+  expect({ code, out: out.split('\n').length - 1 }).toEqual({ code: 5, out: 3 });
+  expect(out).not.toContain('log-store');
+  expect(error).toMatch(/^conclave: the log-store of n1: ETIMEDOUT: /);
+  expect(await conclave('log-level', 'info', '--peer', 'n1')).toMatchObject({ code: 0 });
+});
+
 describe('conclave profile', () => {
   it.each([
     ['cpu', 'nodes'],

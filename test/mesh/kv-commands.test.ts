@@ -1,8 +1,10 @@
 /** `conclave kv` as processes, on a group of one. */
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CommandRun, startCommand } from '../support/command.js';
+import { exitOf, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
-import { Mesh, Stops } from './fault-mesh.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
 
 const stops = new Stops();
 let server: NatsServer;
@@ -104,12 +106,70 @@ describe('the exit code of a command', () => {
     [3, ['kv', 'put', 'k'.repeat(5000), 'v']],
     [3, ['peers', 'add', 'n9', '--timeout-ms', '500']],
     [3, ['leader', 'transfer', 'n9']],
+    [3, ['peers', 'remove', 'n1']],
     [4, ['kv', 'get', 'first', '--peer', 'n9']],
     [4, ['status', '--peer', 'n9']],
     [4, ['kv', 'get', 'first', '--group', 'other', '--timeout-ms', '500']],
     [6, ['restore', '/nowhere/at/all', '--peers', 'n1']],
   ] as const)('is %i for %j', async (code, args) => {
     expect(await start(...args).ended).toMatchObject({ code });
+  });
+
+  it.each([
+    [['restart']],
+    [['restart', '--run', 'true', '--peers', 'n1,n1']],
+    [['bootstrap']],
+    [['groups', 'list', '--peers', 'n1,n1']],
+    [['restore', '/nowhere/at/all', '--peers', 'n1,n1']],
+    [['leader', 'transfer', '--all-groups']],
+    // As of a script in which a variable is not set.
+    [['restart', '--run', 'true', '--peers', '']],
+    [['restart', '--run', ' ']],
+    [['groups', 'list', '--peers', '']],
+    [['run', '--peer', 'n1', '--data-dir', '']],
+    [['up', '--data-dir', '']],
+    [['backup', '']],
+    [['record', '']],
+    [['health', '--peer', 'n1', '--timeout-ms', '1e3']],
+  ] as const)('is 2 for %j, also without NATS', async (args) => {
+    const ended = await startCommand('nats://127.0.0.1:1', args).ended;
+    expect(ended).toMatchObject({ code: 2, out: '' });
+  });
+
+  it.each([
+    [0, 'kv get first | true'],
+    [1, `txn '{"compare":[["first","revision","=",1]],"then":[]}' | true`],
+    [4, 'status --group other --timeout-ms 300 2>&1 | true'],
+    [6, 'kv get first > /dev/full'],
+  ] as const)('is %i for `%s`: nobody reads the output, or it cannot be written', async (code, line) => {
+    const script = `set -o pipefail; "$0" "$1" ${line}`;
+    const command = path.resolve('packages/cli/bin/conclave.js');
+    const child = spawnGuarded('bash', ['-c', script, process.execPath, command], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, NATS_URL: server.url },
+    });
+    let error = '';
+    child.stderr?.on('data', (data: Buffer) => {
+      error += data.toString();
+    });
+    expect({ ...(await exitOf(child)), error }).toMatchObject({ code, error: expect.not.stringContaining('    at ') });
+  });
+
+  it.each([
+    ['watch', /^watching /],
+    ['exporter --listen 127.0.0.1:0', /metrics/],
+    ['view --listen 127.0.0.1:0', /Ctrl-C stops it/],
+  ] as const)('is 0 for `%s`, which runs until Ctrl-C', async (line, ready) => {
+    const { child, ended } = start(...line.split(' '));
+    let shown = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (data: Buffer) => {
+        shown += data.toString();
+      });
+    }
+    await until(`${line} is ready`, async () => (ready.test(shown) ? true : undefined));
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 0 });
   });
 
   it('is 4 without NATS, and 5 if the outcome is unknown', async () => {

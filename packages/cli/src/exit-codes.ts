@@ -1,7 +1,6 @@
 /** The exit codes of all commands. */
 import { ConclaveError } from '@conclave/protocol';
 import { CommanderError } from 'commander';
-import { Interrupted } from './processes/clean-up.js';
 
 export const exitCodes = {
   done: 0,
@@ -40,6 +39,14 @@ export class Failed extends Error {
 
   constructor(readonly exitCode: ExitCode = exitCodes.negative) {
     super('the command has failed');
+  }
+}
+
+/** A signal has requested the command to stop. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  constructor() {
+    super('interrupted');
   }
 }
 

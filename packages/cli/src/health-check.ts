@@ -115,7 +115,7 @@ export function readAsked(
     groups: listed(of('groups', 'main')),
     login: [login, settingsFromEnvironment(environment)],
     prefix: of('prefix', 'conclave'),
-    timeoutMs: Number(of('timeout-ms', '2000')),
+    timeoutMs: wholeNumberOf(of('timeout-ms', '2000')),
     allGroups: words.includes('--all-groups'),
     allPeers,
     json: words.includes('--json'),
@@ -132,6 +132,11 @@ export function readAsked(
     asked.timeoutMs >= 1 &&
     asked.timeoutMs <= 60_000;
   return isSound ? asked : undefined;
+}
+
+/** NaN: the text is no whole number, as the whole command parses them. */
+function wholeNumberOf(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
 function listed(text: string): string[] {

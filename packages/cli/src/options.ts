@@ -103,6 +103,34 @@ export function withRenamedOption(command: Command, flags: string, name: string,
   return command.addOption(variable === undefined ? option : option.env(variable));
 }
 
+/**
+ * Makes all commands refuse options with a blank value, such as `--peers "$PEERS"` in a script where that variable is not set: a
+ * command would otherwise use the current folder, or all peers. The options of the login have their own rules.
+ */
+export function refuseBlankValues(command: Command): void {
+  for (const option of command.options) {
+    if (option.long?.startsWith('--nats-') !== true) refuseBlankValue(option);
+  }
+  for (const child of command.commands) refuseBlankValues(child);
+}
+
+function refuseBlankValue(option: Option): void {
+  if (!option.required && !option.optional) return;
+  const { parseArg } = option;
+  option.argParser((text: string, previous: unknown): unknown => {
+    // Its own parser may give a better reason.
+    const value = parseArg === undefined ? text : parseArg(text, previous);
+    if (text.trim() === '') throw new InvalidArgumentError('It is empty.');
+    return value;
+  });
+}
+
+/** Parses the path of a file. */
+export function parseFile(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It is empty.');
+  return text;
+}
+
 /** Splits a comma-separated list and drops empty elements. */
 export function splitList(text: string): string[] {
   return text

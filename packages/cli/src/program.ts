@@ -34,6 +34,7 @@ import { registerWatch } from './commands/watch.js';
 import { addConfigurationOptions } from './configuration/configuration-options.js';
 import { addExamples } from './help/examples.js';
 import { newProgram } from './new-program.js';
+import { refuseBlankValues } from './options.js';
 
 /** Creates the program; it does nothing before it parses arguments. */
 export function createProgram(): Command {
@@ -71,5 +72,6 @@ export function createProgram(): Command {
   registerHelpCommands(program);
   addConfigurationOptions(program);
   addExamples(program);
+  refuseBlankValues(program);
   return program;
 }

@@ -1,8 +1,7 @@
 /** How a command runs: its failure is printed on standard error, and its exit code shows the kind of failure. */
-import { exitCodeOf, Failed } from './exit-codes.js';
+import { exitCodeOf, Failed, Interrupted } from './exit-codes.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
-import { Interrupted } from './processes/clean-up.js';
 
 /** Runs a command's work and sets the exit code (`exitCodes`). */
 export async function runAction(

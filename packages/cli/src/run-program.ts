@@ -4,6 +4,7 @@ import { registerRun } from './commands/run.js';
 import { addConfigurationOptions } from './configuration/configuration-options.js';
 import { addExamples } from './help/examples.js';
 import { newProgram } from './new-program.js';
+import { refuseBlankValues } from './options.js';
 
 /** Creates the program; its `run` is that of the program with all commands. */
 export function createRunProgram(): Command {
@@ -11,6 +12,7 @@ export function createRunProgram(): Command {
   registerRun(program);
   addConfigurationOptions(program);
   addExamples(program);
+  refuseBlankValues(program);
   return program;
 }
 

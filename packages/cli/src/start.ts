@@ -1,5 +1,6 @@
 /** Starts a program: prepares the environment, parses the command line, and ends with the exit code of what went wrong. */
 import { type Command, CommanderError } from 'commander';
+import { handleClosedOutput } from './closed-output.js';
 import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
 
@@ -9,11 +10,7 @@ import { describeError } from './output.js';
  * @param prepare is called with the program before it parses the command line
  */
 export async function start(create: () => Command, prepare?: (program: Command) => void): Promise<void> {
-  // A reader such as `head` may close the pipe early: that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+  handleClosedOutput();
   // An empty variable, as compose files and shells set them, counts as not set.
   for (const [name, value] of Object.entries(process.env)) {
     if (value === '' && (name === 'NATS_URL' || name.startsWith('CONCLAVE_'))) delete process.env[name];

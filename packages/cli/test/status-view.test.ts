@@ -89,6 +89,13 @@ describe('the status of a group', () => {
     `);
   });
 
+  it('the status does not say that nobody leads while a peer does, which no quorum confirms any more', () => {
+    const peers = new Map([[asPeerId('n1'), { status: status('n1', { role: 'leader' }) }]]);
+    expect(statusText('main', { group: undefined, peers })).toMatch(
+      /^group main: n1 still leads, and no quorum confirms that: nobody answers for the group\n/,
+    );
+  });
+
   it('the status without a leader shows what the peers report', () => {
     const peers = new Map([[asPeerId('n2'), { status: status('n2', { leader_id: '' }) }]]);
     expect(`\n${statusText('main', { group: undefined, peers })}\n`).toMatchInlineSnapshot(`

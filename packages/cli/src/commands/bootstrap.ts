@@ -28,16 +28,16 @@ export function registerBootstrap(program: Command): void {
       )
       .description('create the group with these peers; does nothing if the group exists'),
   ).action((words: string[], options: BootstrapOptions) =>
-    runAction(options, (output) =>
-      withAdminClient(options, async (adminClient) => {
-        const peers = parsePeers([...words, ...options.peers]);
+    runAction(options, async (output) => {
+      const peers = parsePeers([...words, ...options.peers]);
+      await withAdminClient(options, async (adminClient) => {
         const reply = await bootstrap(adminClient, peers, options.timeoutMs ?? defaultTimeoutMs, options.new).then(
           (found) => asItsLeaderSays(adminClient, found),
         );
         if (output.json) output.record(reply);
         else output.line(bootstrapText(reply));
-      }),
-    ),
+      });
+    }),
   );
 }
 

@@ -4,8 +4,9 @@ import { type ActorKind, actorKinds, LogLevelName, limits, type PeerId, ProfileK
 import { Argument, type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
 import { withAdminClient } from '../connection.js';
+import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import { type CommonOptions, defaultGroup, parsePeer, wholeNumber, withGrouplessOptions } from '../options.js';
-import type { Output } from '../output.js';
+import { describeError, type Output } from '../output.js';
 import { runAction } from '../run-action.js';
 import { bytesText } from '../views/format.js';
 
@@ -80,14 +81,21 @@ async function setLevel(
 ): Promise<void> {
   const kinds = actor === undefined ? actorKinds : [actor];
   const request = level === undefined ? {} : { level };
-  const asked = kinds.map(async (kind) => {
-    const where = { peerId: peer, actor: kind, timeoutMs };
-    return { kind, ...(await adminClient.process('log_level', request, where)) };
-  });
-  const replies = await Promise.all(asked);
-  if (output.json)
-    return output.record({ peer_id: peer, actors: replies.map(({ kind, level }) => ({ actor: kind, level })) });
-  for (const { kind, level: now } of replies) output.line(`the ${kind} of ${peer} logs ${now} and above`);
+  const failures: unknown[] = [];
+  const askOne = async (kind: ActorKind) => {
+    try {
+      const { level: now } = await adminClient.process('log_level', request, { peerId: peer, actor: kind, timeoutMs });
+      return [{ actor: kind, level: now }];
+    } catch (error) {
+      failures.push(error);
+      output.note(`conclave: the ${kind} of ${peer}: ${describeError(error)}`);
+      return [];
+    }
+  };
+  const actors = (await Promise.all(kinds.map(askOne))).flat();
+  if (output.json) output.record({ peer_id: peer, actors });
+  else for (const { actor: kind, level: now } of actors) output.line(`the ${kind} of ${peer} logs ${now} and above`);
+  if (failures.length > 0) throw new Failed(exitCodeOfAll(failures));
 }
 
 async function takeProfile(

@@ -64,12 +64,10 @@ export function registerGroups(program: Command): void {
 
 async function list(output: Output, options: GroupsOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const named = options.peers.length > 0 ? parsePeers(options.peers) : undefined;
   // These requests belong to no group.
   await withAdminClient({ ...options, group: defaultGroup }, async (adminClient) => {
-    const peers =
-      options.peers.length > 0
-        ? parsePeers(options.peers)
-        : await publishers(adminClient.connection, adminClient.subjects);
+    const peers = named ?? (await publishers(adminClient.connection, adminClient.subjects));
     const answers = await askAll(peers, (peerId) => adminClient.host('list_groups', {}, { peerId, timeoutMs }));
     if (output.json) output.record({ peers: answers.flatMap(({ reply }) => reply ?? []) });
     else output.line(listText(answers.flatMap(({ reply }) => reply ?? [])));

@@ -2,6 +2,7 @@
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
+import { continueWithoutReader } from '../closed-output.js';
 import { withAdminClient } from '../connection.js';
 import { exitCodeOfAll, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
@@ -59,6 +60,7 @@ async function transferAll(
   from: PeerId,
   options: TransferOptions,
 ): Promise<void> {
+  continueWithoutReader();
   const { timeoutMs = defaultTimeoutMs } = options;
   const groups = await adminClient.hostedGroups({ peerId: from, timeoutMs });
   const failures: unknown[] = [];

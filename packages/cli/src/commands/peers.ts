@@ -11,11 +11,14 @@ import {
 } from '@conclave/protocol';
 import { Argument, type Command } from 'commander';
 import type { AdminClient } from '../admin-client.js';
+import { continueWithoutReader } from '../closed-output.js';
 import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
 import { withAdminClient } from '../connection.js';
 import { observeGroup } from '../events.js';
+import { Interrupted } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, parsePeers, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { unlessStopped } from '../processes/clean-up.js';
 import { isUnreachable, retryUntil } from '../retry-until.js';
 import { runAction } from '../run-action.js';
 import { ChangeView } from '../views/change-view.js';
@@ -33,6 +36,7 @@ const graceMs = 5_000;
 const statusEveryMs = 500;
 const askTimeoutMs = 5_000;
 const drawEveryMs = 100;
+const continuesText = 'conclave: the group may continue the change: see `conclave status`, or `conclave peers cancel`';
 
 export function registerPeers(program: Command): void {
   const peers = program.command('peers').description('the members of the group');
@@ -116,18 +120,23 @@ async function confirmLess(
   newPeers: readonly PeerId[],
 ): Promise<void> {
   const [before, after] = [tolerance(members), tolerance(newPeers)];
-  if (after >= before) return;
+  // The group refuses an empty set.
+  if (newPeers.length === 0 || after >= before) return;
   const what = `The group can lose ${count(before)} of ${peerSet(members)} and go on; of ${peerSet(newPeers)} it can lose ${after === 0 ? 'none' : count(after)}.`;
   await confirm(output, options, what);
 }
 
-/** Requests a change and prints its progress; the reply arrives when the new configuration is committed. */
+/**
+ * Requests a change and prints its progress; the reply arrives when the new configuration is committed.
+ * @throws Interrupted on Ctrl-C: the group continues the change
+ */
 async function watchChange<C extends ChangeCommand>(
   output: Output,
   options: CommonOptions,
   command: C,
   request: AdminRequest<C>,
 ): Promise<void> {
+  continueWithoutReader();
   await withAdminClient(options, async (adminClient) => {
     const began = performance.now();
     const view = new ChangeView(began);
@@ -146,7 +155,8 @@ async function watchChange<C extends ChangeCommand>(
     const drawing = bars && setInterval(() => bars.draw(view, performance.now()), drawEveryMs);
     const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, print), statusEveryMs);
     try {
-      const reply = await askChange(adminClient, command, request, options.timeoutMs);
+      // Without this, a signal would end the process with the cursor hidden and the terminal cutting long lines.
+      const reply = await unlessStopped(askChange(adminClient, command, request, options.timeoutMs));
       // Events that were published before the reply arrive before it on this connection.
       await adminClient.connection.flush();
       view.end(performance.now());
@@ -154,6 +164,10 @@ async function watchChange<C extends ChangeCommand>(
       bars?.stop();
       if (output.json) output.record(reply);
       else output.line(doneText(reply as ChangeReply, view, performance.now() - began));
+    } catch (error) {
+      bars?.stop();
+      if (error instanceof Interrupted) output.note(continuesText);
+      throw error;
     } finally {
       clearInterval(drawing);
       clearInterval(asking);

@@ -2,7 +2,7 @@
 import { limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { withAdminClient } from '../connection.js';
-import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
+import { type CommonOptions, parseFile, wholeNumber, withWatchOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { ownVersion } from '../own-files.js';
 import { untilStopped } from '../processes/clean-up.js';
@@ -24,7 +24,7 @@ export function registerRecord(program: Command): void {
   withWatchOptions(
     program
       .command('record')
-      .argument('<file>', 'the recording, which is replaced if it exists')
+      .argument('<file>', 'the recording, which is replaced if it exists', parseFile)
       .addOption(
         new Option('--max-mb <n>', 'end when the file has this many MiB')
           .argParser(wholeNumber(1, limits.recordingBytes / mebibyte))

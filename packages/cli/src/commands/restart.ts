@@ -1,9 +1,18 @@
 /** `conclave restart`: restarts the peers one after the other, while the groups accept writes. */
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AdminReply, ConclaveError, type PeerId, peerIds, type Restart } from '@conclave/protocol';
+import {
+  type AdminReply,
+  allMembers,
+  ConclaveError,
+  type GroupId,
+  type PeerId,
+  peerIds,
+  type Restart,
+} from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
+import { continueWithoutReader } from '../closed-output.js';
 import { withAdminClient } from '../connection.js';
 import { exitCodes, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
@@ -22,6 +31,16 @@ interface RestartOptions extends CommonOptions {
   readonly run?: string;
   readonly compose?: string | true;
   readonly peers: readonly string[];
+}
+
+/** What to restart, and how. */
+interface Steps {
+  readonly group: GroupId;
+  readonly timeoutMs?: number;
+  /** Returns the shell command that restarts a peer. */
+  readonly command: (peerId: PeerId) => string;
+  /** Undefined: all members. */
+  readonly peers: readonly PeerId[] | undefined;
 }
 
 type Status = AdminReply<'status'>;
@@ -45,31 +64,34 @@ export function registerRestart(program: Command): void {
         'restart the members one after the other, the leader last and after it has handed over; each only when `status` allows it, for all groups that it hosts. It stops at the first trouble. --timeout-ms: for each peer (120000)',
       ),
   ).action((options: RestartOptions) =>
-    runAction(options, (output) =>
-      withAdminClient(options, (adminClient) => new RollingRestart(adminClient, output, options).run()),
-    ),
+    runAction(options, async (output) => {
+      const command = commandOf(options);
+      const peers = options.peers.length > 0 ? parsePeers(options.peers) : undefined;
+      await withAdminClient(options, (adminClient) =>
+        new RollingRestart(adminClient, output, { ...options, command, peers }).run(),
+      );
+    }),
   );
 }
 
 class RollingRestart {
   private readonly timeoutMs: number;
-  private readonly command: (peerId: PeerId) => string;
 
   constructor(
     private readonly adminClient: AdminClient,
     private readonly output: Output,
-    private readonly options: RestartOptions,
+    private readonly steps: Steps,
   ) {
-    this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-    this.command = commandOf(options);
+    this.timeoutMs = steps.timeoutMs ?? defaultTimeoutMs;
   }
 
   async run(): Promise<void> {
+    continueWithoutReader();
     const status = await this.ask(this.adminClient);
     const members = peerIds(status.configuration?.peers ?? []);
-    const wanted = this.options.peers.length > 0 ? parsePeers(this.options.peers) : members;
+    const wanted = this.steps.peers ?? members;
     const strangers = wanted.filter((peerId) => !members.includes(peerId));
-    if (strangers.length > 0) throw new UsageError(`${strangers.join(', ')}: not a member of ${this.options.group}`);
+    if (strangers.length > 0) throw new UsageError(`${strangers.join(', ')}: not a member of ${this.steps.group}`);
     const order = wanted.toSorted(
       (one, other) => Number(one === status.leader_id) - Number(other === status.leader_id),
     );
@@ -87,8 +109,9 @@ class RollingRestart {
     for (const group of groups) await this.transferLeadership(group, peerId);
     for (const group of groups) await this.untilAllowed(group, peerId);
     const sessions = await Promise.all(groups.map((group) => this.sessionOf(group, peerId)));
-    this.print(`${peerId}: ${this.command(peerId)}`);
-    await runShell(this.command(peerId), peerId);
+    const command = this.steps.command(peerId);
+    this.print(`${peerId}: ${command}`);
+    await runShell(command, peerId);
     for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
   }
 
@@ -108,13 +131,18 @@ class RollingRestart {
     await this.until(group, `${peerId} may be restarted`, ({ restart }) => reasonAgainst(restart, peerId));
   }
 
-  /** Waits until the peer's node has opened its store again, is healthy, and counts as available. */
+  /**
+   * Waits until the peer's node has opened its store again, is healthy, and counts as available. In a group from which the peer was
+   * removed, and which it still hosts, its node is unhealthy all the time.
+   */
   private async untilBack(group: AdminClient, peerId: PeerId, session: number): Promise<void> {
+    const { configuration } = await this.ask(group);
+    const isMember = configuration !== null && peerIds(allMembers(configuration)).includes(peerId);
     await this.until(
       group,
       `${peerId} is back`,
       ({ health, session: now }) => {
-        if (!health.healthy) return `unhealthy: ${health.reason}`;
+        if (isMember && !health.healthy) return `unhealthy: ${health.reason}`;
         return now === session ? 'the command is over, and its node still runs as before' : undefined;
       },
       peerId,

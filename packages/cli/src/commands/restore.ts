@@ -7,7 +7,7 @@ import { BackupReader } from '../backup/backup-file.js';
 import { digestOf } from '../backup/peer-snapshot.js';
 import { withAdminClient } from '../connection.js';
 import { UsageError } from '../exit-codes.js';
-import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
+import { type CommonOptions, parseFile, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { isTransient, isUnreachable, retryUntil } from '../retry-until.js';
 import { runAction } from '../run-action.js';
@@ -30,7 +30,7 @@ export function registerRestore(program: Command): void {
   withCommonOptions(
     program
       .command('restore')
-      .argument('<file>', 'a file of `conclave backup`')
+      .argument('<file>', 'a file of `conclave backup`', parseFile)
       .requiredOption(
         '--peers <names>',
         'the peers of the new group, without data of it; the first one creates it',
@@ -39,16 +39,15 @@ export function registerRestore(program: Command): void {
       .option('--new', 'even if peers that are not listed hold data of an earlier group of this name without a leader')
       .description('create a new group with the state of a backup, and compare the states of its peers with it'),
   ).action((file: string, options: RestoreOptions) =>
-    runAction(options, (output) =>
-      withAdminClient(options, async (adminClient) => {
-        const reader = await BackupReader.open(file);
-        try {
-          await restore(adminClient, output, reader, options);
-        } finally {
-          await reader.close();
-        }
-      }),
-    ),
+    runAction(options, async (output) => {
+      const peers = parsePeers(options.peers);
+      const reader = await BackupReader.open(file);
+      try {
+        await withAdminClient(options, (adminClient) => restore(adminClient, output, reader, peers, options));
+      } finally {
+        await reader.close();
+      }
+    }),
   );
 }
 
@@ -56,9 +55,9 @@ async function restore(
   adminClient: AdminClient,
   output: Output,
   reader: BackupReader,
+  peers: readonly PeerId[],
   options: RestoreOptions,
 ): Promise<void> {
-  const peers = parsePeers([...options.peers]);
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const [founder] = peers;
   if (founder === undefined) throw new UsageError('name at least one peer');

@@ -2,6 +2,7 @@
 import { ConclaveError, type ErrorBody, type PeerId, type SnapshotReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
+import { continueWithoutReader } from '../closed-output.js';
 import { withAdminClient } from '../connection.js';
 import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
@@ -27,6 +28,7 @@ export function registerSnapshot(program: Command): void {
   ).action((options: SnapshotOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {
+        continueWithoutReader();
         const peers = options.peer === undefined ? await membersOf(adminClient) : [options.peer];
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
         const failures = await Promise.all(peers.map((peerId) => takeOne(adminClient, peerId, timeoutMs, output)));

@@ -60,7 +60,7 @@ function showGroup(options: StatusOptions): Promise<void> {
         output.line(statusText(options.group, status));
       }
       if (status.group === undefined) {
-        output.fail(new ConclaveError('EUNREACHABLE', `the group ${options.group} has no leader`));
+        output.fail(new ConclaveError('EUNREACHABLE', `no leader answers for the group ${options.group}`));
         throw new Failed(exitCodes.unreachable);
       }
     }),

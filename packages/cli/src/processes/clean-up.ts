@@ -6,28 +6,21 @@ import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { exitCodes, Interrupted } from '../exit-codes.js';
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** A signal has requested the command to stop. */
-export class Interrupted extends Error {
-  override readonly name = 'Interrupted';
-  constructor() {
-    super('interrupted');
-  }
-}
 
 /** Signals that follow the first one within this time count as the same request: a terminal and a script may both send it. */
 const sameWishMs = 1_000;
 
-/** Rejects with the first signal to stop. A second one ends the process at once. */
+/** Resolves with the first signal to stop. A second one ends the process at once. */
 export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
     let askedAt: number | undefined;
     const onSignal = (): void => {
       askedAt ??= performance.now();
       // The handlers of `exit` kill the children that still run.
-      if (performance.now() > askedAt + sameWishMs) process.exit(1);
+      if (performance.now() > askedAt + sameWishMs) process.exit(exitCodes.interrupted);
       resolve();
     };
     for (const signal of stopSignals) process.on(signal, onSignal);
@@ -40,14 +33,22 @@ export function untilStopped(): Promise<void> {
  */
 export async function withCleanUp<T>(work: (cleanUp: CleanUp) => Promise<T>): Promise<T> {
   const cleanUp = new CleanUp();
-  const interrupted = untilStopped().then(() => {
-    throw new Interrupted();
-  });
   try {
-    return await Promise.race([work(cleanUp), interrupted]);
+    return await unlessStopped(work(cleanUp));
   } finally {
     await cleanUp.run();
   }
+}
+
+/**
+ * Resolves with the result of `work`.
+ * @throws Interrupted on a signal to stop; `work` continues
+ */
+export function unlessStopped<T>(work: Promise<T>): Promise<T> {
+  const interrupted = untilStopped().then(() => {
+    throw new Interrupted();
+  });
+  return Promise.race([work, interrupted]);
 }
 
 export class CleanUp {

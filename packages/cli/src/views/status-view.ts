@@ -37,7 +37,7 @@ export function peersOf(group: StatusReply | undefined, found: readonly PeerId[]
 
 export function statusText(groupId: string, { group, newest, peers }: GroupStatus): string {
   return [
-    ...(group === undefined ? [leaderlessText(groupId, newest)] : [groupText(group)]),
+    ...(group === undefined ? [leaderlessText(groupId, newest, peers)] : [groupText(group)]),
     peerTable(group, peers),
     ...lastKnownText(group, peers),
     ...restartText(group?.restart ?? []),
@@ -45,9 +45,17 @@ export function statusText(groupId: string, { group, newest, peers }: GroupStatu
   ].join('\n\n');
 }
 
-function leaderlessText(groupId: string, newest: NewestConfiguration | undefined): string {
-  const nobody = `group ${groupId}: nobody leads`;
-  return newest === undefined ? nobody : [nobody, facts(newestFacts(newest))].join('\n\n');
+function leaderlessText(groupId: string, newest: NewestConfiguration | undefined, peers: GroupStatus['peers']): string {
+  const headline = `group ${groupId}: ${whoLeads(peers)}`;
+  return newest === undefined ? headline : [headline, facts(newestFacts(newest))].join('\n\n');
+}
+
+/** No leader has answered for the group. One that its quorum does not confirm answers only for itself, until it steps down. */
+function whoLeads(peers: GroupStatus['peers']): string {
+  const leaders = [...peers].filter(([, answer]) => 'status' in answer && answer.status.role === 'leader');
+  if (leaders.length === 0) return 'nobody leads';
+  const names = leaders.map(([peerId]) => peerId).join(' and ');
+  return `${names} still ${leaders.length === 1 ? 'leads' : 'lead'}, and no quorum confirms that: nobody answers for the group`;
 }
 
 /**
