@@ -45,10 +45,14 @@ type Answers = Map<string, { readonly place: ActorPlace; readonly answer: Answer
 const requestsAtOnce = 64;
 /** Discovery ends when no further node has answered for this long. */
 const stallMs = 300;
+/** How long a peer is not asked again after NATS refused a request: the server logs each refusal, and permissions seldom change. */
+const forbiddenMs = 60_000;
 
 export class MeshScraper {
   private known = new Map<string, Place>();
   private running: Promise<LabelledSample[]> | undefined;
+  /** By the keys of places: when they are asked again. */
+  private readonly forbiddenUntilMs = new Map<string, number>();
 
   constructor(
     private readonly connection: NatsConnection,
@@ -144,8 +148,12 @@ export class MeshScraper {
   }
 
   private async ask({ groupId, peerId, actor }: ActorPlace): Promise<Answer> {
+    const key = keyOf({ groupId, peerId });
+    if (performance.now() < (this.forbiddenUntilMs.get(key) ?? 0)) return 'forbidden';
     const subject = this.subjects.metrics({ groupId, peerId, recipient: actor });
     const reply = await this.firstReply(subject, MetricsReply);
+    if (reply === 'forbidden') this.forbiddenUntilMs.set(key, performance.now() + forbiddenMs);
+    else this.forbiddenUntilMs.delete(key);
     if (typeof reply === 'string') return reply;
     const isMeant = reply.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
     return isMeant ? reply : 'silent';
