@@ -164,11 +164,34 @@ export const sessions = [
     edits: [
       {
         file: ownActors,
-        find: 'return localActorKinds.filter((kind) => this.actors[kind].silentTicks > most);',
-        replace: 'return localActorKinds.filter((kind) => this.actors[kind].silentTicks > most && most < 0);',
+        find: 'return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most);',
+        replace: 'return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most && most < 0);',
       },
     ],
     seeds: 500,
+  },
+  {
+    id: 'counting-ballot-box-is-sent-few-ticks',
+    rule: 'A node that leads or campaigns sends its ballot-box and its replicator a tick in each heartbeat interval.',
+    edits: [
+      { file: ownActors, find: "const isActive = this.state.role !== 'follower';", replace: 'const isActive = false;' },
+    ],
+    seeds: 60,
+    test: 'packages/node/test/core/local/local-actors.test.ts',
+  },
+  {
+    id: 'few-ticks-while-messages-are-unacknowledged',
+    rule: 'An actor is sent a tick in each heartbeat interval while it has not acknowledged all messages of its link.',
+    edits: [
+      {
+        file: ownActors,
+        find: 'const isUnacknowledged = link.acknowledgedSeq < link.last.seq;',
+        replace: 'const isUnacknowledged = false;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/local/local-actors.test.ts',
+    why: 'lost messages are resent later, by which nothing but time is lost',
   },
   {
     id: 'link-acknowledged-before-the-sync',

@@ -370,7 +370,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       else if (state.cannotLead !== '') this.transferOrStepDown(state.cannotLead);
     }
     own.resendDue();
-    own.countTick();
+    own.beginInterval();
     own.reportSilent();
     parts.rounds.tick();
     parts.election.onTick();

@@ -121,9 +121,9 @@ slow n3 ms=50
 run 100
 reconnect
 cut n2.node -> n2.log-store
-run 100
+run 600
 reconnect
-run 100
+run 600
 `);
   expect(faultsOf(records)).toEqual([
     ['n1.ballot-box is killed', 'down', 'ballot-box'],

@@ -31,8 +31,10 @@ export type AppendContent = Omit<Body<'log-store.append'>, 'link' | 'seq' | 'sto
 interface OwnActor {
   readonly link: LinkSender<Message>;
   incarnation: string | undefined;
-  /** Ticks since its last acknowledgement: ticks and not milliseconds, as this process may itself have been paused. */
-  silentTicks: number;
+  /** Heartbeat intervals since its last acknowledgement: not milliseconds, as this process may itself have been paused. */
+  silentIntervals: number;
+  /** Whether it is sent a tick in this heartbeat interval. */
+  isTickDue: boolean;
   /** The feature levels that it supports; undefined: not reported yet. */
   levels: Levels | undefined;
   reportedSilent: boolean;
@@ -218,7 +220,7 @@ export class LocalActors {
       return true;
     }
     const actor = this.actors[body.actor];
-    actor.silentTicks = 0;
+    actor.silentIntervals = 0;
     actor.reportedSilent = false;
     this.recordLevels(actor, body.levels ?? levelsOfFirstVersion);
     if (body.actor === 'log-store') {
@@ -255,7 +257,7 @@ export class LocalActors {
     this.sentTerm = term;
     const actor = this.actors['log-store'];
     actor.incarnation = incarnation;
-    actor.silentTicks = 0;
+    actor.silentIntervals = 0;
   }
 
   get logStoreIncarnation(): string | undefined {
@@ -278,9 +280,27 @@ export class LocalActors {
     }
   }
 
-  /** Counts a tick; an actor that runs acknowledges before the next one. */
-  countTick(): void {
-    for (const kind of localActorKinds) this.actors[kind].silentTicks += 1;
+  /**
+   * A heartbeat interval begins: decides which actors are sent a tick. An actor that runs acknowledges a tick before the next
+   * interval. An actor that has acknowledged everything is sent none for half an election timeout, unless it counts or replicates
+   * for this node.
+   */
+  beginInterval(): void {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
+    const idleIntervals = electionTimeoutMs / heartbeatIntervalMs / 2;
+    const isActive = this.state.role !== 'follower';
+    for (const kind of localActorKinds) {
+      const actor = this.actors[kind];
+      const { link } = actor;
+      actor.silentIntervals += 1;
+      const isUnacknowledged = link.acknowledgedSeq < link.last.seq;
+      const serves = isActive && kind !== 'log-store';
+      actor.isTickDue = serves || isUnacknowledged || actor.silentIntervals >= idleIntervals;
+    }
+  }
+
+  isTickDue(kind: LocalActorKind): boolean {
+    return this.actors[kind].isTickDue;
   }
 
   /** Returns the content of a tick: its addressee, and the frame that was sent last. */
@@ -301,14 +321,14 @@ export class LocalActors {
   /** Returns the actors that have not acknowledged anything for an election timeout, or for another time. */
   silent(forMs: number = this.context.options.electionTimeoutMs): LocalActorKind[] {
     const most = forMs / this.context.options.heartbeatIntervalMs;
-    return localActorKinds.filter((kind) => this.actors[kind].silentTicks > most);
+    return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most);
   }
 
   /** Publishes once of each actor that it is silent. */
   reportSilent(): void {
     for (const kind of this.silent()) {
       const actor = this.actors[kind];
-      if (actor.reportedSilent || actor.silentTicks === Number.POSITIVE_INFINITY) continue;
+      if (actor.reportedSilent || actor.silentIntervals === Number.POSITIVE_INFINITY) continue;
       actor.reportedSilent = true;
       this.context.event('actor_silent', { actor: kind });
       this.context.log('warn', `the ${kind} of this peer is silent`);
@@ -324,7 +344,8 @@ function newActor(): OwnActor {
   return {
     link: new LinkSender(),
     incarnation: undefined,
-    silentTicks: Number.POSITIVE_INFINITY,
+    silentIntervals: Number.POSITIVE_INFINITY,
+    isTickDue: true,
     levels: undefined,
     reportedSilent: false,
   };

@@ -21,14 +21,16 @@ export class HeartbeatRounds {
     private readonly session: SessionCheck,
   ) {}
 
-  /** Requests an acknowledgement of each local actor; a leader also begins a round. */
+  /** Requests an acknowledgement of each local actor whose tick is due; a leader also begins a round. */
   tick(): void {
     const { state, context, own } = this;
     const leading = this.isLeader();
     const { term } = state;
-    context.sendOwn({ name: 'log-store.tick', body: own.lastSent('log-store') });
-    const { group_id, store_id, session, link, seq } = own.lastSent('ballot-box');
-    context.sendOwn({ name: 'ballot-box.tick', body: { group_id, store_id, session, link, seq, term, leading } });
+    if (own.isTickDue('log-store')) context.sendOwn({ name: 'log-store.tick', body: own.lastSent('log-store') });
+    if (own.isTickDue('ballot-box')) {
+      const { group_id, store_id, session, link, seq } = own.lastSent('ballot-box');
+      context.sendOwn({ name: 'ballot-box.tick', body: { group_id, store_id, session, link, seq, term, leading } });
+    }
     if (leading) {
       const isSent = this.repeatOwnMatch();
       const tickId = this.begin();
@@ -36,7 +38,7 @@ export class HeartbeatRounds {
       return;
     }
     this.session.ask();
-    own.sendReplicatorTick(term, false, 0);
+    if (own.isTickDue('replicator')) own.sendReplicatorTick(term, false, 0);
   }
 
   /** Sends a tick, which also confirms the reads that wait. Returns its id. */

@@ -201,7 +201,8 @@ describe('its actors', () => {
     node.open({ term: 2, log: [[1, 'n1 n2 n3']] });
     node.restart('replicator');
     node.restart('ballot-box');
-    expect(node.wait(100)).toEqual(['ballot-box.stop', 'replicator.stop']);
+    // It notices that with the next tick.
+    expect(node.wait(electionTimeoutMs / 2)).toEqual(['ballot-box.stop', 'replicator.stop']);
   });
 
   test('messages that the actors do not acknowledge are sent again', () => {
