@@ -135,3 +135,18 @@ test('a backup may be from any earlier history, not only from the last one', () 
   history.restored.add('restored');
   expect(() => checkClients(history)).not.toThrow();
 });
+
+test('a write whose value an inherited get shows with another revision may have been executed there', () => {
+  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+  const read: Operation = {
+    ...done,
+    name: 'get',
+    consistency: 'linearizable',
+    called: 5,
+    returned: 6,
+    reply: { revision: 8, value: 'v' },
+  };
+  expect(carriedInto([put], [read])).toEqual([{ ...put, outcome: 'unknown' }]);
+  expect(carriedInto([put], [{ ...read, key: 'other' }])).toEqual([]);
+});

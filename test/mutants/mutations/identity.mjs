@@ -166,6 +166,20 @@ export const identity = [
     seeds: 60,
   },
   {
+    id: 'overtaken-report-replaces-a-later-one',
+    rule: 'A report of the replicators that follows an earlier tick than the last report is dropped.',
+    edits: [
+      {
+        file: 'packages/node/src/core/leader/leader-state.ts',
+        find: 'if (this.confirmation.isOlderReport(body)) {',
+        replace: 'if (this.confirmation.isOlderReport(body) && body.term < 0) {',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
+    why: 'a repeated report, a member that has just stopped storing and advice at that moment: one seed in thousands',
+  },
+  {
     id: 'restart-advice-without-own-storing',
     rule: 'A leader whose own log-store acknowledges nothing is no spare.',
     edits: [

@@ -321,6 +321,20 @@ export const reads = [
     seeds: 100,
   },
   {
+    id: 'queued-writes-of-an-unconfirmed-leader-are-not-done',
+    rule: 'What an unconfirmed leader has queued when it steps down may have been carried out by its successor: its outcome is unknown.',
+    edits: [
+      {
+        file: 'packages/node/src/core/role-changes.ts',
+        find: 'parts.requests.outcomeOfUnappended()',
+        replace: 'parts.requests.outcomeOfRefusal()',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leader-state.test.ts',
+    why: 'clocks of two peers have to differ by more than a tenth: one seed in thousands (62143)',
+  },
+  {
     id: 'held-requests-outlive-the-leadership',
     rule: 'What a leader holds is carried out by that leadership alone: a later one of the same peer may not, as another leader may have done it.',
     edits: [

@@ -161,7 +161,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   /** Returns the outcome that this node must report if it refuses a write on the group's subjects now, without parsing it. */
   outcomeOfOverload(at: Instant): Outcome {
     this.context.begin(at);
-    return this.parts.requests.outcomeOfOverload();
+    return this.parts.requests.outcomeOfUnappended();
   }
 
   // ---- messages ----------------------------------------------------------------------------------

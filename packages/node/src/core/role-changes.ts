@@ -82,7 +82,7 @@ export class RoleChanges implements RoleControl {
     parts.peerReset.onSteppedDown();
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
-    parts.proposals.refuseAll(reason, parts.requests.outcomeOfRefusal());
+    parts.proposals.refuseAll(reason, parts.requests.outcomeOfUnappended());
     parts.requests.onSteppedDown();
     parts.reads.reads.refuseAll(reason, '');
     parts.watches.endAll(reason);

@@ -28,6 +28,8 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
   };
 
   private onConfirmed({ store_id, term, tick_id, session_tick_id }: Body<'node.confirmed'>): void {
+    // A message of a deleted group can arrive at the ballot-box of the group that was created again: nobody uses its result.
+    if (this.record.stored.of(store_id) === undefined) return;
     const leader = this.record.leaders.get(term);
     this.check(leader?.storeId === store_id, () => `a tick of term ${term} is confirmed, and its leader is another`);
     this.checkQuorum(leader, `tick ${tick_id}`, this.echoes, tick_id);

@@ -83,7 +83,24 @@ export function carriedInto(before: readonly Operation[], operations: readonly O
     });
   const keys = new Set(shown.map(({ key }) => key));
   const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
-  return [...shown, ...[...deleted, ...perhapsDeleted(before, operations, seen)].map(asUnknown)];
+  const moved = before.filter((operation) => !shown.includes(operation) && isMoved(operation, operations));
+  return [...shown, ...[...deleted, ...moved, ...perhapsDeleted(before, operations, seen)].map(asUnknown)];
+}
+
+/**
+ * Whether this history shows the value of this write with another revision: the reset peer had an earlier attempt of the same call in
+ * another place, which was not committed then. All writes have different values.
+ */
+function isMoved(operation: Operation, operations: readonly Operation[]): boolean {
+  if (!puts(operation) || !('value' in operation)) return false;
+  return operations.some(
+    (read) =>
+      read.name === 'get' &&
+      read.outcome === 'done' &&
+      read.key === operation.key &&
+      read.reply.value === operation.value &&
+      read.reply.revision !== revisionOf(operation),
+  );
 }
 
 /** The values of revisions that reads of this history show. */

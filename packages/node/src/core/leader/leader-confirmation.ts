@@ -36,6 +36,8 @@ export class LeaderConfirmation {
   private shortestTimeoutMs = 0;
   /** When the tick was sent that the replicators' last report follows. */
   private reportedMs = Number.NEGATIVE_INFINITY;
+  /** That tick; 0: none of this leadership. */
+  private reportedTickId = 0;
   /** When the last tick was sent for which this peer's log-store has acknowledged everything that it had been sent by then. */
   private ownStoredMs = 0;
   /** The members whose majority alone can roll the running change back; undefined: it cannot be rolled back. */
@@ -59,6 +61,7 @@ export class LeaderConfirmation {
     this.shortestTimeoutMs = this.context.options.electionTimeoutMs;
     this.ownStoredMs = this.context.nowMs;
     this.rollbackVoters = undefined;
+    this.reportedTickId = 0;
     this.lease.begin(this.tickId);
     this.successor.begin();
   }
@@ -236,16 +239,22 @@ export class LeaderConfirmation {
     return !this.isConfirmed() && isUnconfirmed ? 'its quorum is silent' : undefined;
   }
 
+  /** Whether the replicators have reported after a later tick already: this message was repeated, or overtaken. */
+  isOlderReport({ tick_id }: Body<'node.progress'>): boolean {
+    return tick_id !== undefined && tick_id < this.reportedTickId;
+  }
+
   /** The replicators have reported. */
   onProgress({ targets, tick_id }: Body<'node.progress'>): void {
     this.reportedMs = this.reportTime(tick_id);
+    this.reportedTickId = tick_id ?? this.reportedTickId;
     this.shortestTimeoutMs = Math.min(
       this.context.options.electionTimeoutMs,
       ...targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),
     );
   }
 
-  /** Returns when the tick of a report was sent. A tick that is not remembered is older than the last report. */
+  /** Returns when the tick of a report was sent. A tick that is not remembered is no later than that of the last report. */
   private reportTime(tickId: number | undefined): number {
     if (tickId === undefined) return this.context.nowMs;
     return tickId === this.confirmedTickId ? this.confirmedMs : (this.sentMs.get(tickId) ?? this.reportedMs);

@@ -127,11 +127,15 @@ export class LeaderState {
     this.targets.onTick((peerId) => this.progressOf.get(peerId)?.match_index ?? 0);
   }
 
-  /** Accepts a report of the replicators. Returns false if the report is of another session or term. */
+  /** Accepts a report of the replicators. Returns false if it is of another session or term, or older than the last one. */
   onProgress(body: Body<'node.progress'>): boolean {
     const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
     if (!isOwn || body.term !== this.state.term) {
       this.context.drop('progress_stale');
+      return false;
+    }
+    if (this.confirmation.isOlderReport(body)) {
+      this.context.drop('progress_overtaken');
       return false;
     }
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));

@@ -74,8 +74,11 @@ export class RequestRouter {
     this.hold.refuseAll(reason);
   }
 
-  /** The outcome of a write on the group's subjects that this node refuses now without parsing it. */
-  outcomeOfOverload(): Outcome {
+  /**
+   * The outcome of a write on the group's subjects that this node refuses now, without having parsed it or while it is queued. A leader
+   * that is not confirmed now may have had a successor when the write arrived.
+   */
+  outcomeOfUnappended(): Outcome {
     return this.mayAnswer() ? this.outcomeOfRefusal() : 'unknown';
   }
 

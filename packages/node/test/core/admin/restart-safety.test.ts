@@ -184,6 +184,22 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
     expect(told(node)).toBe('n1 n2 n3');
   });
 
+  test('a report that is overtaken by a later one, or repeated, is dropped', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    node.wait(100);
+    const { tickId } = node;
+    node.confirmed();
+    node.wait(100);
+    node.confirmed();
+    node.reportedTickId = node.tickId;
+    node.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
+    expect(reason(node, 'n2')).toMatch(/n3 has stored nothing for \d+ ms/);
+    node.reportedTickId = tickId;
+    node.progress(well, { peer: 'n3', match: 2, storedMs: 0 });
+    expect(reason(node, 'n2')).toMatch(/n3 has stored nothing for \d+ ms/);
+    expect(node.dropped('progress_overtaken')).toBe(1);
+  });
+
   test('a leader that stores nothing itself does not count, and then only its own restart is allowed', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
     node.syncs = false;

@@ -86,6 +86,14 @@ describe('proposals', () => {
     ]);
   });
 
+  test('promise 21: on stepping down unconfirmed, what waits is unknown, too: a successor may have received it', () => {
+    const node = leader();
+    node.syncs = false;
+    for (const text of ['a', 'b', 'c', 'd', 'e']) node.propose(text);
+    node.nowMs += electionTimeoutMs + 1;
+    expect(node.higherTerm('n2', 5).filter((line) => line.startsWith('refuse 5'))).toEqual(['refuse 5 EPERM unknown']);
+  });
+
   test('promise 28: a peer that does not lead refuses a request only after an election timeout: the leader has it, too', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3']] });
