@@ -36,7 +36,12 @@ export const chapters = [
       },
       {
         rule: 'Links are ordered: a number per session, taken once, in order, resent until acknowledged',
-        mutants: ['link-takes-repeats', 'link-takes-past-a-gap', 'link-does-not-resend'],
+        mutants: [
+          'link-takes-repeats',
+          'link-takes-past-a-gap',
+          'link-does-not-resend',
+          'few-ticks-while-messages-are-unacknowledged',
+        ],
       },
       {
         rule: 'Links have a bounded window',
@@ -241,6 +246,7 @@ export const chapters = [
         mutants: [
           'held-requests-are-forgotten',
           'held-requests-are-not-done',
+          'queued-writes-of-an-unconfirmed-leader-are-not-done',
           'held-requests-outlive-the-leadership',
           'refused-before-the-leader-replies',
         ],
@@ -387,7 +393,7 @@ export const chapters = [
       },
       {
         rule: 'A leader one of whose own actors is silent steps down, and does not stand again',
-        mutants: ['half-dead-leader-stays'],
+        mutants: ['half-dead-leader-stays', 'counting-ballot-box-is-sent-few-ticks'],
       },
     ],
   },
@@ -595,6 +601,7 @@ export const chapters = [
         rule: 'Whoever may be restarted can be stopped, and the group still commits (promise 27)',
         mutants: [
           'restart-advice-by-what-is-heard',
+          'overtaken-report-replaces-a-later-one',
           'restart-advice-without-own-storing',
           'restart-advice-for-a-lost-store-of-its-own',
           'restart-advice-without-an-election',

@@ -176,8 +176,9 @@ export const sessions = [
     edits: [
       { file: ownActors, find: "const isActive = this.state.role !== 'follower';", replace: 'const isActive = false;' },
     ],
-    seeds: 60,
+    seeds: 0,
     test: 'packages/node/test/core/local/local-actors.test.ts',
+    why: 'heartbeats come rarely then, and the next election repairs it: nothing but time is lost',
   },
   {
     id: 'few-ticks-while-messages-are-unacknowledged',
