@@ -19,3 +19,10 @@ it('an error that quotes a URL does so without its secret', () => {
   const text = 'NATS at nats://a:1, "tls://ann:p@ss@b:2" and ann:secret@c: the lock of ann@host is taken';
   expect(withoutSecrets(text)).toBe('NATS at nats://a:1, "tls://***@b:2" and ***@c: the lock of ann@host is taken');
 });
+
+it.each(['k'.repeat(500_000), `${'k'.repeat(500_000)}@`, 'a:b='.repeat(100_000), `${'="a/'.repeat(100_000)} a@b`])(
+  'a long argument is searched in a time that does not grow with the square of its length: %#',
+  (word) => {
+    expect(argumentsWithoutSecrets(['kv', 'put', 'key', word])).toEqual(['kv', 'put', 'key', word]);
+  },
+);

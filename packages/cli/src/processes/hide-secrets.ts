@@ -25,5 +25,16 @@ export function serversWithoutSecrets(servers: string): string {
 
 /** A text, with `***` for what looks like the secret of a URL, with or without its scheme. */
 export function withoutSecrets(text: string): string {
-  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)\S*@|(^|[\s,='"])[^\s@,/'"]+:(?!\/\/)[^\s@]+@/gi, '$1$2***@');
+  if (!text.includes('@')) return text;
+  // Word by word, up to its last `@`: what is searched then ends with one, and a search takes no time that grows with the square of
+  // the length. Values of keys are arguments, too, and may be long.
+  return text
+    .split(/(\s+)/)
+    .map((word) => {
+      const end = word.lastIndexOf('@') + 1;
+      return word.slice(0, end).replaceAll(secret, '$1$2***@') + word.slice(end);
+    })
+    .join('');
 }
+
+const secret = /([a-z][a-z0-9+.-]{0,31}:\/\/)\S*@|(^|[,='"])[^@,/'"]+:(?!\/\/)[^@]+@/gi;
