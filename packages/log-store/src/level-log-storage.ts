@@ -85,12 +85,10 @@ export class LevelLogStorage implements LogStorage {
 
   async open(): Promise<void> {
     await mkdir(this.options.folder, { recursive: true });
-    const damage = await findLogDamage(this.levelFolder);
-    if (damage !== undefined) {
-      throw this.corrupt(`${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`);
-    }
-    const missing = (await missingFile(this.levelFolder)) ?? (await lostTable(this.levelFolder));
-    if (missing !== undefined) throw this.corrupt(missing);
+    const fault = await this.fileFault().catch((error) => {
+      throw isNoFile(error) ? this.corrupt(error.message) : error;
+    });
+    if (fault !== undefined) throw this.corrupt(fault);
     // Not earlier: LevelDB opens by itself soon after it is constructed, and then deletes its log.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {
       keyEncoding: 'utf8',
@@ -111,6 +109,15 @@ export class LevelLogStorage implements LogStorage {
       await this.close();
       throw error;
     }
+  }
+
+  /** Returns which of LevelDB's files is damaged, cut or missing; undefined: none. */
+  private async fileFault(): Promise<string | undefined> {
+    const { levelFolder } = this;
+    const damage = await findLogDamage(levelFolder);
+    if (damage !== undefined)
+      return `${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`;
+    return (await missingFile(levelFolder)) ?? (await lostTable(levelFolder));
   }
 
   async load(groupId: GroupId): Promise<StoredRows> {
@@ -392,6 +399,11 @@ function asRow([key, value]: readonly [string, Uint8Array]): Row {
 function isDamage(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'LEVEL_CORRUPTION' || (code === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message));
+}
+
+/** Whether something else than a file has the name of one: a folder, or a link that leads nowhere. */
+function isNoFile(error: unknown): error is Error {
+  return ['EISDIR', 'ENOTDIR', 'ENOENT'].includes(String(codeOf(error)));
 }
 
 function codeOf(error: unknown): unknown {

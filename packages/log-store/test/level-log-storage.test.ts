@@ -1,4 +1,4 @@
-import { cp, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
@@ -263,6 +263,20 @@ describe('a LevelDB that is not what it was', () => {
     await reopen();
     expect(await storage?.fault()).toBeUndefined();
   });
+
+  it.each(['CURRENT', 'MANIFEST', '.log'])(
+    'is refused with the way to repair it if its %s is a folder',
+    async (part) => {
+      await write(1, 3);
+      await close();
+      for (const name of (await readdir(level())).filter((each) => each.includes(part))) {
+        await rm(path.join(level(), name));
+        await mkdir(path.join(level(), name));
+      }
+      const message = expect.stringContaining('To repair it: stop');
+      await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT', message });
+    },
+  );
 
   it('says that its CURRENT is damaged if that names no manifest', async () => {
     await write(1, 3);
