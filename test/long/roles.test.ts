@@ -2,15 +2,19 @@
  * Promise 37 with complete scenarios: every command of each role, by a user of that role alone, on a NATS server with
  * the permissions that `conclave permissions` prints. The server notes no violation.
  */
+import { statSync } from 'node:fs';
 import { ConclaveClient } from '@conclave/client';
 import { observe, observeMessages } from '@conclave/observer';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { Writers } from '../mesh/fault-writers.js';
-import { startCommand } from '../support/command.js';
+import { type CommandRun, startCommand } from '../support/command.js';
+import { commandIn, commandsThatLogIn } from '../support/commands.js';
+import { startExporter } from '../support/exporter.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { peerUser, roleUser, SecuredNats, testUser } from '../support/secured-nats.js';
+import { ViewProcess } from '../support/view.js';
 
 const members = ['n1', 'n2', 'n3'];
 const peers = [...members, 'n4', 'n5'];
@@ -19,6 +23,9 @@ let nats: SecuredNats;
 let mesh: Mesh;
 let folder: string;
 let writers: Writers;
+/** The commands that ran. */
+const ran = new Set<string | undefined>();
+const loggingIn = commandsThatLogIn();
 
 beforeAll(async () => {
   folder = makeFolder('roles');
@@ -38,9 +45,14 @@ beforeAll(async () => {
 });
 afterAll(() => stops.run());
 
+function start(user: string, args: readonly string[]): CommandRun {
+  ran.add(commandIn(args, loggingIn));
+  return startCommand(nats.server.url, args, nats.environment(user));
+}
+
 /** Runs a command as a user; what it printed. */
 async function run(user: string, ...args: readonly string[]): Promise<string> {
-  const once = () => startCommand(nats.server.url, args, nats.environment(user)).ended;
+  const once = () => start(user, args).ended;
   let { code, out, error } = await once();
   // A machine that stands still for seconds: the command found no server, and did nothing.
   for (let attempt = 1; code === 4 && attempt < 5; attempt++) ({ code, out, error } = await once());
@@ -50,7 +62,7 @@ async function run(user: string, ...args: readonly string[]): Promise<string> {
 
 /** As `run`, whatever comes of it: its exit code. */
 async function attempt(user: string, ...args: readonly string[]): Promise<number | null> {
-  return (await startCommand(nats.server.url, args, nats.environment(user)).ended).code;
+  return (await start(user, args).ended).code;
 }
 
 /** Runs a command that goes on, and has something happen until it shows that. */
@@ -60,11 +72,13 @@ async function showsOne(
   args: readonly string[],
   happen: () => Promise<unknown> = async () => undefined,
 ): Promise<void> {
-  const { child, ended } = startCommand(nats.server.url, args, nats.environment(user));
+  const { child, ended } = start(user, args);
   let shown = '';
-  child.stdout?.on('data', (data: Buffer) => {
-    shown += data.toString();
-  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (data: Buffer) => {
+      shown += data.toString();
+    });
+  }
   await until(`${user}: conclave ${args.join(' ')} shows ${wanted}`, async () => {
     await happen();
     return wanted.test(shown) ? true : undefined;
@@ -106,6 +120,7 @@ it('promise 37: an operator can bootstrap, change, restart, back up and restore 
     (await attempt('operator', ...reset)) === 0 ? true : undefined,
   );
   await mesh.start('n5');
+  await run('operator', 'groups', 'delete', 'lost', '--peers', 'n4,n5', '--yes');
   // There is no change to cancel, and nobody restarts: what they ask is what matters here.
   await attempt('operator', 'peers', 'cancel');
   await attempt('operator', 'restart', '--run', 'false', '--peers', 'n2');
@@ -113,6 +128,19 @@ it('promise 37: an operator can bootstrap, change, restart, back up and restore 
     run('operator', 'leader', 'transfer'),
   );
   await showsOne('operator', /append_entries/, ['watch', '--messages']);
+  const recording = `${folder}/recording`;
+  await showsOne('operator', /recording group/, ['record', recording], async () => {
+    // Events, states and messages.
+    expect(statSync(recording).size).toBeGreaterThan(10_000);
+  });
+  await run('operator', 'health', '--peer', 'n1');
+  for (const level of ['debug', 'info']) await run('operator', 'log-level', level, '--peer', 'n1');
+  const profile = ['profile', 'cpu', '--peer', 'n1', '--actor', 'replicator', '--seconds', '1'];
+  await run('operator', ...profile, '--out', `${folder}/own.cpuprofile`);
+  const view = await ViewProcess.start(nats.server.url, { env: nats.environment('operator') });
+  ran.add('view');
+  await view.streams(/"peer":"n1","status":\{/, /append_entries/);
+  await view.stop();
   await writers.progress(20);
   expect(nats.violations).toEqual([]);
 });
@@ -123,10 +151,15 @@ it('promise 37: a client can use keys, leases and locks, a reader can read and w
   await run('client', 'txn', '{"compare":[],"then":[["put","b","2"]]}');
   const { lease_id } = JSON.parse(await run('client', 'lease', 'grant', '60000', '--json')) as { lease_id: string };
   await run('client', 'kv', 'put', 'c', '3', '--lease', lease_id);
-  for (const command of [`lease keep ${lease_id}`, `lease revoke ${lease_id}`, 'kv delete b', 'lock list']) {
+  for (const command of [
+    `lease keep ${lease_id}`,
+    `lease get ${lease_id}`,
+    `lease revoke ${lease_id}`,
+    'kv delete b',
+  ]) {
     await run('client', ...command.split(' '));
   }
-  expect(await run('client', 'lock', 'printer', '--', 'echo', 'locked')).toContain('locked');
+  expect(await run('client', 'lock', 'run', 'printer', '--', 'echo', 'locked')).toContain('locked');
   for (const user of ['client', 'reader']) {
     for (const command of [
       'kv get a',
@@ -138,6 +171,18 @@ it('promise 37: a client can use keys, leases and locks, a reader can read and w
     ]) {
       await run(user, ...command.split(' '));
     }
+    // Nobody holds it.
+    expect(await attempt(user, 'lock', 'get', 'printer')).toBe(1);
+  }
+  for (const user of ['operator', 'observer']) {
+    const page = await startExporter(nats.server.url, stops, nats.environment(user));
+    ran.add('exporter');
+    await until(`${user}: the exporter shows the metrics of all peers`, async () => {
+      const text = await (await fetch(page)).text();
+      for (const peer of members)
+        expect(text).toMatch(new RegExp(`^conclave_up\\{[^}]*peer="${peer}"[^}]*\\} 1$`, 'm'));
+      return true;
+    });
   }
   await run('observer', 'status');
   await run('observer', 'groups', 'list');
@@ -188,4 +233,10 @@ it('promise 37: roles suffice under load, with watches, locks and follower reads
   events.close();
   messages.close();
   expect(nats.violations).toEqual([]);
+});
+
+it('promise 37: every command that logs in was run under its role', () => {
+  // They log in as peers do, or start servers of their own; a context is only written.
+  const others = ['run', 'up', 'bench', 'soak', 'demo', 'context add'];
+  expect([...ran].toSorted()).toEqual(loggingIn.filter((name) => !others.includes(name)));
 });

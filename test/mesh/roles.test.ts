@@ -259,15 +259,7 @@ it('promise 37: each role can do its work without a violation', async () => {
 it('the page of an observer shows events and states, and names the roles for messages and keys', async () => {
   const view = await ViewProcess.start(nats.server.url, { env: nats.environment('observer') });
   stops.add(() => view.stop());
-  const reader = ((await fetch(`${view.url}api/stream`)).body as ReadableStream<Uint8Array>).getReader();
-  const decoder = new TextDecoder();
-  let seen = '';
-  while (!/"peer":"n1","status":\{/.test(seen) || !seen.includes('this login needs the role operator')) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`the stream has ended: ${seen}`);
-    seen += decoder.decode(value, { stream: true });
-  }
-  await reader.cancel();
+  await view.streams(/"peer":"n1","status":\{/, /this login needs the role operator/);
   const keys = await fetch(`${view.url}api/keys?prefix=`);
   expect(await keys.json()).toMatchObject({ error: { code: 'EPERM' } });
 });

@@ -25,6 +25,21 @@ export class ViewProcess {
     return new ViewProcess((JSON.parse(first) as { url: string }).url, run);
   }
 
+  /** Reads the page's stream until all of these were in it. @returns what was read */
+  async streams(...wanted: readonly RegExp[]): Promise<string> {
+    const body = (await fetch(`${this.url}api/stream`)).body as ReadableStream<Uint8Array>;
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    let seen = '';
+    while (!wanted.every((one) => one.test(seen))) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`the stream has ended: ${seen}`);
+      seen += decoder.decode(value, { stream: true });
+    }
+    await reader.cancel();
+    return seen;
+  }
+
   get processId(): number {
     return this.run.child.pid as number;
   }
