@@ -1,5 +1,5 @@
 /** The rows of the benchmark, and how they are selected. */
-import { ConclaveError } from '@conclave/protocol';
+import { UsageError } from '../exit-codes.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
 
 export const inFlights = [1, 64, 256, 1024] as const;
@@ -118,17 +118,14 @@ export const allRows: readonly Row[] = [...writeRows, ...openRows, ...readKinds.
 /**
  * Returns the named rows: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`, or `five-peers`, or `goals`;
  * and those that they are compared with. If none is named, these are all writes and reads of three peers.
- * @throws ConclaveError EINVAL if a name matches no row
+ * @throws UsageError if a name matches no row
  */
 export function selectRows(names: readonly string[]): Row[] {
   const given = names.length === 0 ? ['writes', 'reads'] : names;
   const fits = (row: Row, name: string): boolean => row.name === name || row.selectedBy.includes(name);
   for (const name of given) {
     if (!allRows.some((row) => fits(row, name))) {
-      throw new ConclaveError(
-        'EINVAL',
-        `there is no row ${name}; there are ${allRows.map((row) => row.name).join(', ')}`,
-      );
+      throw new UsageError(`there is no row ${name}; there are ${allRows.map((row) => row.name).join(', ')}`);
     }
   }
   const chosen = allRows.filter((row) => given.some((name) => fits(row, name)));

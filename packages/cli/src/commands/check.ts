@@ -2,7 +2,7 @@
 import type { ComparedStates } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { withAdminClient } from '../connection.js';
-import { Failed } from '../exit-codes.js';
+import { type ExitCode, exitCodes, Failed } from '../exit-codes.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { runAction } from '../run-action.js';
 import { count } from '../views/format.js';
@@ -13,17 +13,26 @@ export function registerCheck(program: Command): void {
   withCommonOptions(
     program
       .command('check')
-      .description("compare the members' states by their digests; exit code 1 if any of them differs"),
+      .description(
+        "compare the members' states by their digests; exit code 1 if any differs, 4 if too few have answered",
+      ),
   ).action((options: CommonOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {
         const compared = await adminClient.admin('check', {}, { timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
         if (output.json) output.record(compared);
         else for (const line of checkLines(compared)) output.line(line);
-        if (compared.differing.length > 0) throw new Failed();
+        const exitCode = checkExitCode(compared);
+        if (exitCode !== exitCodes.done) throw new Failed(exitCode);
       }),
     ),
   );
+}
+
+/** Whether the states are equal, as an exit code: they are, one differs, or too few members have answered to know it. */
+export function checkExitCode({ differing, has_majority }: ComparedStates): ExitCode {
+  if (differing.length > 0) return exitCodes.negative;
+  return has_majority ? exitCodes.done : exitCodes.unreachable;
 }
 
 /** A line for each member, and one with the result. */

@@ -1,5 +1,5 @@
 /** The rows of `--peers`, the ratios of Conclave to the others, and how they are printed. */
-import { ConclaveError } from '@conclave/protocol';
+import { UsageError } from '../../exit-codes.js';
 import { placements } from '../../processes/peer-processes.js';
 import { count } from '../../views/format.js';
 import { table } from '../../views/tables.js';
@@ -41,7 +41,7 @@ const allRows: readonly PeerRow[] = systems.flatMap((system) =>
 
 /**
  * Returns the named rows: `etcd-64`, or `etcd`, or `64`; all rows if none is named.
- * @throws ConclaveError EINVAL if a name matches no row
+ * @throws UsageError if a name matches no row
  */
 export function selectPeerRows(names: readonly string[]): PeerRow[] {
   if (names.length === 0) return [...allRows];
@@ -50,7 +50,7 @@ export function selectPeerRows(names: readonly string[]): PeerRow[] {
   for (const given of names) {
     if (allRows.some((row) => fits(row, given))) continue;
     const known = allRows.map((row) => row.name).join(', ');
-    throw new ConclaveError('EINVAL', `there is no row ${given} with --peers; there are ${known}`);
+    throw new UsageError(`there is no row ${given} with --peers; there are ${known}`);
   }
   return allRows.filter((row) => names.some((given) => fits(row, given)));
 }
