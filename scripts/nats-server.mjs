@@ -21,7 +21,8 @@ export async function findNatsServer() {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  await runMain(async () => {
+  // Without `await`: setup.mjs imports this file, and would wait for it for ever.
+  void runMain(async () => {
     const { setUp } = await import('./setup.mjs');
     await setUp();
     console.log(await findNatsServer());
