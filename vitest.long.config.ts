@@ -20,14 +20,14 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      // Those of `npm test` ran against the newest NATS server, or the one that is installed. What loads a machine for minutes is
+      // Those of `npm test`, and the scenarios of all roles, ran against the newest NATS server, or the one that is installed. What loads a machine for minutes is
       // left out: it is about Conclave's own processes.
       {
         resolve,
         ssr: { resolve },
         test: {
           name: 'oldest-nats',
-          include: ['test/mesh/**/*.test.ts'],
+          include: ['test/mesh/**/*.test.ts', 'test/long/roles.test.ts'],
           exclude: alone,
           globalSetup: ['test/set-up/mesh.ts'],
           setupFiles: ['test/set-up/oldest-nats.ts'],
