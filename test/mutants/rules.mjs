@@ -41,6 +41,7 @@ export const chapters = [
           'link-takes-past-a-gap',
           'link-does-not-resend',
           'few-ticks-while-messages-are-unacknowledged',
+          'few-ticks-to-an-idle-log-store',
         ],
       },
       {

@@ -181,6 +181,20 @@ export const sessions = [
     why: 'heartbeats come rarely then, and the next election repairs it: nothing but time is lost',
   },
   {
+    id: 'few-ticks-to-an-idle-log-store',
+    rule: 'A log-store that has acknowledged nothing in the last heartbeat interval is sent a tick: a replaced node notices it soon.',
+    edits: [
+      {
+        file: ownActors,
+        find: "kind === 'log-store' ? actor.silentIntervals > 1 : isActive",
+        replace: "kind === 'log-store' ? false : isActive",
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/local/local-actors.test.ts',
+    why: 'a replaced node that grants a pre-vote to a removed peer: one seed in hundreds (70219)',
+  },
+  {
     id: 'few-ticks-while-messages-are-unacknowledged',
     rule: 'An actor is sent a tick in each heartbeat interval while it has not acknowledged all messages of its link.',
     edits: [

@@ -282,8 +282,9 @@ export class LocalActors {
 
   /**
    * A heartbeat interval begins: decides which actors are sent a tick. An actor that runs acknowledges a tick before the next
-   * interval. An actor that has acknowledged everything is sent none for half an election timeout, unless it counts or replicates
-   * for this node.
+   * interval. The log-store is sent none if it has acknowledged something in the last interval: its acknowledgements show that this
+   * node's session is still the current one. A replicator or ballot-box that has acknowledged everything is sent none for half an
+   * election timeout, unless it replicates or counts for this node.
    */
   beginInterval(): void {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
@@ -294,8 +295,8 @@ export class LocalActors {
       const { link } = actor;
       actor.silentIntervals += 1;
       const isUnacknowledged = link.acknowledgedSeq < link.last.seq;
-      const serves = isActive && kind !== 'log-store';
-      actor.isTickDue = serves || isUnacknowledged || actor.silentIntervals >= idleIntervals;
+      const hasTask = kind === 'log-store' ? actor.silentIntervals > 1 : isActive;
+      actor.isTickDue = hasTask || isUnacknowledged || actor.silentIntervals >= idleIntervals;
     }
   }
 

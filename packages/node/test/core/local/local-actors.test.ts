@@ -56,6 +56,11 @@ describe('ticks to own actors', () => {
     expect(ticksOfFollower(node, 5)['log-store.tick']).toBe(5);
   });
 
+  test('of a follower without a leader: the log-store acknowledges in every second interval, as another node may open it', () => {
+    const node = follower();
+    expect(ticksIn(node, 5 * heartbeatIntervalMs)).toMatchObject({ 'log-store.tick': 3, 'replicator.tick': 1 });
+  });
+
   test('of a leader: the replicator and the ballot-box get one in each interval', () => {
     const node = new NodeHarness();
     node.lead();
