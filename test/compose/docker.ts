@@ -194,6 +194,27 @@ export class ComposeProject {
     return this.runToEnd(command, [...first, ...args], env);
   }
 
+  /**
+   * Removes containers and volumes, except those of these peers: as \`down -v\` of Compose 2 does without the profile of the spare
+   * peers. Compose 1 removes these, too.
+   */
+  async removeExcept(peers: readonly string[]): Promise<void> {
+    const ofProject = ['--filter', `label=com.docker.compose.project=${this.name}`];
+    const isKept = (name: string): boolean => peers.some((peer) => name.startsWith(`${peer}-`));
+    const service = '{{.ID}} {{.Label "com.docker.compose.service"}}';
+    const containers = linesOf(await docker('ps', '-a', ...ofProject, '--format', service))
+      .map((line) => line.split(' '))
+      .filter(([, name = '']) => !isKept(name))
+      .flatMap(([id = '']) => id);
+    await docker('rm', '--force', ...containers);
+    const volume = '{{.Name}} {{.Label "com.docker.compose.volume"}}';
+    const volumes = linesOf(await docker('volume', 'ls', ...ofProject, '--format', volume))
+      .map((line) => line.split(' '))
+      .filter(([, name = '']) => !isKept(name))
+      .flatMap(([id = '']) => id);
+    await docker('volume', 'rm', ...volumes);
+  }
+
   /** The login that `credentials` has made for a role. */
   async login(role: 'client' | 'operator'): Promise<Login> {
     const read = (file: string) =>
