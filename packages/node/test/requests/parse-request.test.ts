@@ -1,5 +1,5 @@
 import type { Service } from '@conclave/actor/core';
-import { ConclaveError } from '@conclave/protocol';
+import { type AdminCommand, adminCommands, ConclaveError } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { type DecodedRequest, isReadOnly, parseRequest } from '../../src/requests/parse-request.js';
 
@@ -106,13 +106,31 @@ describe('parsing a request to a node', () => {
     expect(errorOf({ ...admin, name: 'add_peer', body: [] })?.message).toMatch(/^the request: /);
   });
 
-  it('lets commands that change something be audited, and not the chunks of a restore', () => {
-    const admin = { api: 'admin', addressee: 'peer' } as const;
-    expect(parse({ ...admin, name: 'snapshot' })).toMatchObject({ writes: true, audited: 'snapshot' });
-    expect(parse({ ...admin, name: 'status' })).toMatchObject({ writes: false });
-    expect(parse({ ...admin, name: 'status' }).audited).toBeUndefined();
-    const chunk = { restore_id: 'a', number: 0, chunk: new Uint8Array(1) };
-    expect(parse({ ...admin, name: 'restore_chunk', body: chunk }).audited).toBeUndefined();
+  // A new command does not compile without its row here.
+  const bodies: Readonly<Record<AdminCommand, object>> = {
+    add_peer: { peer_id: 'n4' },
+    remove_peer: { peer_id: 'n3' },
+    change_peers: { new_peers: ['n1'] },
+    cancel_change: {},
+    transfer_leader: {},
+    upgrade: { raise: true },
+    status: {},
+    bootstrap: { peers: ['n1'] },
+    read_only: { read_only: true },
+    reset_peer: { new_peers: ['n1'] },
+    check: {},
+    get_leader: {},
+    read_snapshot: { number: 0 },
+    restore_chunk: { restore_id: 'a', number: 0, chunk: new Uint8Array(1) },
+    snapshot: {},
+  };
+  const changingNothing = ['status', 'check', 'get_leader', 'read_snapshot'];
+
+  it.each(Object.entries(bodies))('audits %s if it changes something, and no chunk of a restore', (name, body) => {
+    const [addressee = 'group'] = adminCommands[name as AdminCommand].answeredBy;
+    const { writes, audited } = parse({ api: 'admin', addressee, name, body });
+    expect(writes).toBe(!changingNothing.includes(name));
+    expect(audited).toBe(writes && name !== 'restore_chunk' ? name : undefined);
   });
 
   it('knows by its name alone whether a request changes nothing', () => {
