@@ -54,7 +54,7 @@ export interface TimerInput<T extends string = string> {
   readonly timer: T;
 }
 
-/** The mailbox is empty: collected work can be sent now. */
+/** The turn ends, even if more messages wait: collected work can be sent now. */
 export interface IdleInput {
   readonly type: 'idle';
 }

@@ -9,9 +9,10 @@
  * 1. `acknowledged < nextSeq`; the unacknowledged messages are exactly `acknowledged + 1 .. nextSeq - 1`.
  * 2. A receiver accepts `seq` n only after n - 1 of the same link.
  * 3. A receiver never goes back to an older session, nor to an older link of its session.
- * 4. If a receiver reports what it has accepted, only missing messages are resent: a slow receiver is not given more to do.
- * 5. A receiver switches to another store only after that one has ticked for a while and the followed one has been silent:
- *    neither a late message of a store that no longer exists nor a stray one makes it switch.
+ * 4. If a receiver reports which messages it has accepted, only missing ones are resent, so that a slow receiver gets no extra work.
+ * 5. A receiver follows one store. It switches to another store only after `limits.linkOtherStoreTicks` ticks of that store, without
+ *    a tick of the followed store in between. So neither a late message of a store that no longer exists nor a stray message makes
+ *    it switch.
  */
 import { type Frame, invariant, limits, type Session, type StoreId } from '@conclave/protocol';
 
@@ -122,7 +123,7 @@ export class LinkReceiver {
   private session = 0;
   private link = 0;
   private taken = 0;
-  /** Another store that ticks: how many times since the last tick of the followed one. */
+  /** Another store of which ticks arrive, and how many have arrived since the last tick of the followed store. */
   private other: { readonly storeId: StoreId; ticks: number } | undefined;
 
   /** The acknowledgement of this link; `seq` 0: nothing of it was accepted. */
@@ -138,12 +139,12 @@ export class LinkReceiver {
     return this.storeId;
   }
 
-  /** Whether this is of the session that is followed. */
+  /** Whether the message belongs to the followed store and its current session. */
   isCurrent(body: { readonly store_id: StoreId; readonly session: Session }): boolean {
     return body.store_id === this.storeId && body.session === this.session;
   }
 
-  /** Whether this is of an older session, or of a store that is not, or not yet, the one to follow. */
+  /** Whether the message belongs to an older session, or to another store to which the receiver does not switch (yet). */
   isStale(body: { readonly store_id: StoreId; readonly session: Session }): boolean {
     if (this.storeId === undefined) return false;
     if (body.store_id === this.storeId) return body.session < this.session;

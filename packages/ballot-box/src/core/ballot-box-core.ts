@@ -2,9 +2,9 @@
  * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the open count. That is the count of an election, the count of a leader's term, or none. A ballot-box that restarts has no
- * open count: the node opens the count again, and the next ticks make all peers repeat their acknowledgements. Does not own the
- * Raft log, the term or the vote, and never decides which peer campaigns.
+ * Owns: the *open count*, which is the count of an election or the count of a leader's term. There may be none: a ballot-box that
+ * restarts has no open count. Then the node opens the count again, and the next ticks make all peers repeat their acknowledgements.
+ * Does not own the Raft log, the term or the vote, and never decides which peer campaigns.
  *
  * Invariants:
  * 1. A message counts only if its group, and its election or its leader and term, are those of the open count.

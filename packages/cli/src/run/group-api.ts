@@ -265,8 +265,9 @@ export class GroupApi {
   }
 
   /**
-   * An actor has started once it replies; it has stopped once nobody subscribes to its subject, as a process that is paused stays silent. A
-   * program that subscribes to everything and stays silent is no actor that has started (decision 0105).
+   * Returns whether the actor runs. An actor has started once it replies: a program that subscribes to all subjects and never
+   * replies is no actor (decision 0105). An actor has stopped once nobody subscribes to its subject: that it does not reply is not
+   * enough, because its process may be paused.
    */
   private async isThere(groupId: GroupId, recipient: ActorKind, wanted: 'started' | 'stopped'): Promise<boolean> {
     const { requests, subjects } = this.dependencies;

@@ -64,11 +64,11 @@ export interface LeasesDue {
   readonly remaining: (readonly [PublicLeaseId, LogIndex, number])[];
 }
 
-/** After a pause this long the leader restarts counting, as it has not looked after the leases. */
+/** After a pause this long the leader restarts counting the time of the leases, because it did not check them meanwhile. */
 const longestGapMs = 2000;
 /**
  * The remaining time is put into the log when it has decreased by this, or by this part of the lease's time, whichever is more:
- * the most that a change of the leader can add to a lease. A lease that is kept more often costs nothing.
+ * the most that a change of the leader can add to a lease. For a lease that is kept more often, it is never put into the log.
  */
 const shortestStepMs = 5000;
 const stepsPerTtl = 8;
@@ -77,7 +77,6 @@ const remainingUnitMs = 100;
 
 export class Leases {
   private readonly leases = new Map<PublicLeaseId, Lease>();
-  /** Ids that are not numbers, in their order. */
   /** For the digest of the state. What is tied to a lease is part of the keys and the locks. */
   readonly changed = new ChangedRows<PublicLeaseId>(1, (name) => {
     const lease = this.leases.get(name);
@@ -86,7 +85,7 @@ export class Leases {
   private lastLeaseId = 0;
   private lastRestored = 0;
   private lookedMs = Number.NEGATIVE_INFINITY;
-  /** The term in which this peer looked after the leases last. */
+  /** The term in which this peer last checked the leases. */
   private lookedTerm = 0;
   /** Where the next call continues with remaining times, as one entry holds a bounded number of them. */
   private remainingFrom = 0;
@@ -157,7 +156,10 @@ export class Leases {
     this.lastLeaseId = lastLeaseId;
   }
 
-  /** Restores a lease of a snapshot, in their order and before what is tied to it. @returns whether it is valid */
+  /**
+   * Restores a lease of a snapshot. Called in the order of their numbers, before the keys and locks tied to them are restored.
+   * @returns whether it is valid
+   */
   restore([
     leaseId,
     ttlMs,
@@ -188,7 +190,7 @@ export class Leases {
     invariant(this.leases.get(name)?.keys.delete(key) === true, 'a key that is untied was tied');
   }
 
-  /** Whether it has not been kept since that entry. */
+  /** Whether the lease exists, and that entry is the last one that granted or kept it. */
   isDue(name: PublicLeaseId, keptIndex: number): boolean {
     return this.leases.get(name)?.keptIndex === keptIndex;
   }
@@ -209,7 +211,7 @@ export class Leases {
     this.changed.touch(name);
   }
 
-  /** A page of the leases after that one, in the order of their numbers; 0: from the first one on. */
+  /** Returns a page of the leases with greater numbers than `startAfter`, in their order; 0: from the first one on. */
   list(startAfter: PublicLeaseId | 0, limit: number): LeasesPage {
     const found: LeaseFound[] = [];
     // They are in the order in which they were granted.
@@ -222,7 +224,7 @@ export class Leases {
   }
 
   /**
-   * One lease, with a page of its keys in their order; 0 ms: there is none of that id.
+   * Returns one lease, with a page of its keys in their order; `ttlMs` 0: there is no lease with that id.
    * @param clock of the leader, without which the remaining time is unknown
    */
   describe(leaseId: LeaseId, startAfter: string, limit: number, clock?: LeaderClock): LeaseKeysPage {
@@ -243,9 +245,10 @@ export class Leases {
   }
 
   /**
-   * Looks after the leases. Overdue are those that were not kept for their time, as seen by the calls of this function: as many as
-   * have about `limits.leaseKeys` keys. A lease is returned again only after a tenth of its time, as the entry that ends it may be on
-   * its way. In another term the count starts from the log, as another leader may have counted meanwhile.
+   * Checks the leases, and returns what the leader is to propose for them. A lease is overdue if its whole time has passed without
+   * its being kept, as measured by the calls of this function. The overdue leases that are returned have about `limits.leaseKeys` keys
+   * at most. A lease is returned again only after a tenth of its time, because the entry that ends it may be in flight. In another
+   * term the time is counted from the remaining time in the log, because another leader may have counted meanwhile.
    */
   due(nowMs: number, term: number): LeasesDue {
     const renewed = term !== this.lookedTerm || nowMs - this.lookedMs > longestGapMs;

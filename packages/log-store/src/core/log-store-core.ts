@@ -5,7 +5,7 @@
  * Does not own the storage. Does not know which peer leads: it sends acknowledgements to the leader that an append names.
  * Invariants:
  * 1. Entries, truncations, terms, votes and opens become durable in the order in which they were accepted.
- * 2. At most one write is outstanding; everything accepted meanwhile goes into the next one.
+ * 2. At most one write is in progress; all messages that are accepted meanwhile become part of the next write.
  * 3. Nothing is acknowledged, opened or read before it is synced. The index that is acknowledged to a leader is the
  *    `verified_index` of the node's append. It is never derived from the log's end.
  * 4. Entries, terms, votes and snapshots are accepted only in the node's open session, in the order of its link (`NodeSession`).
@@ -261,7 +261,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   private onIdle(): void {
     if (this.phase !== 'ready' || this.log.isWriting) return;
-    // Acknowledgements that need no write wait, too: each one means that an entry could be stored now (promise 27).
+    // While nothing can be stored, acknowledgements that need no write wait, too: the leader counts a peer that acknowledges as one
+    // that can store entries (promise 27).
     if (this.disk.isStuck && !this.log.needsWrite) return;
     const begun = this.log.begin(this.options.groupId);
     if ('write' in begun) this.effects.push({ type: 'write', ...begun.write });

@@ -1,5 +1,5 @@
 /**
- * A node: role, term, timers, proposals, the consistency check of AppendEntries, the stages of a configuration
+ * A node: role, term, timers, proposals, the consistency check of AppendEntries, the stages of a membership
  * change, and applying. It accesses no disk (its log-store does) and counts no quorum (its ballot-box does). It
  * publishes new entries once, on its feed; its replicators send entries to the peers that lack them.
  *
@@ -34,7 +34,7 @@ import type { StepContext } from './step-context.js';
 /** How often a leader proposes its state machine's housekeeping. */
 const housekeepingMs = 1000;
 
-/** What the metrics of a node are made of. */
+/** The values from which the metrics of a node are computed. */
 export interface NodeMeasurements {
   readonly status: StatusReply;
   readonly measures: NodeMeasures;
@@ -111,7 +111,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     return this.parts.status.reply();
   }
 
-  /** Returns what the metrics of this node are made of. */
+  /** Returns the values from which the metrics of this node are computed. */
   measurements(at: Instant): NodeMeasurements {
     const { parts, context } = this;
     const status = this.status(at);
@@ -345,7 +345,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       case 'watch':
         return parts.watches.onTimer();
       case 'throttle':
-        // The writes that the throttle held back are appended when the mailbox is empty.
+        // The writes that the throttle held back are appended at the end of this turn (`onIdle`).
         return;
       case 'change':
         if (this.state.role === 'leader') parts.change.onDeadline();

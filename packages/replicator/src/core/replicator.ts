@@ -31,7 +31,10 @@ export class Replicator {
   readonly lag = new LagMeter();
   /** Whether the configuration binds the target to its store. */
   private isBound: boolean;
-  /** Why the target is refused; empty: it is not. A refused target is sent only `identify`, about once an election timeout. */
+  /**
+   * Why this replicator refuses the target; empty: it does not. To a refused target it sends only `identify`, about once an election
+   * timeout.
+   */
   private refusal: Progress['refusal'] = '';
   private receivedMs: number | undefined;
   /** When the target's log-store last acknowledged entries. */
@@ -74,7 +77,8 @@ export class Replicator {
   }
 
   /**
-   * Whether this replicator can serve `target`: its configuration names the same store, or one of the two stores is unknown.
+   * Whether this replicator can continue for `target`: `target` names the store that this replicator knows, or one of the two stores
+   * is unknown.
    */
   isFor(target: Target): boolean {
     return target.store_id === noStore || this.storeId === noStore || target.store_id === this.storeId;
@@ -321,7 +325,9 @@ export class Replicator {
     return lastIndex < this.leaderTerm.acknowledgedBy(this.storeId);
   }
 
-  /** The target's known store has rejected a request as meant for another one: it may lack entries that it had acknowledged. */
+  /**
+   * The target's known store has rejected a request as if it were another store: it may lack entries that it had acknowledged.
+   */
   private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
     if (!this.hasLostEntries(lastIndex)) return 'same_store';
     this.receivedMs = nowMs;

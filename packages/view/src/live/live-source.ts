@@ -1,7 +1,7 @@
 /**
  * A live group as a source of records: its events, the messages between its actors, and what its peers reply to `status`.
  *
- * What NATS does not permit to this login is reported by a note that names the role which is needed; the rest goes on.
+ * If NATS does not permit this login a subscription or a request, a note names the role that is needed. Everything else continues.
  */
 import { type Observation, observe, observeMessages } from '@conclave/observer';
 import {
@@ -33,7 +33,7 @@ export interface LiveSourceOptions {
   readonly requests: GroupRequests;
   /** Messages per second that are shown; `limits.viewMessageRate` by default. */
   readonly messageRate?: number | undefined;
-  /** Observe messages only while a browser shows them: nobody else pays for it. */
+  /** Observe messages only while a browser shows them, so that they cause no load at other times. */
   readonly messagesForBrowsersOnly?: boolean | undefined;
   /** Milliseconds since 1970; the clock of this machine by default. */
   readonly nowMs?: (() => number) | undefined;
@@ -41,10 +41,10 @@ export interface LiveSourceOptions {
 
 /** Messages are collected for this long. */
 const windowMs = 100;
-/** Between two requests to the leader; a change is followed more closely. */
+/** The time between two requests to the leader; `changeMs` while a membership change is in progress. */
 const leaderMs = 1000;
 const changeMs = 250;
-/** Between two requests to every peer, and two searches for peers. */
+/** The time between two requests to every peer, and between two searches for peers. */
 const peersMs = 2000;
 const discoverMs = 10_000;
 const replyMs = 1500;
@@ -61,11 +61,11 @@ export class LiveSource implements ViewSource {
   private readonly peers = new Set<PeerId>();
   /** Members, and those to which the leader replicates. */
   private wanted: ReadonlySet<PeerId> = new Set();
-  /** The texts of notes in effect, by topic. */
+  /** The last text of the note of each topic; empty: the note was withdrawn. */
   private readonly notes = new Map<string, string>();
   private isChanging = false;
   private isClosed = false;
-  /** Of the last record that was delivered. */
+  /** The time of the last record that was delivered. */
   private lastAt = 0;
   private readonly nowMs: () => number;
   private dropped = 0;
@@ -145,7 +145,7 @@ export class LiveSource implements ViewSource {
     );
   }
 
-  /** A note, for as long as NATS refuses the subscription. */
+  /** Publishes a note if NATS refuses the subscription. */
   private async report(observation: Observation<unknown>, topic: string, text: string): Promise<void> {
     try {
       await observation.ready;
@@ -163,7 +163,7 @@ export class LiveSource implements ViewSource {
     }
   }
 
-  /** Replaces the note of the topic, unless it says this already. */
+  /** Replaces the note of the topic, unless it has this text already. Empty: withdraws the note. */
   private note(topic: string, text: string, level: 'info' | 'warning' | 'error'): void {
     if ((this.notes.get(topic) ?? '') === text) return;
     this.notes.set(topic, text);
@@ -257,7 +257,7 @@ export class LiveSource implements ViewSource {
       records.push({ at: now, kind: 'lost', count: this.dropped, text: 'more events than this program can handle' });
       this.dropped = 0;
     }
-    // Also where the clock is set back.
+    // `Math.abs`, because the clock of this machine may have been set back.
     if (Math.abs(now - this.rate.sinceMs) >= 1000) {
       records.push({ at: now, kind: 'rate', sent: this.rate.sent, shown: this.rate.shown });
       this.rate = { sent: 0, shown: 0, sinceMs: now };
@@ -270,7 +270,7 @@ export class LiveSource implements ViewSource {
     if (later.length > 0) this.listener?.onRecords(later);
   }
 
-  /** Between two deliveries only so much may wait. */
+  /** Drops the oldest record if more than `limits.observedEvents` wait for the next delivery. */
   private bound(): void {
     if (this.waiting.length <= limits.observedEvents) return;
     this.waiting.shift();

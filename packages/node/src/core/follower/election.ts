@@ -1,8 +1,8 @@
 /**
  * Elections: when this peer campaigns, which votes it requests, and how it votes. The ballot-box counts the votes.
  * Invariants:
- * 1. A peer grants at most one vote in a term. It lets the vote count, also a vote for itself, only once its log-store has
- *    synced it.
+ * 1. A peer grants at most one vote in a term. It sends the vote, or requests votes in the case of a vote for itself, only once
+ *    its log-store has synced the vote.
  * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
  * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
  * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
@@ -348,7 +348,7 @@ export class Election {
 
   /**
    * Whether a leader may rely on this voter to grant no vote: this node received a heartbeat within an election timeout, and the
-   * leader has not permitted less; or the previous node of this peer may have received one.
+   * leader has not permitted an earlier vote; or the previous node of this peer may have received a heartbeat.
    */
   private leaseHolds(body: RequestVote): boolean {
     const { state, context } = this;

@@ -2,10 +2,10 @@
  * Whether a leader may still consider itself the only one: its ticks, and the echoes of a quorum that confirm them.
  * Owns: the ticks that were sent, which of them are confirmed, and the lease that follows from them.
  * Invariants:
- * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one; of a leader that needs no other peer, by its
- *    own log-store, which does not answer a node whose store another node has opened.
+ * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one. A leader that is the only member is confirmed by
+ *    its own log-store, which does not answer a node any more once another node has opened it.
  * 2. A leader steps down if no quorum has confirmed its ticks for an election timeout, or if one of its own actors has been
- *    silent for as long. It stays if it can roll back a joint stage with the members whose echoes it receives.
+ *    silent for an election timeout. In a joint stage that it can roll back, echoes of a majority of the old members are enough.
  */
 import {
   allMembers,
@@ -221,9 +221,9 @@ export class LeaderConfirmation {
       if (peer_id === state.peerId) return store_id === state.storeId;
       const progress = this.progress(peer_id);
       if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
-      // The echo was of another store.
+      // Its last message may be of another store.
       if (progress.refusal !== '') return false;
-      // Well within the time in which they grant no vote.
+      // Half of the time for which a voter that received a heartbeat grants no vote.
       return progress.silent_ms + sinceMs <= context.options.electionTimeoutMs / 2;
     });
     return reachable.length >= majority(members.length);

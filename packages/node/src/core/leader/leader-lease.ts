@@ -2,18 +2,18 @@
  * A leader's lease: how long no other peer can be elected, by this leader's own monotonic clock (Raft thesis, section 6.4.1). While
  * the lease is in use, a voter that received a heartbeat grants no vote for one election timeout. The lease is counted from when
  * that heartbeat was sent, and is a tenth shorter than that timeout, because the rates of clocks may differ by up to a tenth.
- * Owns: what the lease is based on. Does not own which reads use it.
- * A voter's promise binds its node, and also a second node of that peer, which opens the log-store again: that one votes an
- * election timeout later at the earliest. Hence a tick extends the lease only if the log-store was still in the old session after
- * the tick arrived: a follower reports that in its echoes (`session_tick_id`); for the leader it is the acknowledgement of what
- * it sent to its log-store with the tick.
+ * Owns: the ticks on which the lease is based, and the time until which it lasts. Does not own the reads that use it.
+ * A voter must wait even if a second node replaces the voter's node. The second node has to open the log-store, and grants no vote
+ * for one election timeout after that. Hence a tick extends the lease only if the log-stores of a quorum were still in the
+ * sessions of their first nodes after the tick arrived. A follower reports that in its echoes (`session_tick_id`). For the leader
+ * itself, the acknowledgement of the message that it sent to its log-store with the tick shows it.
  * Invariants:
  * 1. Only ticks of this term extend the lease, and only those sent after the latest configuration entry was appended: a lease
- *    that an older set of peers has granted says nothing about the peers that the new set may elect.
+ *    that a quorum of an older configuration has granted does not prevent an election in the new configuration.
  * 2. Once a peer has been ordered to campaign (`timeout_now`) there is no lease any more in this term.
  * 3. A new leader has no lease.
  * 4. A lease is based only on ticks that permit no voter to vote early (`SuccessorDelay`): those sent after a read has asked for
- *    a lease. Once a tick that permits it is sent, there is no lease until a read asks again.
+ *    a lease. Once a tick that permits an early vote is sent, there is no lease until a read asks again.
  */
 import { leaseShare } from '../local/index.js';
 import type { NodeState } from '../state/index.js';
@@ -24,7 +24,7 @@ interface SentTick {
   readonly sentMs: number;
 }
 
-/** Election timeouts after the last read by lease for which the leader keeps the lease, so that the next one is answered at once. */
+/** The leader keeps the lease for this many election timeouts after the last lease read, so that the next one is answered at once. */
 const idleTimeouts = 10;
 
 export class LeaderLease {
@@ -106,7 +106,10 @@ export class LeaderLease {
     this.count();
   }
 
-  /** The log-stores of a quorum, with the leader, were in their sessions after that tick arrived. False: that was known. */
+  /**
+   * The log-stores of a quorum, which may include the leader, were still in their sessions after that tick arrived. Returns false if
+   * that was known.
+   */
   onQuorum(tickId: number): boolean {
     if (tickId <= this.quorumTickId) return false;
     this.quorumTickId = tickId;

@@ -41,7 +41,7 @@ export class FollowerReads {
     private readonly budget: ReadBudget,
   ) {}
 
-  /** Queues a read; the leader is asked when the mailbox is empty. */
+  /** Queues a read; the leader is asked at the end of the turn. */
   read(read: Read, byLease: boolean): void {
     const { requestId } = read;
     if (this.state.stopped !== '') return this.refuseStopped(requestId);

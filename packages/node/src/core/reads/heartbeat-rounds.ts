@@ -58,7 +58,7 @@ export class HeartbeatRounds {
     }
   }
 
-  /** A leader's mailbox is empty: reads that wait get a round. */
+  /** A leader's turn ends: reads that wait get a round. */
   onIdle(): void {
     if (!this.leadership.knowsCommitted || !this.reads.wantsRound) return;
     const { confirmation } = this.leadership;
