@@ -195,7 +195,7 @@ export class ComposeProject {
   }
 
   /**
-   * Removes containers and volumes, except those of these peers: as \`down -v\` of Compose 2 does without the profile of the spare
+   * Removes containers and volumes, except those of these peers: as `down -v` of Compose 2 does without the profile of the spare
    * peers. Compose 1 removes these, too.
    */
   async removeExcept(peers: readonly string[]): Promise<void> {
@@ -205,13 +205,13 @@ export class ComposeProject {
     const containers = linesOf(await docker('ps', '-a', ...ofProject, '--format', service))
       .map((line) => line.split(' '))
       .filter(([, name = '']) => !isKept(name))
-      .flatMap(([id = '']) => id);
+      .map(([id = '']) => id);
     await docker('rm', '--force', ...containers);
     const volume = '{{.Name}} {{.Label "com.docker.compose.volume"}}';
     const volumes = linesOf(await docker('volume', 'ls', ...ofProject, '--format', volume))
       .map((line) => line.split(' '))
       .filter(([, name = '']) => !isKept(name))
-      .flatMap(([id = '']) => id);
+      .map(([id = '']) => id);
     await docker('volume', 'rm', ...volumes);
   }
 

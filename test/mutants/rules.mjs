@@ -248,6 +248,7 @@ export const chapters = [
           'held-requests-are-forgotten',
           'held-requests-are-not-done',
           'queued-writes-of-an-unconfirmed-leader-are-not-done',
+          'queued-writes-are-not-done-for-a-higher-term',
           'held-requests-outlive-the-leadership',
           'refused-before-the-leader-replies',
         ],

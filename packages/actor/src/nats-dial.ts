@@ -60,12 +60,17 @@ export async function whileConnecting<T>(
     lastReason = reason;
     log.write('error', 'not connected to NATS', { reason });
   };
-  const timer = setInterval(() => void report(), longestPauseMs);
+  let timer: NodeJS.Timeout | undefined;
+  // The next attempt begins only after the last one: it must not compete with the connection, nor report out of order.
+  const reportLater = (): void => {
+    timer = setTimeout(() => void report().finally(() => isDone || reportLater()), longestPauseMs);
+  };
+  reportLater();
   try {
     return await connecting;
   } finally {
     isDone = true;
-    clearInterval(timer);
+    clearTimeout(timer);
   }
 }
 

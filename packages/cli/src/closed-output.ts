@@ -1,10 +1,12 @@
 /**
  * What a command does if nobody reads its output any more (`| head -1`), or it cannot be written.
- * Commands that only print end. Commands that change something step by step continue, so that their exit code is true.
+ * Commands that only print end. Commands that change something step by step continue, so that their exit code is true; if their
+ * output could not be written, success is not theirs to report.
  */
 import { exitCodes } from './exit-codes.js';
 
 let continues = false;
+let hasFailed = false;
 
 /** From now on the command continues without a reader. */
 export function continueWithoutReader(): void {
@@ -14,12 +16,18 @@ export function continueWithoutReader(): void {
 /** Call it before the command runs. */
 export function handleClosedOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') {
-      process.stderr.write(`conclave: the output cannot be written: ${error.message}\n`);
-      process.exit(exitCodes.failed);
-    }
     // With the exit code that the command has set, if any.
-    if (!continues) process.exit();
+    if (error.code === 'EPIPE') {
+      if (!continues) process.exit();
+      return;
+    }
+    if (hasFailed) return;
+    hasFailed = true;
+    process.stderr.write(`conclave: the output cannot be written: ${error.message}\n`);
+    if (!continues) process.exit(exitCodes.failed);
+    process.on('exit', (code) => {
+      if (code === exitCodes.done) process.exitCode = exitCodes.failed;
+    });
   });
   // An error that cannot be printed has an exit code all the same.
   process.stderr.on('error', () => undefined);

@@ -6,7 +6,7 @@
  * The log is blocks of 32 KiB, each of records: u32 masked CRC-32C of type and data, u16 length, u8 type
  * (1 whole, 2 first, 3 middle, 4 last part of a write), little-endian; see LevelDB's doc/log_format.md.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 export const blockBytes = 32 * 1024;
@@ -24,7 +24,12 @@ export async function findLogDamage(folder: string): Promise<LogDamage | undefin
   const names = await fileNames(folder);
   for (const name of names.filter((each) => /^\d+\.log$/.test(each)).sort()) {
     const file = path.join(folder, name);
-    const offset = damageIn(await readFile(file));
+    const log = await readNamed(file).catch(async (error) => {
+      // Another process has this folder open, and has just deleted the log: LevelDB's lock will say so.
+      if (await isDeleted(file)) return undefined;
+      throw error;
+    });
+    const offset = log === undefined ? undefined : damageIn(log);
     if (offset !== undefined) return { file, offset };
   }
   return undefined;
@@ -41,12 +46,36 @@ export async function missingFile(folder: string): Promise<string | undefined> {
   if (!names.includes('CURRENT')) return `${current} is missing, which says which of the files there count`;
   // The manifest may be replaced meanwhile: then the second attempt finds the new one.
   for (let look = 0; look < 2; look++) {
-    const manifest = (await readFile(current, 'utf8')).trim();
+    const manifest = (await readNamed(current)).toString().trim();
     if (!/^MANIFEST-\d+$/.test(manifest)) return `${current} is damaged: it names no manifest`;
     if ((await fileNames(folder)).includes(manifest)) return undefined;
     if (look === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
   }
   return undefined;
+}
+
+/** Reads a file. An error names the file: that of a folder in its place does not by itself. */
+export function readNamed(file: string): Promise<Buffer> {
+  return naming(file, readFile(file));
+}
+
+/** Adds the file to the message of an error that does not name it. */
+export async function naming<T>(file: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Error && !error.message.includes(file)) error.message = `${file}: ${error.message}`;
+    throw error;
+  }
+}
+
+async function isDeleted(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return false;
+  } catch (error) {
+    return (error as { code?: unknown }).code === 'ENOENT';
+  }
 }
 
 /** The files of a folder; none if there is no folder. */

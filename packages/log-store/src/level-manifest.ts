@@ -7,9 +7,9 @@
  *
  * Owns: how far the manifest was read. Invariant: each change is applied once.
  */
-import { open, readFile, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { blockBytes, fileNames, headerBytes, recordLength } from './level-log-check.js';
+import { blockBytes, fileNames, headerBytes, naming, readNamed, recordLength } from './level-log-check.js';
 
 /** The kinds of fields. */
 const field = {
@@ -43,7 +43,10 @@ export class LevelManifest {
     for (const number of await this.live()) {
       const name = tableNames(number).find((each) => present.has(each));
       if (name === undefined) {
-        // LevelDB deletes a table after it has written that it does not count on it any more.
+        // It may be newer than the list of the files. And LevelDB deletes a table after it has written that it does not count on it
+        // any more: what is still counted on and was not there before that is lost.
+        const now = await fileNames(this.folder);
+        if (tableNames(number).some((each) => now.includes(each))) continue;
         if ((await this.live()).includes(number)) return `${this.pathOf(number)} is not there any more`;
       } else if (checksSizes) {
         const cut = await this.cutTable(name, number);
@@ -69,17 +72,18 @@ export class LevelManifest {
 
   /** Reads what was added to the manifest, and returns the numbers of the tables that count. */
   private async live(): Promise<number[]> {
-    const name = (await readFile(path.join(this.folder, 'CURRENT'), 'utf8')).trim();
+    const name = (await readNamed(path.join(this.folder, 'CURRENT'))).toString().trim();
     if (name !== this.name) {
       this.name = name;
       this.offset = 0;
       this.sizes.clear();
       this.isUnreadable = false;
     }
-    const file = await open(path.join(this.folder, name), 'r');
+    const manifest = path.join(this.folder, name);
+    const file = await open(manifest, 'r');
     try {
       const added = Buffer.alloc(Math.max(0, (await file.stat()).size - this.offset));
-      const { bytesRead } = await file.read(added, 0, added.length, this.offset);
+      const { bytesRead } = await naming(manifest, file.read(added, 0, added.length, this.offset));
       this.add(added.subarray(0, bytesRead));
     } finally {
       await file.close();

@@ -321,6 +321,20 @@ export const reads = [
     seeds: 100,
   },
   {
+    id: 'queued-writes-are-not-done-for-a-higher-term',
+    rule: 'What a leader has queued when it steps down for a higher term may have been carried out by that term’s leader.',
+    edits: [
+      {
+        file: 'packages/node/src/core/role-changes.ts',
+        find: "mayHaveSuccessor ? 'unknown' : parts",
+        replace: 'parts',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leader-state.test.ts',
+    why: 'clocks of two peers have to differ by more than a tenth: one seed in thousands',
+  },
+  {
     id: 'queued-writes-of-an-unconfirmed-leader-are-not-done',
     rule: 'What an unconfirmed leader has queued when it steps down may have been carried out by its successor: its outcome is unknown.',
     edits: [

@@ -34,9 +34,14 @@ export class BackupWriter {
     const partPath = `${path}.part`;
     const file = await open(partPath, 'w');
     const writer = new BackupWriter(file, path, partPath, head);
-    await file.writeFile(firstLine);
-    await writer.record(addChecksum(head));
-    return writer;
+    try {
+      await file.writeFile(firstLine);
+      await writer.record(addChecksum(head));
+      return writer;
+    } catch (error) {
+      await writer.abandon();
+      throw error;
+    }
   }
 
   async add(chunk: Uint8Array): Promise<void> {

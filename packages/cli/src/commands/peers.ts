@@ -156,7 +156,9 @@ async function watchChange<C extends ChangeCommand>(
     const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, print), statusEveryMs);
     try {
       // Without this, a signal would end the process with the cursor hidden and the terminal cutting long lines.
-      const reply = await unlessStopped(askChange(adminClient, command, request, options.timeoutMs));
+      // Not SIGHUP, which `nohup` ignores: the terminal of such a command is gone.
+      const asked = askChange(adminClient, command, request, options.timeoutMs);
+      const reply = await unlessStopped(asked, ['SIGINT', 'SIGTERM']);
       // Events that were published before the reply arrive before it on this connection.
       await adminClient.connection.flush();
       view.end(performance.now());

@@ -13,8 +13,8 @@ const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Signals that follow the first one within this time count as the same request: a terminal and a script may both send it. */
 const sameWishMs = 1_000;
 
-/** Resolves with the first signal to stop. A second one ends the process at once. */
-export function untilStopped(): Promise<void> {
+/** Resolves with the first of these signals. A second one ends the process at once. */
+export function untilStopped(signals: readonly NodeJS.Signals[] = stopSignals): Promise<void> {
   return new Promise((resolve) => {
     let askedAt: number | undefined;
     const onSignal = (): void => {
@@ -23,7 +23,7 @@ export function untilStopped(): Promise<void> {
       if (performance.now() > askedAt + sameWishMs) process.exit(exitCodes.interrupted);
       resolve();
     };
-    for (const signal of stopSignals) process.on(signal, onSignal);
+    for (const signal of signals) process.on(signal, onSignal);
   });
 }
 
@@ -44,8 +44,8 @@ export async function withCleanUp<T>(work: (cleanUp: CleanUp) => Promise<T>): Pr
  * Resolves with the result of `work`.
  * @throws Interrupted on a signal to stop; `work` continues
  */
-export function unlessStopped<T>(work: Promise<T>): Promise<T> {
-  const interrupted = untilStopped().then(() => {
+export function unlessStopped<T>(work: Promise<T>, signals?: readonly NodeJS.Signals[]): Promise<T> {
+  const interrupted = untilStopped(signals).then(() => {
     throw new Interrupted();
   });
   return Promise.race([work, interrupted]);

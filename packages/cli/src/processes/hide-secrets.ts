@@ -37,4 +37,4 @@ export function withoutSecrets(text: string): string {
     .join('');
 }
 
-const secret = /([a-z][a-z0-9+.-]{0,31}:\/\/)\S*@|(^|[,='"])[^@,/'"]+:(?!\/\/)[^@]+@/gi;
+const secret = /([a-z][a-z0-9+.-]{0,31}:\/\/)\S*@|(^|[,='"])[^@,/'"=]+:(?!\/\/)[^@]+@/gi;

@@ -328,7 +328,7 @@ export class ClientCore {
     const { problem = '', refusal } = call.request ?? this.opening ?? {};
     const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     if (refusal !== undefined && isWatch(call)) {
-      // The last reply was the refusal of a leader.
+      // A leader has refused it, or NATS rejects the login.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
     } else if (refusal?.code === 'ELOGIN' && call.request?.mayHaveRun() !== true) {
       // NATS has rejected the login since the call was made.

@@ -314,7 +314,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     const { state } = this;
     if (this.parts.outside.onLed(body)) return;
     const isLater = body.group_uid === state.groupUid && body.term > state.term;
-    if (this.isLeader() && isLater) this.parts.roles.becomeFollower(`${body.peer_id} leads term ${body.term}`);
+    if (this.isLeader() && isLater) this.parts.roles.becomeFollower(`${body.peer_id} leads term ${body.term}`, true);
     else this.parts.otherHistory.onLed(body);
   }
 

@@ -51,7 +51,7 @@ export class RoleChanges implements RoleControl {
 
   raiseTerm(term: Term, reason: string): void {
     const { state } = this;
-    if (state.role !== 'follower') this.becomeFollower(reason);
+    if (state.role !== 'follower') this.becomeFollower(reason, true);
     state.enterTerm(term, '');
   }
 
@@ -65,10 +65,10 @@ export class RoleChanges implements RoleControl {
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }
 
-  becomeFollower(reason: string): void {
+  becomeFollower(reason: string, mayHaveSuccessor = false): void {
     const { state, context } = this;
     const wasActive = state.role === 'leader' || state.role === 'candidate' || state.role === 'pre_candidate';
-    if (state.role === 'leader') this.stepDown(reason);
+    if (state.role === 'leader') this.stepDown(reason, mayHaveSuccessor);
     state.enterRole('follower');
     state.followLeader('');
     if (wasActive) this.parts.own.stopTerm();
@@ -76,13 +76,14 @@ export class RoleChanges implements RoleControl {
     context.log('debug', 'follows', { reason });
   }
 
-  private stepDown(reason: string): void {
+  private stepDown(reason: string, mayHaveSuccessor: boolean): void {
     const { context, parts } = this;
     context.event('leader_stepped_down', { reason });
     parts.peerReset.onSteppedDown();
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
-    parts.proposals.refuseAll(reason, parts.requests.outcomeOfUnappended());
+    // A successor may have received what is queued here, too.
+    parts.proposals.refuseAll(reason, mayHaveSuccessor ? 'unknown' : parts.requests.outcomeOfUnappended());
     parts.requests.onSteppedDown();
     parts.reads.reads.refuseAll(reason, '');
     parts.watches.endAll(reason);

@@ -239,9 +239,9 @@ export class LeaderConfirmation {
     return !this.isConfirmed() && isUnconfirmed ? 'its quorum is silent' : undefined;
   }
 
-  /** Whether the replicators have reported after a later tick already: this message was repeated, or overtaken. */
-  isOlderReport({ tick_id }: Body<'node.progress'>): boolean {
-    return tick_id !== undefined && tick_id < this.reportedTickId;
+  /** Whether the replicators have already reported after a later tick. Replicators that have restarted begin after no tick (0). */
+  isOlderReport({ tick_id = 0 }: Body<'node.progress'>): boolean {
+    return tick_id > 0 && tick_id < this.reportedTickId;
   }
 
   /** The replicators have reported. */

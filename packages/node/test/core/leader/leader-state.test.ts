@@ -1,6 +1,6 @@
-import { limits } from '@conclave/protocol';
+import { asSession, limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { electionTimeoutMs, heartbeatIntervalMs, NodeHarness } from '../node-harness.js';
+import { electionTimeoutMs, groupId, heartbeatIntervalMs, NodeHarness } from '../node-harness.js';
 
 function leader(): NodeHarness {
   const node = new NodeHarness();
@@ -72,13 +72,13 @@ describe('proposals', () => {
     expect(node.propose('x'.repeat(limits.entryBytes + 1))).toEqual(['refuse 16389 EINVAL not_done']);
   });
 
-  test('promise 21: on stepping down what is appended is unknown, what waits is not done', () => {
+  test('promise 21: on stepping down for a higher term everything is unknown: its leader may have received what waits, too', () => {
     const node = leader();
     node.syncs = false;
     for (const text of ['a', 'b', 'c', 'd', 'e']) node.propose(text);
     const lines = node.higherTerm('n2', 5);
     expect(lines.filter((line) => line.startsWith('refuse'))).toEqual([
-      'refuse 5 EPERM not_done',
+      'refuse 5 EPERM unknown',
       'refuse 1 EPERM unknown',
       'refuse 2 EPERM unknown',
       'refuse 3 EPERM unknown',
@@ -86,12 +86,23 @@ describe('proposals', () => {
     ]);
   });
 
+  test('promise 21: on stepping down by itself what is appended is unknown, what waits is not done', () => {
+    const node = leader();
+    node.syncs = false;
+    for (const text of ['a', 'b', 'c', 'd', 'e']) node.propose(text);
+    const body = { group_id: groupId, incarnation: 'L2', session: asSession(1) };
+    const refused = node.receive({ name: 'node.welcome', body }).filter((line) => line.startsWith('refuse'));
+    expect(refused.slice(0, 2)).toEqual(['refuse 5 EPERM not_done', 'refuse 1 EPERM unknown']);
+  });
+
   test('promise 21: on stepping down unconfirmed, what waits is unknown, too: a successor may have received it', () => {
     const node = leader();
     node.syncs = false;
     for (const text of ['a', 'b', 'c', 'd', 'e']) node.propose(text);
     node.nowMs += electionTimeoutMs + 1;
-    expect(node.higherTerm('n2', 5).filter((line) => line.startsWith('refuse 5'))).toEqual(['refuse 5 EPERM unknown']);
+    const body = { group_id: groupId, incarnation: 'L2', session: asSession(1) };
+    const refused = node.receive({ name: 'node.welcome', body }).filter((line) => line.startsWith('refuse 5'));
+    expect(refused).toEqual(['refuse 5 EPERM unknown']);
   });
 
   test('promise 28: a peer that does not lead refuses a request only after an election timeout: the leader has it, too', () => {
