@@ -156,7 +156,7 @@ async function watchChange<C extends ChangeCommand>(
     const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, print), statusEveryMs);
     try {
       // Without this, a signal would end the process with the cursor hidden and the terminal cutting long lines.
-      // Not SIGHUP, which `nohup` ignores: the terminal of such a command is gone.
+      // Not SIGHUP: the terminal is gone then, and a command that was started to survive that (nohup) ignores it.
       const asked = askChange(adminClient, command, request, options.timeoutMs);
       const reply = await unlessStopped(asked, ['SIGINT', 'SIGTERM']);
       // Events that were published before the reply arrive before it on this connection.
