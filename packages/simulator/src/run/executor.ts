@@ -43,6 +43,7 @@ export class Executor {
       readonly resetSurvivors: (command: ResetSurvivorsCommand) => void;
       readonly recreate: (peers: readonly PeerId[], withBackup: boolean) => void;
       readonly backup: (peerId: PeerId) => void;
+      readonly isHeldBack: (peerId: PeerId) => boolean;
     },
   ) {}
 
@@ -152,6 +153,7 @@ export class Executor {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {
       if (processKind === 'duplicate-node' || mesh.isUp(peerId, processKind)) return;
+      if (this.runs.isHeldBack(peerId)) return mesh.coverage.count('a peer of an abandoned history is held back');
       mesh.coverage.count(`start of a ${processKind} again`);
       mesh.start(peerId, processKind);
     });

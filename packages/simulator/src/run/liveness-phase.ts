@@ -11,6 +11,7 @@ import { goodConditions } from '../mesh/virtual-network.js';
 import { differenceOf, linesOfPieces } from '../model/model-state.js';
 import { checkClients } from './check-clients.js';
 import { FinalFault } from './final-fault.js';
+import { isOfLeftHistory, needsPeerInQuarantine } from './peers-without-election.js';
 import { QuorumLossCheck } from './quorum-loss-check.js';
 import type { RunContext } from './run-context.js';
 import { SecondHistory } from './second-history.js';
@@ -46,6 +47,12 @@ export class LivenessPhase {
     }
     this.bootstrapIfMissing();
     this.endReadOnly();
+    if (!mesh.until(() => mesh.leader !== undefined, leaderMs) && needsPeerInQuarantine(mesh)) {
+      mesh.coverage.count('only a peer in quarantine has the last entries');
+      clients.close();
+      this.judge();
+      return;
+    }
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
     this.expect('read-only-ends', () => this.isGroupWritable(), answerMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
@@ -106,7 +113,7 @@ export class LivenessPhase {
    */
   private repair(peerId: PeerId): void {
     const { mesh } = this.context;
-    if (mesh.disks.isDamaged(peerId) || this.isOfLeftHistory(peerId)) {
+    if (mesh.disks.isDamaged(peerId) || isOfLeftHistory(mesh, this.context.invariants.record, peerId)) {
       mesh.crashPeer(peerId);
       mesh.disks.wipe(peerId);
     }
@@ -119,14 +126,6 @@ export class LivenessPhase {
       if (isFenced) mesh.coverage.count('fenced node started again');
       if (isFenced || !mesh.isUp(peerId, kind)) mesh.start(peerId, kind);
     }
-  }
-
-  /** Whether another peer was reset and this one has the abandoned history: it is refused until its data are discarded. */
-  private isOfLeftHistory(peerId: PeerId): boolean {
-    const { mesh, invariants } = this.context;
-    const historyOf = (one: PeerId): string => mesh.logStore(one).durableState.groupUid;
-    const own = historyOf(peerId);
-    return mesh.peers.some((one) => own !== '' && invariants.record.resets.get(historyOf(one)) === own);
   }
 
   /** The bootstrap may have failed because of the faults: then it is repeated. */

@@ -8,7 +8,15 @@ import { sameConfiguration } from '../invariants/configurations.js';
 import type { RunContext } from './run-context.js';
 
 export class SurvivorReset {
+  /** The peers whose resets have not been answered yet. */
+  private readonly open = new Set<PeerId>();
+
   constructor(private readonly context: RunContext) {}
+
+  /** Whether the operator does not start this peer: resets of others are not answered yet, and it could elect another leader. */
+  keepsDown(peerId: PeerId): boolean {
+    return this.open.size > 0 && !this.open.has(peerId);
+  }
 
   /**
    * @param alone whether only one peer is reset, even if more could be
@@ -22,15 +30,15 @@ export class SurvivorReset {
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one survivor' : 'several survivors'}`);
     clients.history.checkedUntilMs ??= mesh.nowMs;
     const { invariants } = this.context;
-    let open = survivors.length;
+    for (const at of survivors) this.open.add(at);
     const done = new Set<PeerId>();
     for (const at of survivors) {
       clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
-        open -= 1;
+        this.open.delete(at);
         if (outcome === 'done') done.add(at);
         // The group may have been created again meanwhile.
         const isThere = this.context.invariants === invariants;
-        if (open === 0 && done.size > 0 && isThere) this.discardOthers(done);
+        if (this.open.size === 0 && done.size > 0 && isThere) this.discardOthers(done);
       });
     }
   }

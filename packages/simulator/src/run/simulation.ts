@@ -11,6 +11,7 @@ import type { Random } from '../mesh/random.js';
 import { type Backup, Backups } from './backups.js';
 import { Executor } from './executor.js';
 import { LivenessPhase } from './liveness-phase.js';
+import { isHeldBack } from './peers-without-election.js';
 import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';
 import type { RunContext } from './run-context.js';
@@ -44,10 +45,19 @@ export class Simulation implements RunContext {
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);
     const quiesce = () => new LivenessPhase(this).run();
-    const resetSurvivors = ({ alone, now }: ResetSurvivorsCommand) => new SurvivorReset(this).run(alone, now);
+    const survivorReset = new SurvivorReset(this);
+    const resetSurvivors = ({ alone, now }: ResetSurvivorsCommand) => survivorReset.run(alone, now);
     const recreate = (peers: readonly PeerId[], withBackup: boolean) => this.recreateGroup(peers, withBackup);
     const backup = (peerId: PeerId) => this.backups.read(peerId);
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, { quiesce, resetSurvivors, recreate, backup });
+    const runs = {
+      quiesce,
+      resetSurvivors,
+      recreate,
+      backup,
+      isHeldBack: (peerId: PeerId) =>
+        survivorReset.keepsDown(peerId) || isHeldBack(this.mesh, this.invariants.record, peerId),
+    };
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, runs);
   }
 
   /** Lets new invariants observe the run from now on. @param before those of the history that has ended */
