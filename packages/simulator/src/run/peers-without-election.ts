@@ -13,7 +13,7 @@ export function isOfLeftHistory(mesh: CoreMesh, record: RunRecord, peerId: PeerI
 
 /**
  * Whether an operator does not start this peer: it has an abandoned history, of which another peer runs already. Together they could
- * elect a leader, and there would be two groups (docs/operations.md, "The quorum is lost for good").
+ * elect a leader, and there would be two groups (docs/operations.md, "The quorum is gone for good").
  */
 export function isHeldBack(mesh: CoreMesh, record: RunRecord, peerId: PeerId): boolean {
   const isLeft = (one: PeerId): boolean => isOfLeftHistory(mesh, record, one);
