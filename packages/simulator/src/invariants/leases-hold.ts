@@ -21,7 +21,10 @@ interface Voter {
   isUnserved: boolean;
 }
 
-type FromLeader = Pick<Body<'node.append_entries'>, 'term' | 'leader_id' | 'tick_id' | 'replaceable_after_ms'>;
+type FromLeader = Pick<
+  Body<'node.append_entries'>,
+  'term' | 'leader_id' | 'target_store_id' | 'tick_id' | 'replaceable_after_ms'
+>;
 
 export class LeasesHold extends Rule implements Invariant {
   readonly name = 'leases-hold';
@@ -93,6 +96,9 @@ export class LeasesHold extends Rule implements Invariant {
   private onFromLeader(actor: Actor, body: FromLeader, { nowMs }: Instant): void {
     const { role, term, leader_id } = summaryOf(actor);
     if (role !== 'follower' || term !== body.term || leader_id !== body.leader_id) return;
+    // Meant for a store that this peer had before, it is rejected.
+    const opened = this.record.openedStores.get(actor.core);
+    if (opened !== undefined && body.target_store_id !== opened) return;
     const voter = this.voterOf(actor);
     const isNew = voter.tick.term < body.term || voter.tick.id < body.tick_id;
     if (!isNew || body.tick_id === 0) return;

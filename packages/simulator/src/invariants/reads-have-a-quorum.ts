@@ -15,8 +15,9 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
   private readonly echoes = new Map<string, number>();
   /** By store and term: the latest session tick that it has reported. */
   private readonly sessions = new Map<string, number>();
-  /** By leader's store and term: the latest session tick that was confirmed. */
-  private readonly confirmed = new Map<string, number>();
+  /** By leader's store and term: the latest tick, and the latest session tick, that was confirmed. */
+  private readonly confirmedTicks = new Map<string, number>();
+  private readonly confirmedSessions = new Map<string, number>();
 
   readonly sent = {
     'feed.echo': ({ store_id, leader_term, tick_id, session_tick_id }: Body<'feed.echo'>) => {
@@ -32,12 +33,11 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
     if (this.record.stored.of(store_id) === undefined) return;
     const leader = this.record.leaders.get(term);
     this.check(leader?.storeId === store_id, () => `a tick of term ${term} is confirmed, and its leader is another`);
-    this.checkQuorum(leader, `tick ${tick_id}`, this.echoes, tick_id);
-    // An earlier confirmation may have used another configuration.
+    // An earlier confirmation of the same tick may have used another configuration.
     const key = `${store_id} ${term}`;
-    if (session_tick_id <= (this.confirmed.get(key) ?? 0)) return;
-    this.confirmed.set(key, session_tick_id);
-    this.checkQuorum(leader, `session tick ${session_tick_id}`, this.sessions, session_tick_id);
+    if (isLater(this.confirmedTicks, key, tick_id)) this.checkQuorum(leader, `tick ${tick_id}`, this.echoes, tick_id);
+    if (isLater(this.confirmedSessions, key, session_tick_id))
+      this.checkQuorum(leader, `session tick ${session_tick_id}`, this.sessions, session_tick_id);
   }
 
   private checkQuorum(leader: LeaderOfTerm, what: string, reported: ReadonlyMap<string, number>, tick: number): void {
@@ -55,4 +55,11 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
     }
     this.check(false, () => `${what} of term ${term} is confirmed without a quorum of ${tried.join(' or ')}`);
   }
+}
+
+/** Whether this tick is later than all before; records it. */
+function isLater(latest: Map<string, number>, key: string, tick: number): boolean {
+  if (tick <= (latest.get(key) ?? 0)) return false;
+  latest.set(key, tick);
+  return true;
 }

@@ -169,7 +169,8 @@ test.each([
     const at = (ms: number) => ({ nowMs: nowMs + ms, wallTimeMs: 0, random: 0 });
     const { term } = group.own(n1);
     const permission = permittedMs === undefined ? {} : { replaceable_after_ms: permittedMs };
-    const tick = { ...group.own(n1), leader_id: n1, term, tick_id: 1_000_000, ...permission };
+    const { store_id: target_store_id } = group.own(n3);
+    const tick = { ...group.own(n1), leader_id: n1, target_store_id, term, tick_id: 1_000_000, ...permission };
     const receive = (name: string, body: object, ms: number) =>
       group.invariants.onStepping(voter, { type: 'message', message: { name, body } }, at(ms));
     receive('node.append_entries', tick, 0);
@@ -186,6 +187,21 @@ test.each([
     }
   },
 );
+
+test('leases-hold takes a tick that is meant for another store of the voter for no contact', () => {
+  const group = new WatchedGroup(LeasesHold);
+  const voter = group.actor(n3, 'node');
+  const { nowMs } = group.mesh;
+  const at = (ms: number) => ({ nowMs: nowMs + ms, wallTimeMs: 0, random: 0 });
+  const { term } = group.own(n1);
+  const tick = { ...group.own(n1), leader_id: n1, target_store_id: 'lost', term, tick_id: 1_000_000 };
+  const receive = (name: string, body: object, ms: number) =>
+    group.invariants.onStepping(voter, { type: 'message', message: { name, body } }, at(ms));
+  receive('node.append_entries', tick, 5000);
+  group.invariants.onStepped(voter);
+  receive('node.request_vote', { ...group.own(n2), candidate_id: n2, kind: 'pre_vote', transfer: false }, 5200);
+  group.sendAs(n3, 'node', 'ballot-box.vote_response', { kind: 'pre_vote', granted: true }, n2);
+});
 
 test('leases-are-announced reports a read by lease on echoes of ticks that permit early votes', () => {
   const group = new WatchedGroup(LeasesAreAnnounced);
