@@ -4,7 +4,7 @@
  * leadership would move to a peer that commits nothing (promise 32).
  */
 import type { NodeCore } from '@conclave/node';
-import { type Body, type Configuration, defaultTimes, isIn, type Member, type StatusReply } from '@conclave/protocol';
+import { type Body, type Configuration, isIn, type Member, type StatusReply } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -29,20 +29,25 @@ export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant
     // A removed leader has to transfer leadership in any case.
     if (configuration === null || !isIn(configuration, status.peer_id, status.store_id)) return;
     this.check(
-      canCommit(peer_id, configuration, status),
+      canCommit(peer_id, configuration, status, this.record.electionTimeoutMs(from.peerId)),
       () =>
         `${from.name} transfers leadership to ${peer_id}, which cannot commit anything; read-only: ${readOnly(status)}`,
     );
   }
 }
 
-function canCommit(peerId: string, configuration: Configuration, status: StatusReply): boolean {
+function canCommit(
+  peerId: string,
+  configuration: Configuration,
+  status: StatusReply,
+  electionTimeoutMs: number,
+): boolean {
   const stores = ({ peer_id, store_id }: Member): boolean => {
     if (peer_id === status.peer_id) return status.read_only === '';
     const progress = status.progress.find((one) => one.peer_id === peer_id);
     if (progress === undefined || progress.store_id !== store_id || progress.read_only || progress.refusal !== '')
       return false;
-    return progress.silent_ms >= 0 && progress.silent_ms <= defaultTimes.electionTimeoutMs;
+    return progress.silent_ms >= 0 && progress.silent_ms <= electionTimeoutMs;
   };
   const target = configuration.peers.find(({ peer_id }) => peer_id === peerId);
   return target !== undefined && stores(target) && hasQuorum(configuration, stores);
