@@ -83,9 +83,12 @@ export class NatsLogin {
     return this.credentials?.fault?.();
   }
 
-  /** Why a server may close the connection without an error, as far as it is about the credentials. @throws LoginError */
+  /** Why a server may close the connection without an error, as far as it is about the login. @throws LoginError */
   get closeReason(): string | undefined {
-    return this.credentials?.closeReason?.();
+    const reason = this.credentials?.closeReason?.() ?? '';
+    if (reason !== '' || this.settings.tlsCert === undefined) return reason;
+    // The system of this machine may discard the reason that the server sends before it closes the connection.
+    return "perhaps it does not take this side's certificate: --nats-tls-cert, --nats-tls-key";
   }
 
   /** @throws LoginError EINVAL where its replies would go to subjects of Conclave or of NATS. @param prefix of Conclave's subjects */
