@@ -199,20 +199,16 @@ export class ComposeProject {
    * peers. Compose 1 removes these, too.
    */
   async removeExcept(peers: readonly string[]): Promise<void> {
-    const ofProject = ['--filter', `label=com.docker.compose.project=${this.name}`];
-    const isKept = (name: string): boolean => peers.some((peer) => name.startsWith(`${peer}-`));
-    const service = '{{.ID}} {{.Label "com.docker.compose.service"}}';
-    const containers = linesOf(await docker('ps', '-a', ...ofProject, '--format', service))
-      .map((line) => line.split(' '))
-      .filter(([, name = '']) => !isKept(name))
-      .map(([id = '']) => id);
-    await docker('rm', '--force', ...containers);
-    const volume = '{{.Name}} {{.Label "com.docker.compose.volume"}}';
-    const volumes = linesOf(await docker('volume', 'ls', ...ofProject, '--format', volume))
-      .map((line) => line.split(' '))
-      .filter(([, name = '']) => !isKept(name))
-      .map(([id = '']) => id);
-    await docker('volume', 'rm', ...volumes);
+    const others = async (what: readonly string[], id: string, label: string): Promise<string[]> => {
+      const format = `{{.${id}}} {{.Label "com.docker.compose.${label}"}}`;
+      const filter = `label=com.docker.compose.project=${this.name}`;
+      return linesOf(await docker(...what, '--filter', filter, '--format', format))
+        .map((line) => line.split(' '))
+        .filter(([, name = '']) => !peers.some((peer) => name.startsWith(`${peer}-`)))
+        .map(([found = '']) => found);
+    };
+    await docker('rm', '--force', ...(await others(['ps', '-a'], 'ID', 'service')));
+    await docker('volume', 'rm', ...(await others(['volume', 'ls'], 'Name', 'volume')));
   }
 
   /** The login that `credentials` has made for a role. */

@@ -7,13 +7,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { connectWith, NatsLogin } from '@conclave/protocol/login';
 import { createUser } from '@nats-io/nkeys';
-import type { Command } from 'commander';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exitCodes } from '../../packages/cli/src/exit-codes.js';
-import { createProgram } from '../../packages/cli/src/program.js';
 import { Stops } from '../mesh/fault-mesh.js';
 import { Authority } from '../support/certificates.js';
 import { startCommand } from '../support/command.js';
+import { commandsThatLogIn } from '../support/commands.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Operator } from '../support/nats-jwt.js';
@@ -261,14 +260,7 @@ const connecting = Object.keys(commands).filter((name) => name !== 'context add'
 const few = ['status', 'health', 'run', 'kv put', 'watch', 'lock run', 'check'];
 
 it('the table has every command that logs in', () => {
-  const found: string[] = [];
-  const walk = (command: Command, names: readonly string[]): void => {
-    for (const each of command.commands) walk(each, [...names, each.name()]);
-    if (command.commands.length > 0 || !command.options.some(({ long }) => long === '--nats-user')) return;
-    found.push(names.join(' '));
-  };
-  walk(createProgram(), []);
-  expect(Object.keys(commands).toSorted()).toEqual(found.toSorted());
+  expect(Object.keys(commands).toSorted()).toEqual(commandsThatLogIn());
 });
 
 it('no command shows a secret of a login that NATS rejects', { timeout: 1_800_000 }, async () => {

@@ -10,6 +10,15 @@ function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
   return { client: 'c1', operation: 'get', key: 'k', invokedMs: 0, answeredMs, outcome: 'ok', groupUid, ...where };
 }
 
+const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+
+/** A get after the writes, which returns this value. */
+function readOf(revision: number, value: string | null): Operation {
+  const reply = { revision, value };
+  return { ...done, name: 'get', consistency: 'linearizable', called: 5, returned: 6, reply };
+}
+
 test('a stale read of an empty peer belongs to no history and does not separate a history from the one it continues', () => {
   const history = new History();
   for (const call of [get('one', 1), get('', 2, 'n5'), get('reset', 3)]) history.add(call);
@@ -24,26 +33,15 @@ test('a stale read of an empty peer belongs to no history and does not separate 
 });
 
 test('a delete before a reset may be visible only by its revision: the key need not have existed', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const removed: Operation = { ...done, name: 'delete', called: 3, returned: 4, reply: { revision: 8, deleted: true } };
   const other: Operation = { ...put, value: 'w', reply: { revision: 6 } };
-  const read: Operation = {
-    ...done,
-    name: 'get',
-    consistency: 'linearizable',
-    called: 5,
-    returned: 6,
-    reply: { revision: 8, value: null },
-  };
+  const read = readOf(8, null);
   expect(carriedInto([other, put, removed], [read])).toEqual([]);
-  const again: Operation = { ...read, reply: { revision: 7, value: 'v' } };
+  const again = readOf(7, 'v');
   expect(carriedInto([other, put, removed], [again, read])).toEqual([put, { ...removed, outcome: 'unknown' }]);
 });
 
 test('a revision that a failed compare-and-set expected is not taken as inherited from an earlier history', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const cas = (swapped: boolean): Operation => ({
     ...done,
     name: 'cas',
@@ -58,8 +56,6 @@ test('a revision that a failed compare-and-set expected is not taken as inherite
 });
 
 test('an earlier compare-and-set that is inherited shows the write that it expected', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const unseen: Operation = { ...put, value: 'u', reply: { revision: 6 } };
   const cas: Operation = {
     ...done,
@@ -70,35 +66,16 @@ test('an earlier compare-and-set that is inherited shows the write that it expec
     returned: 4,
     reply: { revision: 8, swapped: true },
   };
-  const read: Operation = {
-    ...done,
-    name: 'get',
-    consistency: 'linearizable',
-    called: 5,
-    returned: 6,
-    reply: { revision: 8, value: 'w' },
-  };
+  const read = readOf(8, 'w');
   expect(carriedInto([unseen, put, cas], [read])).toEqual([cas, put]);
 });
 
 test('a write is lost if this history shows another value with its revision', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
-  const read = (value: string): Operation => ({
-    ...done,
-    name: 'get',
-    consistency: 'linearizable',
-    called: 5,
-    returned: 6,
-    reply: { revision: 7, value },
-  });
-  expect(carriedInto([put], [read('v')])).toEqual([put]);
-  expect(carriedInto([put], [read('w')])).toEqual([]);
+  expect(carriedInto([put], [readOf(7, 'v')])).toEqual([put]);
+  expect(carriedInto([put], [readOf(7, 'w')])).toEqual([]);
 });
 
 test('a delete that finds a key which nobody has read in this history has removed one of the earlier writes, and it is not known which', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const found = (deleted: boolean): Operation => ({
     ...done,
     name: 'delete',
@@ -137,16 +114,7 @@ test('a backup may be from any earlier history, not only from the last one', () 
 });
 
 test('a write whose value an inherited get shows with another revision may have been executed there', () => {
-  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
-  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
-  const read: Operation = {
-    ...done,
-    name: 'get',
-    consistency: 'linearizable',
-    called: 5,
-    returned: 6,
-    reply: { revision: 8, value: 'v' },
-  };
+  const read = readOf(8, 'v');
   expect(carriedInto([put], [read])).toEqual([{ ...put, outcome: 'unknown' }]);
   expect(carriedInto([put], [{ ...read, key: 'other' }])).toEqual([]);
 });

@@ -70,6 +70,8 @@ export class MeshScraper {
 
   private async scrapeOnce(): Promise<LabelledSample[]> {
     const beganMs = performance.now();
+    // Also those of groups that no longer exist.
+    for (const [key, untilMs] of this.forbiddenUntilMs) if (untilMs <= beganMs) this.forbiddenUntilMs.delete(key);
     for (const place of await this.discover()) this.known.set(keyOf(place), place);
     const answers: Answers = new Map();
     await this.askAll([...this.known.values()], answers);
@@ -149,11 +151,10 @@ export class MeshScraper {
 
   private async ask({ groupId, peerId, actor }: ActorPlace): Promise<Answer> {
     const key = keyOf({ groupId, peerId });
-    if (performance.now() < (this.forbiddenUntilMs.get(key) ?? 0)) return 'forbidden';
+    if (this.forbiddenUntilMs.has(key)) return 'forbidden';
     const subject = this.subjects.metrics({ groupId, peerId, recipient: actor });
     const reply = await this.firstReply(subject, MetricsReply);
     if (reply === 'forbidden') this.forbiddenUntilMs.set(key, performance.now() + forbiddenMs);
-    else this.forbiddenUntilMs.delete(key);
     if (typeof reply === 'string') return reply;
     const isMeant = reply.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
     return isMeant ? reply : 'silent';

@@ -247,7 +247,7 @@ export class LeaderConfirmation {
   /** The replicators have reported. */
   onProgress({ targets, tick_id }: Body<'node.progress'>): void {
     this.reportedMs = this.reportTime(tick_id);
-    this.reportedTickId = tick_id ?? this.reportedTickId;
+    this.reportedTickId = Math.max(this.reportedTickId, tick_id ?? 0);
     this.shortestTimeoutMs = Math.min(
       this.context.options.electionTimeoutMs,
       ...targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),
