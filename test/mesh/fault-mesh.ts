@@ -53,7 +53,10 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
     } catch (error) {
       trouble = error;
     }
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: trouble });
+    if (performance.now() > deadline) {
+      const last = trouble instanceof Error ? `; last: ${trouble.message.slice(0, 2000)}` : '';
+      throw new Error(`not within ${withinMs} ms: ${what}${last}`, { cause: trouble });
+    }
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

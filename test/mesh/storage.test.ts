@@ -48,8 +48,13 @@ beforeAll(async () => {
   const server = await startNats();
   stops.add(() => server.stop());
   const dataDir = (peer: string) => path.join(folder, peer, 'data');
-  /** The one of which a bit is flipped looks through all it has again and again. */
-  const envOf = (peer: string): Record<string, string> => (peer === 'n3' ? { CONCLAVE_SCRUB_INTERVAL_MS: '500' } : {});
+  // n2's disk is filled until a write fails: it counts on all of it. n3, of which a bit is flipped, looks through all it has
+  // again and again.
+  const environments: Record<string, Record<string, string>> = {
+    n2: { CONCLAVE_DISK_RESERVE_MB: '0' },
+    n3: { CONCLAVE_SCRUB_INTERVAL_MS: '500' },
+  };
+  const envOf = (peer: string) => environments[peer] ?? {};
   mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', dataDir, envOf }, stops);
   await mesh.healthy(...names);
 });
@@ -113,7 +118,6 @@ describe('a log-store', () => {
       }),
     );
     try {
-      // All at once, so that a write meets it before the measurement does that keeps entries from a full disk.
       execFileSync('fallocate', ['-l', String(bavail * bsize - 8 * 1024 * 1024), filler]);
       expect(() => execFileSync('sh', ['-c', `cat /dev/zero > ${filler}-rest`], { stdio: 'pipe' })).toThrow('No space');
       await unwell('n2', /^(ENOSPC|EIO|.*No space)/i);

@@ -410,6 +410,10 @@ export const chapters = [
         testedBy: ['packages/log-store/test/kill-nine.test.ts', 'packages/log-store/test/level-log-storage.test.ts'],
       },
       {
+        rule: 'After a change of LevelDB that failed there is none until the store is reopened',
+        mutants: ['changes-after-a-failed-one'],
+      },
+      {
         rule: 'A store that went back behind what it had acknowledged is refused, and does not vote',
         mutants: ['older-copy-taken-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
       },

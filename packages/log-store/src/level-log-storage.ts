@@ -10,7 +10,9 @@
  * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same batch. A write
  *    that only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down unchanged.
  * 2. A write is recorded in the side file only once it is synced.
- * 3. If LevelDB comes back with less than was recorded, it is not served: if a recorded number is missing, or entries of a
+ * 3. After a change of LevelDB that failed there is none until the store is reopened: the failed one may have left a part of itself
+ *    in LevelDB's log, and at the next start LevelDB would skip what follows it, although it was synced.
+ * 4. If LevelDB comes back with less than was recorded, it is not served: if a recorded number is missing, or entries of a
  *    recorded write that only added entries. It is never repaired silently.
  */
 import { mkdir } from 'node:fs/promises';
@@ -71,6 +73,8 @@ export class LevelLogStorage implements LogStorage {
   private writesAtLastLook = 0;
   private lastWrite: Promise<void> = Promise.resolve();
   private lastPurge: Promise<void> = Promise.resolve();
+  /** Why no more changes are made. */
+  private failure: { readonly error: unknown } | undefined;
 
   private readonly verified: VerifiedGroups;
 
@@ -142,7 +146,7 @@ export class LevelLogStorage implements LogStorage {
 
   write(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void> {
     const write = this.lastWrite.then(() => this.writeNext(operations, notes));
-    // Whoever requested the write receives the failure; later writes fail by themselves, as LevelDB stays failed.
+    // Whoever requested the write receives the failure.
     this.lastWrite = write.catch(() => undefined);
     return write;
   }
@@ -258,9 +262,20 @@ export class LevelLogStorage implements LogStorage {
       operation.type === 'put' ? operation : ({ type: 'del', key: operation.key } as const),
     );
     const number = { type: 'put', key: writeNumberKey, value: addChecksum(write) } as const;
-    await this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true });
+    await this.change(() => this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true }));
     this.writeNumber = write;
     this.notes?.note({ write, entries_alone: entriesAlone, groups: notes });
+  }
+
+  /** Changes LevelDB, unless a change has failed before. @throws the error of the first change that failed */
+  private async change(make: () => Promise<void>): Promise<void> {
+    if (this.failure !== undefined) throw this.failure.error;
+    try {
+      await make();
+    } catch (error) {
+      this.failure ??= { error };
+      throw error;
+    }
   }
 
   private async purgeNext(groupId: GroupId, garbage: Garbage): Promise<void> {
@@ -269,9 +284,9 @@ export class LevelLogStorage implements LogStorage {
     const [holding] = await this.level
       .keys({ gte: first, lte: batchKey(groupId, garbage.upTo + 1), reverse: true, limit: 1 })
       .all();
-    if (holding !== undefined) await this.level.clear({ gte: first, lt: holding });
+    if (holding !== undefined) await this.change(() => this.level.clear({ gte: first, lt: holding }));
     for (const { from, before } of slotsToPurge(garbage)) {
-      await this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) });
+      await this.change(() => this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) }));
     }
   }
 

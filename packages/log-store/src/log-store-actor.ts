@@ -162,7 +162,7 @@ export class LogStoreActor implements Actor {
     );
   }
 
-  /** Garbage that is not deleted now only takes space, and is deleted another time. */
+  /** Garbage that is not deleted now only takes space, and is deleted another time. The storage fails at its next write, and is reopened. */
   private purge(garbage: Garbage): void {
     this.purging = this.dependencies.storage.purge(this.context.groupId, garbage).catch((error) => {
       this.runner.log.write('warn', 'could not delete what a snapshot has replaced', { error: messageOf(error) });

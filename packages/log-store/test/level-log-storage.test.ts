@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
@@ -163,6 +164,35 @@ describe('a LevelDB that is not what it was', () => {
     await file.close();
     await expect(reopen()).rejects.toThrow('came back with main ending at 49, but write 50 had been synced');
   });
+
+  it.each(['a write', 'a purge'])(
+    'changes nothing after %s that failed, as it would be lost at the next start',
+    async (what) => {
+      // Without a handler the signal ends the process.
+      const onTooLarge = () => undefined;
+      process.on('SIGXFSZ', onTooLarge);
+      await write(1, 2, 100_000);
+      const log = await fileOf('.log');
+      const limitFiles = (bytes: string) =>
+        execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`]);
+      const fail = () =>
+        what === 'a write'
+          ? write(3, 1, 100_000)
+          : (storage as LevelLogStorage).purge(main, { upTo: asLogIndex(1), lastSlot: 1, keptSlots: [] });
+      try {
+        limitFiles(String((await stat(log)).size + 10));
+        await expect(fail()).rejects.toThrow('File too large');
+      } finally {
+        limitFiles('unlimited');
+        process.off('SIGXFSZ', onTooLarge);
+      }
+      await expect(write(3, 1)).rejects.toThrow('File too large');
+      await reopen();
+      await write(3, 1);
+      await reopen();
+      expect(await (storage as LevelLogStorage).batchKeysFrom(main, asLogIndex(1))).toHaveLength(3);
+    },
+  );
 
   it('is served where a write that nobody was told of is torn', async () => {
     await write(1, 50);

@@ -245,4 +245,18 @@ export const log = [
     ],
     seeds: 500,
   },
+  {
+    id: 'changes-after-a-failed-one',
+    rule: 'After a change of LevelDB that failed there is none until the store is reopened.',
+    edits: [
+      {
+        file: 'packages/log-store/src/level-log-storage.ts',
+        find: 'this.failure ??= { error };',
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/log-store/test/level-log-storage.test.ts',
+    why: 'what LevelDB keeps of a write that failed is in the shell; the disk of the simulator keeps nothing of it',
+  },
 ];

@@ -66,9 +66,7 @@ async function run(options: RunOptions): Promise<void> {
   try {
     peerProcess = await Promise.race([starting, stopRequested.then(() => 'stop_requested' as const)]);
   } catch (error) {
-    const code = error instanceof ConclaveError ? { code: error.code } : {};
-    log.write('fatal', `the process cannot start: ${(error as Error).message}`, code);
-    process.exit(exitCodeOf(error));
+    endAtStart(error, log);
   }
   // No request was served yet, and LevelDB survives an exit at any moment.
   if (peerProcess === 'stop_requested') process.exit(0);
@@ -85,6 +83,12 @@ async function run(options: RunOptions): Promise<void> {
   await http?.close();
   log.write('info', 'stopped');
   process.exit(0);
+}
+
+function endAtStart(error: unknown, log: LineLog): never {
+  const code = error instanceof ConclaveError ? { code: error.code } : {};
+  log.write('fatal', `the process cannot start: ${(error as Error).message}`, code);
+  process.exit(exitCodeOf(error));
 }
 
 /** Serves metrics and health over HTTP, if an option asks for it; ends the process if that is impossible. */
@@ -131,13 +135,17 @@ async function untilStopRequested(
   }
 }
 
-/** Waits until the data folder can be used, starts the actors, and resolves with them. Tries again without limit. */
+/**
+ * Waits until the data folder can be used, starts the actors, and resolves with them. Tries again without limit; ends the process if
+ * the store is damaged, as at its first start.
+ */
 async function restart(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
   for (;;) {
     try {
       await waitForStorage(options, dependencies.log, 'again');
       return await PeerProcess.start(options, dependencies);
     } catch (error) {
+      if (error instanceof ConclaveError && error.code === 'ECORRUPT') endAtStart(error, dependencies.log);
       dependencies.log.write('error', 'the actors cannot start yet', { reason: (error as Error).message });
       await delay(storageRetryMs);
     }
