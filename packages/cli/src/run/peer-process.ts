@@ -173,8 +173,10 @@ export class PeerProcess {
 
   /** Why a connection to NATS does not work; undefined: both work. */
   get natsProblem(): string | undefined {
-    const broken = [this.connection, this.requestConnection].find(({ traffic }) => !traffic.isConnected);
-    return broken === undefined ? undefined : (broken.problem ?? 'not connected to NATS');
+    const broken = [this.connection, this.requestConnection].filter(({ traffic }) => !traffic.isConnected);
+    if (broken.length === 0) return undefined;
+    // Each finds out by itself why it is not connected, one sooner than the other.
+    return broken.map(({ problem }) => problem).find((problem) => problem !== undefined) ?? 'not connected to NATS';
   }
 
   /** The process of the log-stores owns the list of groups; the peer's other processes follow it. */
