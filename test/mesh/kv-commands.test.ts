@@ -1,6 +1,9 @@
 /** `conclave kv` as processes, on a group of one. */
+import { once } from 'node:events';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exitCodes } from '../../packages/cli/src/exit-codes.js';
 import { type CommandRun, startCommand } from '../support/command.js';
 import { exitOf, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
@@ -92,6 +95,20 @@ describe('conclave lease, txn, lock list and lock get', () => {
 it('leader transfer --from does nothing if that peer does not lead', async () => {
   const transfer = await start('leader', 'transfer', '--from', 'n9').ended;
   expect(transfer).toMatchObject({ code: 0, out: expect.stringMatching(/^n9 does not lead: n\d does\n$/) });
+});
+
+it('kv watch and restart print that they wait for a group that does not reply', async () => {
+  const watch = start('kv', 'watch', '--group', 'mian');
+  const restart = start('restart', '--run', 'true', '--group', 'mian', '--timeout-ms', '4000');
+  const [note] = (await once(watch.child.stderr as Readable, 'data')) as [Buffer];
+  expect(note.toString()).toBe('conclave: ETIMEDOUT: no reply within 10000 ms: nobody answers; still watching\n');
+  watch.child.kill('SIGINT');
+  expect(await watch.ended).toMatchObject({ code: 0, out: '' });
+  const reason = 'EUNREACHABLE: the group mian has no leader now: nobody listens on conclave.mian.admin.status';
+  expect(await restart.ended).toMatchObject({
+    code: exitCodes.refused,
+    error: `conclave: waiting until the group has a leader (mian): ${reason}\nconclave: EBUSY: stopped, not within 4000 ms: the group has a leader (mian): ${reason}\n`,
+  });
 });
 
 describe('the exit code of a command', () => {

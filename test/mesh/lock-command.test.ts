@@ -1,8 +1,11 @@
 /** `conclave lock` as a process, on a group of one: what becomes of the command's processes, whatever happens. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exitCodes } from '../../packages/cli/src/exit-codes.js';
 import { type CommandRun, startCommand } from '../support/command.js';
 import { exitOf, makeFolder, removeFolder, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
@@ -125,9 +128,20 @@ describe('conclave lock', () => {
       const { waiting } = await mesh.plain.insist('kv.lock_get', { name: 'l' });
       return waiting === 1 ? true : undefined;
     });
+    const [note] = (await once(next.child.stderr as Readable, 'data')) as [Buffer];
+    expect(note.toString()).toBe('conclave: waiting for the lock "l", which first holds\n');
     first.child.kill('SIGTERM');
     expect((await first.ended).code).toBe(128 + 15);
     expect(await next.ended).toMatchObject({ code: 0, out: 'ran\n' });
+  });
+
+  it('prints that it waits for a group that does not reply', async () => {
+    const run = start('lock', 'l', '--group', 'mian', '--wait-ms', '3000', '--', node, '-e', 'console.log("ran")');
+    const { code, out, error } = await run.ended;
+    expect([code, out]).toEqual([exitCodes.unreachable, '']);
+    expect(error).toMatch(
+      /^conclave: waiting for the lock "l": the leader of group "mian" does not reply: nobody answers\nconclave: ETIMEDOUT: /,
+    );
   });
 
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(

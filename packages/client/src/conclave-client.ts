@@ -133,7 +133,7 @@ export class ConclaveClient {
    * @throws ConclaveError EBUSY: another client holds it, and did so for `waitMs`
    */
   lock(name: string, options: LockOptions = {}): Promise<Lock> {
-    return Lock.acquire(this.leases, this.locks, name, options);
+    return Lock.acquire(this.leases, this.locks, name, options, () => this.core.problem);
   }
 
   /**

@@ -30,6 +30,8 @@ export interface WatchOptions {
   readonly state?: boolean;
   /** Ends the watch when it is aborted: the iteration is done then. */
   readonly signal?: AbortSignal;
+  /** Called when a call of the watch has failed that the watch repeats, and again when the reason has changed. */
+  readonly onProblem?: (problem: ConclaveError) => void;
 }
 
 export type WatchEvent =
@@ -100,6 +102,8 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private hasBegun = false;
   /** Since then no call has succeeded, and the last one was refused. */
   private refusedSinceMs: number | undefined;
+  /** What was reported since a call succeeded last. */
+  private reported = '';
   private failure: Error | undefined;
   private isClosed = false;
   private readonly onAbort = () => this.close();
@@ -245,6 +249,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.isRenewing = false;
       this.hasBegun = true;
       this.refusedSinceMs = undefined;
+      this.reported = '';
       this.renewedMs = performance.now();
       // It was closed while the request was in flight.
       if (this.isClosed) return this.unwatch();
@@ -271,7 +276,16 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.refusedSinceMs ??= nowMs;
       if (!this.hasBegun || nowMs - this.refusedSinceMs >= refusedMs) return this.close(error);
     }
-    this.onError(error, () => this.later(() => void this.renewFromSeen()));
+    this.onError(error, () => {
+      this.report(error);
+      this.later(() => void this.renewFromSeen());
+    });
+  }
+
+  private report(error: ConclaveError): void {
+    if (this.reported === error.message) return;
+    this.reported = error.message;
+    this.options.onProblem?.(error);
   }
 
   private onError(error: ConclaveError, askAgain: () => void): void {
@@ -311,6 +325,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       const { code } = error as ConclaveError;
       // For a read from the leader, EPERM means that NATS does not permit it.
       if (finalCodes.includes(code) || code === 'EPERM') return this.close(error as Error);
+      if (!this.isClosed) this.report(error as ConclaveError);
       this.later(() => {
         this.isReading = false;
         void this.readState();

@@ -13,13 +13,20 @@ export interface LockOptions {
   readonly waitMs?: number;
   /** The name of this holder, for people. */
   readonly owner?: string;
+  /** Called if the wait takes longer than a second, and again when what it waits for has changed. */
+  readonly onWait?: (wait: LockWait) => void;
 }
+
+/** What a wait for a lock waits for: another client to release it, or a group that does not reply, for this reason. */
+export type LockWait = { readonly holder: string } | { readonly problem: string };
 
 const defaultTtlMs = 10_000;
 const defaultOwner = 'client';
 /** A waiting client asks for the holder: often at first, then less. */
 const firstPauseMs = 20;
 const longestPauseMs = 500;
+/** How often the wait looks whether it waits for something else. */
+const reportMs = 1000;
 /** How long a call that begins at the end of the wait may take. */
 const shortestCallMs = 200;
 
@@ -44,10 +51,31 @@ export class Lock {
   }
 
   /**
+   * @param problem returns why the group does not reply at the moment; undefined: it replies, as far as known
    * @throws ConclaveError EBUSY: another client still holds it. ETIMEDOUT: the group did not reply within `waitMs`.
    */
-  static async acquire(leases: LeaseApi, locks: LockApi, name: string, options: LockOptions = {}): Promise<Lock> {
-    const wait = new Wait(options.waitMs ?? 0);
+  static async acquire(
+    leases: LeaseApi,
+    locks: LockApi,
+    name: string,
+    options: LockOptions,
+    problem: () => string | undefined,
+  ): Promise<Lock> {
+    const wait = new Wait(options, problem);
+    try {
+      return await Lock.acquireWithin(wait, leases, locks, name, options);
+    } finally {
+      wait.end();
+    }
+  }
+
+  private static async acquireWithin(
+    wait: Wait,
+    leases: LeaseApi,
+    locks: LockApi,
+    name: string,
+    options: LockOptions,
+  ): Promise<Lock> {
     for (;;) {
       const lease = await LeaseKeepalive.grant(leases, options.ttlMs ?? defaultTtlMs, {
         ...wait.callOptions(),
@@ -103,10 +131,34 @@ export class Lock {
 
 /** The wait for a lock. */
 class Wait {
+  private readonly waitMs: number;
   private readonly untilMs: number;
+  private readonly timer: NodeJS.Timeout | undefined;
+  /** What was reported last, as JSON. */
+  private reported = '';
+  /** The owner that held the lock when the group replied last; undefined: unknown. */
+  holder: string | undefined;
 
-  constructor(private readonly waitMs: number) {
+  constructor(
+    { waitMs = 0, onWait }: LockOptions,
+    private readonly problem: () => string | undefined,
+  ) {
+    this.waitMs = waitMs;
     this.untilMs = performance.now() + waitMs;
+    if (waitMs > 0 && onWait !== undefined) this.timer = setInterval(() => this.report(onWait), reportMs).unref();
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+
+  private report(onWait: (wait: LockWait) => void): void {
+    const [problem, { holder }] = [this.problem(), this];
+    const wait = problem !== undefined ? { problem } : holder !== undefined ? { holder } : undefined;
+    const text = JSON.stringify(wait);
+    if (wait === undefined || text === this.reported) return;
+    this.reported = text;
+    onWait(wait);
   }
 
   get isQueued(): boolean {
@@ -154,6 +206,7 @@ async function tokenOf(
     const { holder } = await locks.get(name, wait.callOptions());
     // Each lock has its own lease, so the owner need not be compared.
     if (holder?.lease_id === publicPartOf(lease.leaseId)) return holder.token;
+    wait.holder = holder?.owner;
     lease.signal.throwIfAborted();
     if (!wait.hasTimeLeft()) {
       throw new ConclaveError('EBUSY', `${holder?.owner ?? 'another'} holds ${JSON.stringify(name)}`);

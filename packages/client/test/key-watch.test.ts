@@ -248,6 +248,38 @@ describe('a watch', () => {
     await impatient.close();
   }, 20_000);
 
+  it.each([{ state: true }, { fromRevision: 1 }])(
+    'reports why the group does not reply, once for each reason, and continues (%j)',
+    async (options) => {
+      const impatient = await ConclaveClient.connect({
+        servers: server.url,
+        groupId: 'main',
+        timeoutMs: 300,
+        requestTimeoutMs: 100,
+      });
+      await group.stepDown();
+      const problems: string[] = [];
+      let events: Watch | undefined;
+      const reported = new Promise<void>((resolve) => {
+        const onProblem = ({ code, message }: ConclaveError) => {
+          problems.push(`${code}: ${message}`);
+          resolve();
+        };
+        events = impatient.watch('', { ...options, onProblem });
+      });
+      const event = events?.next();
+      await reported;
+      // The calls of the watch fail again meanwhile.
+      await expect(impatient.kv.get('k')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+      await expect(impatient.kv.get('k')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+      expect(problems).toEqual(['ETIMEDOUT: no reply within 300 ms: nobody answers']);
+      await group.lead();
+      await put('k');
+      expect(await event).toMatchObject({ done: false });
+      await impatient.close();
+    },
+  );
+
   it('is had from a leader of an older version, which takes ids of one token', async () => {
     group.takesOwners = false;
     const watch = client.watch('', { fromRevision: 1 });

@@ -5,7 +5,7 @@ import type { ErrorBody } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import { ConclaveClient, ConclaveError } from '../src/index.js';
+import { ConclaveClient, ConclaveError, type LockWait } from '../src/index.js';
 import { Group } from './group.js';
 
 const stepMs = 10;
@@ -219,6 +219,29 @@ describe('a lock', () => {
     expect(next.token).toBeGreaterThan(lock.token);
     await next.release();
     await until(async () => (await one.leases.list()).leases.length === 0);
+  });
+
+  it('promise 34: reports what a long wait waits for: the holder, or why the group does not reply', async () => {
+    const [one, other] = [await newClient(), await newClient()];
+    const held = await one.lock('l', { owner: 'one', ttlMs: 60_000 });
+    const waits: LockWait[] = [];
+    const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 60_000, onWait: (wait) => waits.push(wait) });
+    await until(() => waits.length === 1);
+    await group.stepDown();
+    await until(() => waits.length === 2);
+    await group.lead();
+    await until(() => waits.length === 3);
+    expect(waits).toEqual([{ holder: 'one' }, { problem: 'nobody answers' }, { holder: 'one' }]);
+    await held.release();
+    await asTimePasses(waiting);
+    await group.stepDown();
+    const inVain = other.lock('m', { waitMs: 3000, onWait: (wait) => waits.push(wait) });
+    const message = 'no reply within 3000 ms: nobody answers';
+    await expect(asTimePasses(inVain)).rejects.toMatchObject({ code: 'ETIMEDOUT', message });
+    expect(waits.slice(3)).toEqual([{ problem: 'nobody answers' }]);
+    const short = other.lock('m', { waitMs: 500, onWait: (wait) => waits.push(wait) });
+    await expect(asTimePasses(short)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    expect(waits).toHaveLength(4);
   });
 
   it('is lost when its client is closed', async () => {

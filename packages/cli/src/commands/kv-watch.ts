@@ -1,9 +1,10 @@
 /** `conclave kv watch`: prints the changes of the keys with a prefix, one line each, until Ctrl-C. */
 import type { WatchEvent } from '@conclave/client';
+import type { ConclaveError } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { withClient } from '../connection.js';
 import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
-import type { Output } from '../output.js';
+import { describeError, type Output } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
 import { runAction } from '../run-action.js';
 
@@ -29,7 +30,8 @@ export function registerKvWatch(kv: Command): void {
 function watch(output: Output, prefix: string, options: WatchOptions): Promise<void> {
   const { from, state, count = Number.POSITIVE_INFINITY } = options;
   return withClient(options, async (client) => {
-    const changes = client.watch(prefix, { state, ...(from === undefined ? {} : { fromRevision: from }) });
+    const onProblem = (problem: ConclaveError) => output.note(`conclave: ${describeError(problem)}; still watching`);
+    const changes = client.watch(prefix, { state, onProblem, ...(from === undefined ? {} : { fromRevision: from }) });
     void untilStopped().then(() => changes.return?.());
     let left = count;
     for await (const event of changes) {

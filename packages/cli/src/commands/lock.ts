@@ -1,5 +1,5 @@
 /** `conclave lock`: runs a command while it holds a lock. */
-import type { Lock } from '@conclave/client';
+import type { Lock, LockWait } from '@conclave/client';
 import { ConclaveError, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { withClient } from '../connection.js';
@@ -7,6 +7,7 @@ import { exitCodes, Failed } from '../exit-codes.js';
 import { GuardedCommand } from '../lock/guarded-command.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
 import { describeError, type Output } from '../output.js';
+import { withoutSecrets } from '../processes/hide-secrets.js';
 import { runAction } from '../run-action.js';
 import { registerLockViews } from './lock-views.js';
 
@@ -52,7 +53,8 @@ function guarding(command: Command, nameText: string): void {
 function runGuarded(name: string, command: readonly string[], options: LockOptions, output: Output): Promise<void> {
   return withClient(options, async (client) => {
     const { owner, ttlMs, waitMs } = options;
-    const lock = await client.lock(name, { owner, ttlMs, waitMs });
+    const onWait = (wait: LockWait) => output.note(`conclave: ${textOfWait(name, options.group, wait)}`);
+    const lock = await client.lock(name, { owner, ttlMs, waitMs, onWait });
     try {
       const code = await GuardedCommand.run(lock, command, ttlMs, output);
       if (lock.signal.aborted || code === undefined) {
@@ -66,6 +68,13 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
       if (!lock.signal.aborted) await giveBack(lock, output);
     }
   });
+}
+
+/** What a user is told who waits for a lock. */
+function textOfWait(name: string, group: string, wait: LockWait): string {
+  const text = `waiting for the lock ${JSON.stringify(name)}`;
+  if ('holder' in wait) return `${text}, which ${wait.holder} holds`;
+  return `${text}: the leader of group ${JSON.stringify(group)} does not reply: ${withoutSecrets(wait.problem)}`;
 }
 
 /** Releases the lock. The exit code is that of the command, even if the group does not reply now. */

@@ -25,6 +25,8 @@ const defaultTimeoutMs = 120_000;
 const askTimeoutMs = 2_000;
 const transferMs = 10_000;
 const pauseMs = 250;
+/** A wait that takes longer prints its reason. */
+const noteAfterMs = 2_000;
 const defaultCompose = 'docker compose';
 
 interface RestartOptions extends CommonOptions {
@@ -162,7 +164,7 @@ class RollingRestart {
   }
 
   /**
-   * Requests the status repeatedly until `reasonOf` finds no reason against it.
+   * Requests the status repeatedly until `reasonOf` finds no reason against it. Prints the reason if that takes long, and each change.
    * @throws ConclaveError EBUSY with the last reason
    */
   private async until(
@@ -171,7 +173,9 @@ class RollingRestart {
     reasonOf: (status: Status) => string | undefined,
     peerId?: PeerId,
   ): Promise<Status> {
-    const deadline = performance.now() + this.timeoutMs;
+    const began = performance.now();
+    const deadline = began + this.timeoutMs;
+    let noted = '';
     for (let reason: string | undefined = 'it was not asked'; ; ) {
       try {
         const where = peerId === undefined ? {} : { peerId };
@@ -187,6 +191,10 @@ class RollingRestart {
           'EBUSY',
           `stopped, not within ${this.timeoutMs} ms: ${what} (${group.groupId}): ${reason}`,
         );
+      }
+      if (reason !== noted && performance.now() - began > noteAfterMs) {
+        noted = reason;
+        this.output.note(`conclave: waiting until ${what} (${group.groupId}): ${reason}`);
       }
       await sleep(pauseMs);
     }

@@ -126,6 +126,12 @@ export class ClientCore {
     return { openCalls: this.calls.size, requests: this.requests.size };
   }
 
+  /** Why the leader has not replied yet to some request, for people; undefined: no attempt of the open requests has failed. */
+  get problem(): string | undefined {
+    for (const { problem, target } of this.requests) if (target.peerId === undefined && problem !== '') return problem;
+    return undefined;
+  }
+
   private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
     if (this.isClosed) return this.rejectCall(callId, notDone('ESHUTDOWN', 'the client is closed'));
     const open = this.calls.open(callId, call, timeout, at.nowMs);
@@ -334,7 +340,11 @@ export class ClientCore {
       // NATS has rejected the login since the call was made.
       this.settle(call, { outcome: 'not_done', error: refusal });
     } else {
-      this.settleWithoutReply(call, code, `no reply within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+      this.settleWithoutReply(
+        call,
+        code,
+        `no reply within ${Math.round(call.timeoutMs)} ms${problem && `: ${problem}`}`,
+      );
     }
     if (call.request?.open === 0) this.end(call.request);
   }
