@@ -3,7 +3,7 @@
  * which NATS accepts some and rejects others.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { connectWith, NatsLogin } from '@conclave/protocol/login';
 import { createUser } from '@nats-io/nkeys';
@@ -44,7 +44,8 @@ const secrets = [...Object.values(passwords), ...Object.values(tokens), seedOf('
 /** What peers published, and what one of them logged. */
 const heard: string[] = [];
 const servers = {} as Record<'users' | 'token' | 'operator', NatsServer>;
-let tls: Readonly<Record<string, string>>;
+/** The environment of all commands: TLS, and the lowest level of logs. */
+let common: Readonly<Record<string, string>>;
 
 const within = ['--timeout-ms', '1000'];
 const inData = (name: string): string[] => ['--data-dir', path.join(dataFolder, name)];
@@ -82,7 +83,8 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   'lease list': [],
   'lock list': [],
   'lock get': ['printer'],
-  'lock run': ['printer', '--', 'true'],
+  // Where there is no group, it would wait for a day.
+  'lock run': ['printer', '--wait-ms', '2500', '--', 'true'],
   watch: [],
   'log-level': ['--peer', 'n1'],
   profile: ['cpu', '--peer', 'n1', '--seconds', '1', '--out', path.join(folder, 'node.cpuprofile')],
@@ -154,7 +156,8 @@ beforeAll(async () => {
   const authority = new Authority(folder, 'authority');
   const own = authority.sign('server', ['IP:127.0.0.1']);
   const client = authority.sign('client', ['DNS:client']);
-  tls = {
+  common = {
+    CONCLAVE_LOG_LEVEL: 'trace',
     CONCLAVE_NATS_TLS_CA: authority.certificate,
     CONCLAVE_NATS_TLS_CERT: client.certificate,
     CONCLAVE_NATS_TLS_KEY: client.key,
@@ -186,14 +189,14 @@ afterAll(() => stops.run());
 
 async function startGroup(): Promise<void> {
   const { url } = servers.users;
-  const env = { ...tls, ...userLogins('good')['a password file']?.env };
+  const env = { ...common, ...userLogins('good')['a password file']?.env };
   const login = NatsLogin.of({
     servers: url,
     user: 'ann',
     password: passwords.good,
-    tlsCa: tls.CONCLAVE_NATS_TLS_CA,
-    tlsCert: tls.CONCLAVE_NATS_TLS_CERT,
-    tlsKey: tls.CONCLAVE_NATS_TLS_KEY,
+    tlsCa: common.CONCLAVE_NATS_TLS_CA,
+    tlsCert: common.CONCLAVE_NATS_TLS_CERT,
+    tlsKey: common.CONCLAVE_NATS_TLS_KEY,
   });
   const observer = await connectWith(login);
   stops.add(() => observer.close());
@@ -218,22 +221,67 @@ function expectNoSecrets(where: string, text: string): void {
 /** Runs a command to its end, or until it has printed what ends it; what it printed. */
 async function outputOf(name: string, { args = [], env = {} }: Login, isAccepted: boolean): Promise<string> {
   const words = [...name.split(' '), ...args, ...(commands[name] ?? [])];
-  const own = { ...tls, XDG_CONFIG_HOME: folder, ...env };
+  const own = { ...common, XDG_CONFIG_HOME: folder, ...env };
   const { child, ended } = startCommand(servers.users.url, words, own);
-  let shown = '';
+  starting.add(child.pid);
+  let [shown, listedMs] = ['', Number.NEGATIVE_INFINITY];
+  const checks: Promise<void>[] = [];
   const onData = (data: Buffer): void => {
     shown += data.toString();
-    expectNoSecrets('the list of processes', execFileSync('ps', ['-ww', '-eo', 'args']).toString());
-    if (endless[name]?.test(shown)) child.kill('SIGINT');
+    starting.delete(child.pid);
+    if (performance.now() - listedMs >= listEveryMs) {
+      listedMs = performance.now();
+      checks.push(expectNothingListed());
+    }
+    if (!isEnding && endless[name]?.test(shown)) checks.push(end());
+  };
+  let isEnding = false;
+  const end = async (): Promise<void> => {
+    isEnding = true;
+    const [page] = ['view', 'exporter'].includes(name) ? (/http:[^\s"]+/.exec(shown) ?? []) : [];
+    try {
+      if (page !== undefined) expectNoSecrets(`the page of ${name}`, await textOf(page));
+    } finally {
+      child.kill('SIGINT');
+    }
   };
   child.stderr?.on('data', onData);
   child.stdout?.on('data', onData);
   // A watch prints nothing until something changes.
   while (name === 'kv watch' && isAccepted && child.exitCode === null && child.signalCode === null) {
-    await startCommand(servers.users.url, ['kv', 'put', 'k', 'v', ...args], own).ended;
+    const put = startCommand(servers.users.url, ['kv', 'put', 'k', 'v', ...args], own);
+    starting.add(put.child.pid);
+    await put.ended;
+    starting.delete(put.child.pid);
   }
   const { code, out, error } = await ended;
+  starting.delete(child.pid);
+  await Promise.all(checks);
   return `${code} ${out}${error}`;
+}
+
+/** Commands that have printed nothing: for their first milliseconds they may be listed with a URL, as docs/security.md says. */
+const starting = new Set<number | undefined>();
+
+/** An output comes in many parts: for one command the processes are listed at most this often. */
+const listEveryMs = 100;
+
+async function expectNothingListed(): Promise<void> {
+  const lines = execFileSync('ps', ['-ww', '-eo', 'pid=,args=']).toString().split('\n');
+  for (const line of lines)
+    if (!starting.has(Number.parseInt(line, 10))) expectNoSecrets('the list of processes', line);
+}
+
+/** The first part of a page: some never end. */
+async function textOf(page: string): Promise<string> {
+  const urls = page.endsWith('/') ? [page, `${page}api/stream`] : [page];
+  const texts = urls.map(async (url) => {
+    const reader = ((await fetch(url)).body as ReadableStream<Uint8Array>).getReader();
+    const { value } = await reader.read();
+    await reader.cancel();
+    return Buffer.from(value ?? []).toString();
+  });
+  return (await Promise.all(texts)).join('\n');
 }
 
 async function expectAnswer(name: string, how: string, login: Login, which: Which): Promise<void> {
@@ -244,16 +292,28 @@ async function expectAnswer(name: string, how: string, login: Login, which: Whic
   else expect(output, what).toMatch(/^7 .*rejects the login/s);
 }
 
+/** How many commands run at a time. */
+const atATime = 2;
+
 /** Each command with one of the logins, so that all of them take turns. */
 async function expectAnswers(names: readonly string[], logins: Record<string, Login>, which: Which): Promise<void> {
-  for (const [at, name] of names.entries()) {
+  await inTurns([...names.entries()], async ([at, name]) => {
     const usable = Object.entries(logins).filter(([how, { args = [] }]) => {
       if (namedByOption.includes(name)) return args.length > 0;
       return how !== 'a context of conclave' || !withoutContexts.includes(name);
     });
     const [how, login] = usable[at % usable.length] as (typeof usable)[number];
     await expectAnswer(name, how, login, which);
-  }
+  });
+}
+
+/** A few at a time, each as soon as one before it is done. */
+async function inTurns<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const waiting = [...all];
+  const take = async (): Promise<void> => {
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) await work(one);
+  };
+  await Promise.all(Array.from({ length: atATime }, take));
 }
 
 const connecting = Object.keys(commands).filter((name) => name !== 'context add');
@@ -265,14 +325,14 @@ it('the table has every command that logs in', () => {
 
 it('no command shows a secret of a login that NATS rejects', { timeout: 1_800_000 }, async () => {
   await expectAnswers(connecting, userLogins('bad'), 'bad');
-  for (const [how, login] of Object.entries(userLogins('bad'))) await expectAnswer('status', how, login, 'bad');
+  await inTurns(Object.entries(userLogins('bad')), ([how, login]) => expectAnswer('status', how, login, 'bad'));
   await expectAnswers(few, tokenLogins('bad'), 'bad');
   await expectAnswers(few, credsLogins('bad'), 'bad');
 });
 
 it('no command shows a secret of a login that NATS accepts', { timeout: 1_800_000 }, async () => {
   await expectAnswers(connecting, userLogins('good'), 'good');
-  for (const [how, login] of Object.entries(userLogins('good'))) await expectAnswer('status', how, login, 'good');
+  await inTurns(Object.entries(userLogins('good')), ([how, login]) => expectAnswer('status', how, login, 'good'));
   // On these servers there is no group: to be told so is an answer.
   const alone = few.filter((name) => !['kv put', 'watch'].includes(name));
   await expectAnswers(alone, tokenLogins('good'), 'good');
@@ -297,19 +357,41 @@ it('a login in a URL is added to a context without being printed, and no error q
     [url],
     ['peers', 'add', url, '--json'],
   ];
-  for (const words of [...printing, ...failing]) {
+  await inTurns([...printing, ...failing], async (words) => {
     const { code, out, error } = await startCommand('', words, { XDG_CONFIG_HOME: folder }).ended;
     expect(code, `${words.join(' ')}: ${out}${error}`).toBe(printing.includes(words) ? 0 : exitCodes.usage);
     expectNoSecrets(words.join(' '), out + error);
-  }
+  });
+});
+
+it('no help and no list of contexts shows a login of the environment, of a file or of a context', async () => {
+  const given = Object.values(userLogins('good')).map(({ env }) => env);
+  const env = {
+    ...Object.assign({}, ...given),
+    NATS_URL: `nats://ann:${passwords.good}@127.0.0.1:4222`,
+    XDG_CONFIG_HOME: folder,
+  };
+  const names = ['', ...connecting].map((name) => [...name.split(' ').filter((word) => word !== ''), '--help']);
+  await inTurns([...names, ['context', 'list'], ['context', 'list', '--json']], async (words) => {
+    const { code, out, error } = await startCommand('', words, env).ended;
+    expect(code, `${words.join(' ')}: ${out}${error}`).toBe(0);
+    expectNoSecrets(words.join(' '), out + error);
+  });
 });
 
 it('no log, event, message or file of data has a secret', () => {
   expect(heard.length).toBeGreaterThan(100);
   expectNoSecrets('a peer', heard.join('\n'));
-  const found = readdirSync(dataFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  expect(found.length).toBeGreaterThan(5);
-  for (const { parentPath, name } of found) {
-    expectNoSecrets(name, readFileSync(path.join(parentPath, name), 'latin1'));
+  const outputs = ['backup', 'second-backup', 'recording', 'node.cpuprofile'].map((name) => path.join(folder, name));
+  for (const place of [dataFolder, ...outputs]) {
+    const found = statSync(place).isFile() ? [place] : filesIn(place);
+    expect(found.length, place).toBeGreaterThan(0);
+    for (const each of found) expectNoSecrets(each, readFileSync(each, 'latin1'));
   }
 });
+
+function filesIn(place: string): string[] {
+  return readdirSync(place, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => path.join(parentPath, name));
+}
