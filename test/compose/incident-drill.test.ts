@@ -132,7 +132,7 @@ describe('under compose, an operator who follows docs/operations.md resolves', (
 
   test('a quorum that is lost for good: the survivor continues, and the others are added again', async () => {
     const survivor = await operator.leader();
-    await operator.shows(/^(n\d .* lag .*\n)?(n\d .* (leader|caught up).*\n){3}/m, '`caught up`');
+    await operator.shows(/^(n\d .* lag .*\n)?(n\d .* (leader|up to date).*\n){3}/m, '`up to date`');
     const lost = names.filter((each) => each !== survivor);
     for (const each of lost) await operator.deleteData(each);
     const said = await operator.shows(/nobody leads/, '`nobody leads`');

@@ -8,7 +8,7 @@ import { configuration, progress, status } from './status-samples.js';
 const silent: PeerAnswer = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
 
 describe('the status of a group', () => {
-  it('the status has a row for each peer, and distinguishes the leader, and peers that caught up, lag, never answered, are rejected or spare', () => {
+  it('the status has a row for each peer, and distinguishes the leader, and peers that are up to date, lag, never answered, are rejected or spare', () => {
     const group = status('n1', {
       role: 'leader',
       configuration: configuration(['n1', 'n4', 'n5', 'n8'], ['n1', 'n2', 'n3']),
@@ -72,7 +72,7 @@ describe('the status of a group', () => {
 
       peer  role      term   match     lag  state                                  silent  build    restart  health
       n1    leader       3   5,000       0  leader                                      -  level 0  -        healthy
-      n2    follower     3   5,000       0  caught up                               12 ms  level 0  -        healthy
+      n2    follower     3   5,000       0  up to date                              12 ms  level 0  -        healthy
       n3    follower     3  1,000*  4,000*  silent for 2 s                         2.50 s  level 0  -        fenced
       n4    -            -       0   5,000  down, never answered           never answered  -        -        does not answer
       n5    follower     1       0   5,000  rejected: ENOTEMPTY                     12 ms  level 0  -        healthy
@@ -108,7 +108,7 @@ describe('the status of a group', () => {
     `);
   });
 
-  it('promise 27: describes the present: who is silent, down or stores nothing is not caught up', () => {
+  it('promise 27: describes the present: a peer that is silent, down or stores nothing is not up to date', () => {
     const group = status('n1', {
       role: 'leader',
       configuration: configuration(['n1', 'n2', 'n3', 'n4', 'n5']),
@@ -129,9 +129,9 @@ describe('the status of a group', () => {
     expect(text).toMatch(/^n2 .* 5,000\* +0\* +silent for 14 s /m);
     expect(text).toMatch(/^n3 .* 5,000\* +0\* +down /m);
     expect(text).toMatch(/^n4 .* 5,000 +0 +stores nothing for 5 s |^n4 .* 5,000\* +0\* +stores nothing for 5 s /m);
-    expect(text).toMatch(/^n5 .* 5,000 +0 +caught up /m);
+    expect(text).toMatch(/^n5 .* 5,000 +0 +up to date /m);
     expect(text).toContain('* last known: the peer is silent, down or stores nothing now');
-    expect(text.match(/caught up/g)).toHaveLength(1);
+    expect(text.match(/up to date/g)).toHaveLength(1);
   });
 
   it('promise 27: considers a peer silent after the election timeout of the group, whatever the default is', () => {
@@ -141,7 +141,7 @@ describe('the status of a group', () => {
       const peers = new Map(['n2', 'n3'].map((name) => [asPeerId(name), { status: status(name) }]));
       return statusText('main', { group: status('n1', { ...fields, election_timeout_ms }), peers });
     };
-    expect(text(3000).match(/caught up/g)).toHaveLength(2);
+    expect(text(3000).match(/up to date/g)).toHaveLength(2);
     expect(text(3000)).not.toContain('* last known');
     expect(text(2000)).toMatch(/^n2 .* 5,000\* +0\* +silent for 2 s /m);
     expect(text(2000)).toMatch(/^n3 .* 5,000\* +0\* +stores nothing for 2 s /m);

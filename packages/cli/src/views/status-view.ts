@@ -230,8 +230,8 @@ function stateText(
   }
   if (progress.read_only)
     return 'status' in answer && answer.status.read_only !== '' ? readOnlyState(answer) : 'read-only';
-  // Under load the last entries are always in flight, so a small lag counts as caught up.
-  if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
+  // Under load the last entries are always in flight, so a peer with a small lag counts as up to date.
+  if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'up to date';
   return `lagging by ${count(lag ?? 0)}`;
 }
 

@@ -145,7 +145,7 @@ function tlsFaultOf(error: unknown): string | undefined {
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the server's certificate is for another name: ${message}`;
   if (/ALERT_(CERTIFICATE_\w+|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/.test(code)) {
-    return `the server does not take this side's certificate (${code}): --nats-tls-cert, --nats-tls-key`;
+    return `the server does not accept the client certificate (${code}): --nats-tls-cert, --nats-tls-key`;
   }
   if (message.includes("does not support 'tls'")) return 'the server has none, and this login demands it';
   if (/^(ERR_SSL|ERR_OSSL|ERR_TLS|CERT_)/.test(code)) return `${message} (${code})`;

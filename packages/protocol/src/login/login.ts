@@ -88,7 +88,7 @@ export class NatsLogin {
     const reason = this.credentials?.closeReason?.() ?? '';
     if (reason !== '' || this.settings.tlsCert === undefined) return reason;
     // The system of this machine may discard the reason that the server sends before it closes the connection.
-    return "perhaps it does not take this side's certificate: --nats-tls-cert, --nats-tls-key";
+    return 'perhaps the server does not accept the client certificate: --nats-tls-cert, --nats-tls-key';
   }
 
   /** @throws LoginError EINVAL where its replies would go to subjects of Conclave or of NATS. @param prefix of Conclave's subjects */
