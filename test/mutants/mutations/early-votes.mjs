@@ -62,7 +62,7 @@ export const earlyVotes = [
     edits: [
       {
         file: lease,
-        find: 'this.inUse = true;\n    this.onConfiguration(lastTickId);',
+        find: 'this.inUse = true;\n    this.discardTicksUpTo(lastTickId);',
         replace: 'this.inUse = true;',
       },
     ],
@@ -82,7 +82,7 @@ export const earlyVotes = [
     edits: [
       {
         file: confirmation,
-        find: 'if (!this.successor.isOver) return true;',
+        find: 'if (!this.successorDelay.mayHaveSuccessor) return true;',
         replace: 'if (this.sentMs.size >= 0) return true;',
       },
     ],

@@ -147,8 +147,8 @@ export const replication = [
     edits: [
       {
         file: 'packages/node/src/core/leader/writer-throttle.ts',
-        find: 'const leftMs = this.beganMs + this.lastsMs - nowMs;',
-        replace: 'const leftMs = this.beganMs + 100 * this.lastsMs - nowMs;',
+        find: 'const leftMs = this.beganMs + this.durationMs - nowMs;',
+        replace: 'const leftMs = this.beganMs + 100 * this.durationMs - nowMs;',
       },
     ],
     seeds: 0,
@@ -161,7 +161,7 @@ export const replication = [
     edits: [
       {
         file: 'packages/node/src/core/leader/writer-throttle.ts',
-        find: 'if (nowMs - this.beganMs < 11 * this.lastsMs || this.bytesPerSecond === 0) return false;',
+        find: 'if (nowMs - this.beganMs < 11 * this.durationMs || this.bytesPerSecond === 0) return false;',
         replace: 'if (this.bytesPerSecond === 0) return false;',
       },
     ],

@@ -69,8 +69,8 @@ export class Election {
   }
 
   /**
-   * Whether the voters did not wait for the end of the previous leader's lease in the last election that this peer won: that
-   * leader had ordered the election, or was this peer.
+   * Whether the voters granted their votes in the last election that this peer won although they may just have received a heartbeat
+   * of the previous leader: that leader had ordered the election, or was this peer.
    */
   get wasOrdered(): boolean {
     return this.wasTransfer;
@@ -142,8 +142,8 @@ export class Election {
   }
 
   /**
-   * Campaigns at once, in a new term above `atLeast`. `transfer`: the voters need not wait for the end of the lease, because
-   * the leader ordered this election, or was this peer.
+   * Campaigns at once, in a new term above `atLeast`. `transfer`: a heartbeat of the leader does not prevent the voters from granting
+   * their votes, because the leader ordered this election, or was this peer.
    */
   campaignNow(atLeast: Term, transfer: boolean): void {
     const { state, context, own } = this;
@@ -257,7 +257,7 @@ export class Election {
     }
     if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} transfers its leadership`);
     if (this.candidacy?.transfer === true) return context.drop('timeout_now_repeated');
-    this.endLease();
+    this.forgetHeartbeat();
     this.campaignNow(state.term, true);
   }
 
@@ -279,7 +279,7 @@ export class Election {
       this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
-    const isFree = !this.leaseHolds(body);
+    const isFree = !this.mustReject(body);
     const granted = isFree && this.isUpToDate(body);
     if (granted && this.mayYield(body)) {
       this.yieldedMs = this.context.nowMs;
@@ -306,11 +306,11 @@ export class Election {
       this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
-    if (this.leaseHolds(body)) return this.respond(body, false);
+    if (this.mustReject(body)) return this.respond(body, false);
     this.retryBeforeRival(body);
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     if (body.term > state.term) {
-      if (body.transfer) this.endLease();
+      if (body.transfer) this.forgetHeartbeat();
       roles.raiseTerm(body.term, `${body.candidate_id} campaigns`);
     }
     // A restarted node does not know which store of the candidate has its vote, so it does not grant that vote again.
@@ -347,10 +347,10 @@ export class Election {
   }
 
   /**
-   * Whether a leader may rely on this voter to grant no vote: this node received a heartbeat within an election timeout, and the
-   * leader has not permitted an earlier vote; or the previous node of this peer may have received a heartbeat.
+   * Whether this voter must reject the request, whatever the candidate's log contains: this node received a heartbeat within the last
+   * election timeout, and the leader has not permitted an earlier vote; or the previous node of this peer may have received one.
    */
-  private leaseHolds(body: RequestVote): boolean {
+  private mustReject(body: RequestVote): boolean {
     const { state, context } = this;
     const since = context.nowMs - context.options.electionTimeoutMs;
     // Which heartbeats the peer's previous node received is unknown, so even a leader's order is not enough.
@@ -359,8 +359,8 @@ export class Election {
     return state.role === 'leader' || (state.leaderContactMs > since && !this.probe.permitsVote);
   }
 
-  /** The leader transfers its leadership: this voter no longer waits for the end of that leader's lease. */
-  private endLease(): void {
+  /** The leader transfers its leadership: its last heartbeat prevents no vote of this peer any more. */
+  private forgetHeartbeat(): void {
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }
 

@@ -1,5 +1,7 @@
 /**
  * Whether a leader may still consider itself the only one: its ticks, and the echoes of a quorum that confirm them.
+ * A leader is *confirmed* for one election timeout after it sent a tick that a quorum has echoed. It may answer for the group for a
+ * shorter time (`isOnlyLeader`) if its ticks permit voters to replace it early (`SuccessorDelay`).
  * Owns: the ticks that were sent, which of them are confirmed, and the lease that follows from them.
  * Invariants:
  * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one. A leader that is the only member is confirmed by
@@ -24,7 +26,7 @@ import { SuccessorDelay } from './successor-delay.js';
 
 export class LeaderConfirmation {
   readonly lease: LeaderLease;
-  private readonly successor: SuccessorDelay;
+  private readonly successorDelay: SuccessorDelay;
   private tickId = 0;
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
@@ -34,11 +36,11 @@ export class LeaderConfirmation {
    * it (`SuccessorDelay`).
    */
   private shortestTimeoutMs = 0;
-  /** When the tick was sent that the replicators' last report follows. */
+  /** The send time of the tick that caused the replicators' last report. */
   private reportedMs = Number.NEGATIVE_INFINITY;
-  /** That tick; 0: none of this leadership. */
+  /** The id of the tick that caused the replicators' last report; 0: no report in this term yet. */
   private reportedTickId = 0;
-  /** When the last tick was sent for which this peer's log-store has acknowledged everything that it had been sent by then. */
+  /** The send time of the last tick for which this peer's log-store has acknowledged all messages sent to it before that tick. */
   private ownStoredMs = 0;
   /** The members whose majority alone can roll the running change back; undefined: it cannot be rolled back. */
   private rollbackVoters: readonly Member[] | undefined;
@@ -50,10 +52,10 @@ export class LeaderConfirmation {
     private readonly progress: (peerId: PeerId) => Progress | undefined,
   ) {
     this.lease = new LeaderLease(context, state);
-    this.successor = new SuccessorDelay(context);
+    this.successorDelay = new SuccessorDelay(context);
   }
 
-  /** A leadership begins. */
+  /** This peer has become the leader. */
   begin(): void {
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
@@ -63,13 +65,14 @@ export class LeaderConfirmation {
     this.rollbackVoters = undefined;
     this.reportedTickId = 0;
     this.lease.begin(this.tickId);
-    this.successor.begin();
+    this.successorDelay.begin();
   }
 
   /**
-   * The joint stage of a change of this leader and term begins or ends. During this stage no other peer can be elected without a
-   * majority of the old members. A leader that receives the echoes of such a majority may therefore stay, and roll the stage
-   * back, even if the new members are silent.
+   * Called when the joint stage of a change that this leader began in this term starts or ends. During this stage no other peer can
+   * be elected without a majority of the old members. A leader that receives the echoes of such a majority may therefore stay,
+   * and roll the change back, even if the new members are silent.
+   * @param members the old members; undefined: the stage ends
    */
   setRollbackVoters(members: readonly Member[] | undefined): void {
     this.rollbackVoters = members;
@@ -80,7 +83,10 @@ export class LeaderConfirmation {
     return this.context.nowMs - this.ownStoredMs;
   }
 
-  /** The greatest age of the replicators' last report, however long it was in flight or waited in this process. */
+  /**
+   * An upper bound of the age of the replicators' last report: the time since the tick that caused it was sent. So it includes the time
+   * for which the report was in flight or waited in this process.
+   */
   get reportAgeMs(): number {
     return this.context.nowMs - this.reportedMs;
   }
@@ -94,15 +100,18 @@ export class LeaderConfirmation {
     return this.tickId;
   }
 
-  /** Returns the time for the tick that is being sent, after which the voters may replace this leader early; undefined: they may not. */
+  /**
+   * Returns the field `replaceable_after_ms` of the tick that is being sent: after this time the voters may replace this leader early.
+   * Undefined: they may not.
+   */
   private permission(): number | undefined {
     const mayPermit = !this.lease.isStillInUse() && this.rollbackVoters === undefined && !this.state.isAlone();
-    return this.successor.onSending(this.tickId, mayPermit);
+    return this.successorDelay.onSending(this.tickId, mayPermit);
   }
 
   /**
    * Sends a new tick directly to the nodes of the members, for the reads that wait. It does not pass through the replicators, and
-   * causes no message to the followers' log-stores. Returns its id; undefined: too few members echo such ticks, because some are of
+   * causes no message to the followers' log-stores. Returns its id; undefined: too few members echo such ticks, because some run
    * an older version.
    */
   sendReadTick(): number | undefined {
@@ -141,7 +150,7 @@ export class LeaderConfirmation {
     return this.lease.holds;
   }
 
-  /** With this tick a message was sent to this peer's log-store: its acknowledgement extends the lease. */
+  /** A message was sent to this peer's log-store together with this tick. The acknowledgement of the message extends the lease. */
   awaitOwnSession(tickId: number): void {
     const { state, own, lease } = this;
     const { term } = state;
@@ -159,7 +168,7 @@ export class LeaderConfirmation {
     this.lease.onConfiguration(this.tickId);
   }
 
-  /** A quorum has confirmed that this peer led when it sent this tick. Returns false if that was known, or is of another term. */
+  /** A quorum has confirmed that this peer led when it sent this tick. Returns false if the message is old or of another term. */
   onConfirmed({ term, tick_id }: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): boolean {
     if (term !== this.state.term || tick_id <= this.confirmedTickId || tick_id > this.tickId) {
       this.context.drop('confirmed_stale');
@@ -170,7 +179,7 @@ export class LeaderConfirmation {
   }
 
   /**
-   * The log-stores of a quorum confirmed their sessions after this tick. Returns false if that was known, or is of another term.
+   * The log-stores of a quorum confirmed their sessions after this tick. Returns false if the message is old or of another term.
    */
   onSessionsConfirmed({ term, session_tick_id }: Body<'node.confirmed'>): boolean {
     return term === this.state.term && session_tick_id <= this.tickId && this.lease.onQuorum(session_tick_id);
@@ -184,7 +193,7 @@ export class LeaderConfirmation {
   private confirm(tickId: number): void {
     this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;
     this.confirmedTickId = tickId;
-    this.successor.onConfirmed(tickId, this.context.nowMs - this.confirmedMs);
+    this.successorDelay.onConfirmed(tickId, this.context.nowMs - this.confirmedMs);
     for (const sent of this.sentMs.keys()) {
       if (sent > tickId) break;
       this.sentMs.delete(sent);
@@ -192,15 +201,17 @@ export class LeaderConfirmation {
   }
 
   /**
-   * Whether no other peer can have been elected yet, so that this leader may answer for the group. It is confirmed, and its
-   * ticks have permitted no vote for a successor yet.
+   * Whether no other peer can have been elected yet, so that this leader may answer for the group: it is confirmed, and the time
+   * after which its ticks permit voters to replace it early has not passed.
    */
   isOnlyLeader(): boolean {
     if (!this.isConfirmed()) return false;
-    if (!this.successor.isOver) return true;
-    // The old members wait for an election timeout: no recent tick has permitted less.
+    if (!this.successorDelay.mayHaveSuccessor) return true;
+    // No tick of the last election timeout permitted early votes: a voter of the old members waits for a whole election timeout.
     return (
-      this.rollbackVoters !== undefined && this.successor.isUnused && this.isMajorityReachable(this.rollbackVoters)
+      this.rollbackVoters !== undefined &&
+      this.successorDelay.permittedNoneLately &&
+      this.isMajorityReachable(this.rollbackVoters)
     );
   }
 
@@ -215,13 +226,13 @@ export class LeaderConfirmation {
 
   private isMajorityReachable(members: readonly Member[]): boolean {
     const { state, context } = this;
-    // The report itself grows old.
+    // `silent_ms` counts up to the report: the age of the report is added.
     const sinceMs = this.reportAgeMs;
     const reachable = members.filter(({ peer_id, store_id }) => {
       if (peer_id === state.peerId) return store_id === state.storeId;
       const progress = this.progress(peer_id);
       if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
-      // Its last message may be of another store.
+      // If the target is rejected, its last message may have come from another store.
       if (progress.refusal !== '') return false;
       // Half of the time for which a voter that received a heartbeat grants no vote.
       return progress.silent_ms + sinceMs <= context.options.electionTimeoutMs / 2;
@@ -234,12 +245,15 @@ export class LeaderConfirmation {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
     const silent = this.own.silent();
     if (silent.length > 0) return `its own ${silent.join(' and ')} is silent`;
-    // Ticks are counted, too: a process that was paused must first receive the echoes that wait for it.
-    const isUnconfirmed = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;
-    return !this.isConfirmed() && isUnconfirmed ? 'its quorum is silent' : undefined;
+    // Time alone is no reason: a process that was paused must first receive the echoes that wait for it.
+    const hasSentEnough = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;
+    return !this.isConfirmed() && hasSentEnough ? 'its quorum is silent' : undefined;
   }
 
-  /** Whether the replicators have already reported after a later tick. Replicators that have restarted begin after no tick (0). */
+  /**
+   * Whether a later tick than this report's has already caused a report. The first report of restarted replicators has the tick id 0,
+   * because they have received no tick yet: it is not older.
+   */
   isOlderReport({ tick_id = 0 }: Body<'node.progress'>): boolean {
     return tick_id > 0 && tick_id < this.reportedTickId;
   }
@@ -254,7 +268,7 @@ export class LeaderConfirmation {
     );
   }
 
-  /** Returns when the tick of a report was sent. A tick that is not remembered is no later than that of the last report. */
+  /** Returns when the tick that caused a report was sent. If the tick is no longer in `sentMs`, returns the time of the previous report. */
   private reportTime(tickId: number | undefined): number {
     if (tickId === undefined) return this.context.nowMs;
     return tickId === this.confirmedTickId ? this.confirmedMs : (this.sentMs.get(tickId) ?? this.reportedMs);

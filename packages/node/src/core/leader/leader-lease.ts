@@ -3,10 +3,11 @@
  * the lease is in use, a voter that received a heartbeat grants no vote for one election timeout. The lease is counted from when
  * that heartbeat was sent, and is a tenth shorter than that timeout, because the rates of clocks may differ by up to a tenth.
  * Owns: the ticks on which the lease is based, and the time until which it lasts. Does not own the reads that use it.
- * A voter must wait even if a second node replaces the voter's node. The second node has to open the log-store, and grants no vote
- * for one election timeout after that. Hence a tick extends the lease only if the log-stores of a quorum were still in the
- * sessions of their first nodes after the tick arrived. A follower reports that in its echoes (`session_tick_id`). For the leader
- * itself, the acknowledgement of the message that it sent to its log-store with the tick shows it.
+ * A second node of a voter does not know which heartbeats the first one received. It grants no vote for one election timeout after
+ * it opened the log-store, so the lease is safe if the heartbeat was received before that opening. Therefore a tick extends the
+ * lease only if the log-stores of a quorum confirmed, after the tick had arrived, that their session was unchanged. A follower
+ * reports that in its echoes (`session_tick_id`). With each tick the leader sends a message to its own log-store; the
+ * acknowledgement shows that the session of the leader itself is unchanged.
  * Invariants:
  * 1. Only ticks of this term extend the lease, and only those sent after the latest configuration entry was appended: a lease
  *    that a quorum of an older configuration has granted does not prevent an election in the new configuration.
@@ -53,18 +54,18 @@ export class LeaderLease {
     this.ownTickId = 0;
     this.isVoid = false;
     this.inUse = false;
-    this.onConfiguration(lastTickId);
+    this.discardTicksUpTo(lastTickId);
   }
 
   /**
-   * A read asks for the lease. The first one begins its use: the lease is based on ticks after `lastTickId`, from which the voters
-   * know that they must wait for its end.
+   * A read asks for the lease. The ticks after the first such read permit no voter to vote early, the earlier ones may have. So
+   * only ticks after `lastTickId`, the last tick before this read, extend the lease.
    */
   use(lastTickId: number): void {
     this.usedMs = this.context.nowMs;
     if (this.inUse) return;
     this.inUse = true;
-    this.onConfiguration(lastTickId);
+    this.discardTicksUpTo(lastTickId);
   }
 
   /** Ends the use of the lease if no read has asked for it for a while. Returns whether it is in use. */
@@ -79,7 +80,12 @@ export class LeaderLease {
 
   /** A configuration entry is appended; ticks up to this one were sent before. */
   onConfiguration(lastTickId: number): void {
-    this.floorTickId = lastTickId;
+    this.discardTicksUpTo(lastTickId);
+  }
+
+  /** Ends the lease. Ticks up to this one do not extend it any more. */
+  private discardTicksUpTo(tickId: number): void {
+    this.floorTickId = tickId;
     this.untilMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -100,20 +106,20 @@ export class LeaderLease {
     this.sent.push({ tickId, sentMs: nowMs });
   }
 
-  /** This peer's log-store was in this session after that tick was sent. */
+  /** This peer's log-store has confirmed that the session was unchanged after that tick had been sent. */
   onOwnSession(tickId: number): void {
     this.ownTickId = Math.max(this.ownTickId, tickId);
-    this.count();
+    this.extend();
   }
 
   /**
-   * The log-stores of a quorum, which may include the leader, were still in their sessions after that tick arrived. Returns false if
-   * that was known.
+   * The log-stores of a quorum, which may include the leader's, have confirmed that their sessions were unchanged after that tick
+   * had arrived. Returns false if this was known already.
    */
   onQuorum(tickId: number): boolean {
     if (tickId <= this.quorumTickId) return false;
     this.quorumTickId = tickId;
-    this.count();
+    this.extend();
     return true;
   }
 
@@ -122,7 +128,8 @@ export class LeaderLease {
     return this.inUse && !this.isVoid && this.context.nowMs < this.untilMs;
   }
 
-  private count(): void {
+  /** Extends the lease by the last tick that both the quorum and this peer's log-store have confirmed. */
+  private extend(): void {
     if (!this.inUse) return;
     const upTo = Math.min(this.ownTickId, this.state.isAlone() ? Number.POSITIVE_INFINITY : this.quorumTickId);
     const tick = this.sent.findLast(({ tickId }) => tickId <= upTo && tickId > this.floorTickId);

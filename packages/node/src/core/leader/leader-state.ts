@@ -48,7 +48,7 @@ export class LeaderState {
     this.candidates = new TransferCandidates(context, state, () => this.progressOf);
   }
 
-  /** Begins a leadership, and sends its state to the ballot-box and the replicators. */
+  /** This peer has become the leader: resets all reports, and sends the leader's state to the ballot-box and the replicators. */
   begin(): void {
     this.firstIndex = asLogIndex(this.state.log.lastIndex + 1);
     this.missingVotes = noVotesMissing;
@@ -69,8 +69,9 @@ export class LeaderState {
   /**
    * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads. Its log contains
    * all of them (leader completeness). It knows that they are committed once its commit index has reached the last entry before
-   * its own first one. Usually this happens with the commit of its own first entry; in a read-only group, an earlier leader has
-   * reported it. A leader of a new history answers no read before the entry that begins the history is committed.
+   * its own first one. Usually this happens with the commit of its own first entry. In a read-only group no such commit happens, but an
+   * earlier leader may have sent this peer that commit index. A leader of a new history answers no read before the entry that
+   * begins the history is committed.
    */
   get knowsCommitted(): boolean {
     if (this.committedOwnTerm) return true;
@@ -80,7 +81,7 @@ export class LeaderState {
     return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
   }
 
-  /** Sends the full state of this leadership to the ballot-box, which has none: it has restarted, or the leadership begins. */
+  /** Sends the leader's full state to the ballot-box, which has none: it has restarted, or this peer has just become the leader. */
   sendBallotBoxState(): void {
     const { state, own } = this;
     const { log } = state;
@@ -103,7 +104,7 @@ export class LeaderState {
     }));
   }
 
-  /** Whether the replicators have begun so recently that they may not have reported all reachable members yet. */
+  /** Whether this leader was elected so recently that its replicators may not have reported all reachable members yet. */
   get isEarly(): boolean {
     return this.context.nowMs - this.beganMs < 2 * this.context.options.electionTimeoutMs;
   }
@@ -116,7 +117,7 @@ export class LeaderState {
     return [...this.progressOf.values()];
   }
 
-  /** Makes these peers the ones that catch up. Reports on them from an earlier attempt are dropped. */
+  /** Makes these peers targets that catch up. Reports about them from an earlier attempt are dropped. */
   setNewPeers(newPeers: Parameters<ReplicationTargets['setNewPeers']>[0]): void {
     const dropped = new Set(newPeers.map(({ peer_id }) => peer_id));
     this.progressOf = new Map([...this.progressOf].filter(([peerId]) => !dropped.has(peerId)));
@@ -174,8 +175,8 @@ export class LeaderState {
     return [...new Set(peerIds(allMembers(configuration)))].filter((peerId) => {
       if (peerId === state.peerId) return (state.commandVersion ?? 0) < version;
       const progress = this.progressOf.get(peerId);
-      // A member without a report is not returned: it reports when it comes back. If it cannot read a command, it stops
-      // applying there.
+      // A member without a report is not returned, so that a dead member blocks nothing. If it returns and cannot read a command, it
+      // stops applying at that entry.
       return progress?.levels !== undefined && (progress.command_version ?? 0) < version;
     });
   }
@@ -199,13 +200,13 @@ export class LeaderState {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined) return undefined;
-    const takesEntries = ({ peer_id }: Member): boolean =>
+    const acceptsEntries = ({ peer_id }: Member): boolean =>
       peer_id === state.peerId ? state.readOnlyReason === '' : this.progressOf.get(peer_id)?.read_only !== true;
-    if (!hasQuorum(configuration, takesEntries)) {
-      const names = peerIds(allMembers(configuration).filter((member) => !takesEntries(member)));
+    if (!hasQuorum(configuration, acceptsEntries)) {
+      const names = peerIds(allMembers(configuration).filter((member) => !acceptsEntries(member)));
       return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
     }
-    const leaderTakesEntries = state.readOnlyReason === '' || isTransferring;
-    return leaderTakesEntries ? undefined : 'the leader is read-only, and nobody else can lead';
+    const leaderAcceptsEntries = state.readOnlyReason === '' || isTransferring;
+    return leaderAcceptsEntries ? undefined : 'the leader is read-only, and nobody else can lead';
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The transfer of leadership to another peer, the target. A leader transfers its leadership because an operator requested it
- * (`transfer_leader`), because it is read-only, because it cannot read its own log, or because it is no longer a member.
+ * (`transfer_leader`), because it is read-only, because it can no longer lead (`NodeState.cannotLead`), because it is no longer a
+ * member, or because its state differs from the majority's (`transferNow`).
  *
  * A transfer has two phases. If the target lags, it first catches up, while the leader continues to append. Then the leader sends
  * its replicators the order (`replicator.transfer`) and appends nothing more; as soon as the target has the whole log, its
@@ -8,7 +9,7 @@
  *
  * Invariants:
  * 1. A leader that is a member transfers its leadership only to a peer that could commit entries as the leader, as far as this
- *    leader knows.
+ *    leader knows. Exception: `transferNow`, whose leader steps down in any case.
  * 2. Writes wait only from the order on. The order is sent after half of the transfer's timeout at the latest, or not at all.
  */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
@@ -33,7 +34,7 @@ interface ActiveTransfer {
 
 export class LeadershipTransfer {
   private active: ActiveTransfer | undefined;
-  /** When a leader that is read-only, or cannot read its log, may begin another transfer. */
+  /** When a leader that is read-only, or can no longer lead, may begin another transfer. */
   private nextAttemptMs = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -85,7 +86,7 @@ export class LeadershipTransfer {
       return context.refuse(
         requestId,
         'EUNSUPPORTED',
-        `${targetId} cannot lead: it has stopped applying, or is too old`,
+        `${targetId} cannot lead: conclave health --peer ${targetId} prints the reason`,
       );
     }
     if (reason === 'read_only') {
@@ -133,7 +134,7 @@ export class LeadershipTransfer {
   }
 
   /**
-   * A leader that cannot read its own log transfers its leadership.
+   * A leader that can no longer lead (`NodeState.cannotLead`) transfers its leadership.
    * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer failed less than three election timeouts ago
    */
   transferAsUnfit(): boolean {
@@ -166,7 +167,7 @@ export class LeadershipTransfer {
     if (active?.targetId === undefined || active.isOrdered) return;
     const isBehind = this.leadership.progress(active.targetId)?.behind === true;
     if (isBehind && context.nowMs < active.orderByMs) return;
-    // When the transfer began, the target could have committed entries. Peers may have fallen silent since.
+    // `transferAsUnfit` has not checked this, and since the other transfers began, peers may have fallen silent.
     if (!active.mustStepDown && !this.canCommit(active.targetId)) return;
     this.active = { ...active, isOrdered: true };
     this.sendOrder();
@@ -192,9 +193,9 @@ export class LeadershipTransfer {
   }
 
   /**
-   * A leader whose state differs from the majority's steps down at once (the caller does that). Before, it makes the best of these
-   * peers campaign without waiting for an election timeout. The node itself sends `timeout_now`, because an order to the
-   * replicators would take longer.
+   * Called by a leader whose state differs from the majority's, just before it steps down. Makes the best peer of `among` campaign
+   * without waiting for an election timeout. The node itself sends `timeout_now`, because an order to the replicators would
+   * take longer.
    */
   transferNow(among: readonly PeerId[], reason: string): void {
     const { state, context, leadership } = this;

@@ -3,8 +3,8 @@
  * may serve it: each stops serving, reads included, until the other has been silent for a while.
  * Owns: the last announcements of leaders of other histories, and when this leader last announced its own.
  * Invariants:
- * 1. Only a leader that was just elected, or that its quorum has lately confirmed, announces its history, so that a leader that
- *    was left behind by a reset, or has lost its quorum, stops no other.
+ * 1. Only a leader that was just elected, or that a quorum has confirmed within an election timeout, announces its history. So a
+ *    leader that has lost its quorum, for example because the other members were reset, stops no other leader.
  * 2. A write is refused as not done only if the other leader has announced that it serves no requests either.
  */
 import { type GroupUid, type HistoryAnnouncement, limits, noGroupUid, type Outcome } from '@conclave/protocol';
@@ -62,7 +62,7 @@ export class OtherHistory {
       });
       context.log('error', 'another history of this group is led: requests are refused', { ...body });
     }
-    // The other one is to stop at once, too; with three leaders, each is answered no more often than once a tick.
+    // The other leader is answered at once, so that it stops, too. With three leaders, the answers are limited to one a tick.
     const isDue = isNew || context.nowMs - this.publishedMs >= context.options.heartbeatIntervalMs;
     const mustKnow = isNew || body.stopped_for !== state.groupUid;
     if (isDue && mustKnow && this.leadership.confirmation.isConfirmed()) this.publish();
@@ -112,7 +112,7 @@ export class OtherHistory {
     return true;
   }
 
-  /** The outcome of a write that is refused: the other leader may have done it, unless it has stopped as well. */
+  /** The outcome of a refused write: `unknown`, because another leader may have executed it, unless all of them have stopped serving, too. */
   get outcome(): Outcome {
     const haveAllStopped = [...this.announcements.values()].every(
       ({ body }) => body.stopped_for === this.state.groupUid,

@@ -1,13 +1,16 @@
-/** Publishes, once each time, that a target of the leader has fallen silent or is refused. It decides nothing. */
+/**
+ * Publishes an event when a target of the leader falls silent, or is refused, and logs a target with another election timeout. Other
+ * parts decide what follows.
+ */
 import type { PeerId, Progress } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
-/** The election timeouts for which a peer that is refused may be silent. */
-const refusedPatience = 3;
+/** A refused peer counts as unreachable after this many election timeouts of silence. */
+const maxRefusedTimeouts = 3;
 
 export class PeerAlerts {
-  /** Since when a target is known that has never responded. */
+  /** For each target that has never responded: when the replicators first reported it. */
   private readonly unheardSinceMs = new Map<PeerId, number>();
   private readonly unreachable = new Set<PeerId>();
   /** The targets with another election timeout than this leader, in milliseconds. */
@@ -64,9 +67,9 @@ export class PeerAlerts {
     const { context } = this;
     const silentMs = silent_ms < 0 ? this.unheardMs(peer_id) : silent_ms;
     if (silent_ms >= 0) this.unheardSinceMs.delete(peer_id);
-    // A refused peer is asked once an election timeout, and sends nothing else.
-    const mostMs = (refusal === '' ? 1 : refusedPatience) * context.options.electionTimeoutMs;
-    if (silentMs <= mostMs) this.unreachable.delete(peer_id);
+    // A refused peer is asked only once in an election timeout, and sends nothing but the answer.
+    const maxMs = (refusal === '' ? 1 : maxRefusedTimeouts) * context.options.electionTimeoutMs;
+    if (silentMs <= maxMs) this.unreachable.delete(peer_id);
     else if (!this.unreachable.has(peer_id)) {
       this.unreachable.add(peer_id);
       context.event('peer_unreachable', { unreachable_peer: peer_id, silent_ms: Math.round(silentMs) });

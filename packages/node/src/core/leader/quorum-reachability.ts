@@ -1,14 +1,14 @@
-/** Whether a leader's replicators reach enough members of a set. It keeps nothing. */
+/** Whether a leader's replicators reach a majority of a set of members. */
 import { type Member, majority } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { LeaderState } from './leader-state.js';
 
 /**
- * Returns whether a majority of these members is reachable, each with its store. Replicators that have just started have reached
- * no peer yet: only after a while are peers known to be unreachable.
+ * Returns whether a majority of these members is reachable, each with its store, and not read-only. Replicators that have just
+ * started have reached no peer yet, so in the first two election timeouts the result can be `not_known`.
  * @param sinceMs when the replicators started
- * @param withinMs how long ago a member may have responded last
+ * @param withinMs a member is reachable if it responded within this time
  */
 export function reachOf(
   members: readonly Member[],

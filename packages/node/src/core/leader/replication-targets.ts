@@ -24,28 +24,32 @@ import type { LocalActors } from '../local/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
-/** A peer that was removed and is sent the commit of the entry that removed it. */
+/** A removed peer. It stays a target until it knows that the entry that removed it is committed. */
 interface RemovedTarget {
   readonly storeId: StoreId;
   /** The configuration entry without the peer. */
   readonly index: LogIndex;
   readonly untilMs: number;
-  /** Ticks since it stored that entry, and the entry was committed. With the first ones it learns of the commit. */
+  /** Ticks since the peer has stored that entry and the entry is committed. Their heartbeats contain the commit index. */
   ticksSinceCommitted: number;
 }
 
 const ticksAfterCommit = 5;
 
-/** A peer that catches up; where that is a member's new store, which one. */
+/** A peer that catches up. */
 interface NewPeer {
   readonly peer_id: PeerId;
+  /** The new store of a member whose lost store is replaced; undefined: the peer is no member. */
   readonly store_id: StoreId | undefined;
 }
 
 export class ReplicationTargets {
   private readonly removedTargets = new Map<PeerId, RemovedTarget>();
   private newPeers: readonly NewPeer[] = [];
-  /** Of each member that has two stores during the replacement of one: the store that answers, if that is not the new one. */
+  /**
+   * In a joint configuration that replaces a member's store, the member has two stores, of which one runs. For each such member: the
+   * store that answered when the replicator expected the other one.
+   */
   private readonly answering = new Map<PeerId, StoreId>();
   private sentTargets = '';
   private needsPayload = true;
@@ -74,7 +78,7 @@ export class ReplicationTargets {
     const { log } = state;
     const targets = this.targets();
     this.sentTargets = this.signature(targets);
-    // Until it reports that it does not: a replicator that restarts has not.
+    // True until the replicators report that they do not need it: restarted replicators have not reported yet.
     this.needsPayload = true;
     own.sendFramed('replicator', (frame) => ({
       name: 'replicator.lead',
@@ -94,23 +98,23 @@ export class ReplicationTargets {
     }));
   }
 
-  /** These peers catch up from now on, besides the members. */
+  /** Makes these peers targets that catch up, in addition to the members. They replace the previous ones. */
   setNewPeers(newPeers: readonly NewPeer[]): void {
     this.newPeers = newPeers;
     this.sync();
   }
 
-  /** A configuration has been appended: the peers that caught up are members by it, and the removed ones are notified. */
+  /** A configuration has been appended. It makes members of the peers that caught up. The removed peers are notified. */
   onConfiguration(removed: readonly Member[], index: LogIndex): void {
     this.notifyRemoved(removed, index);
     this.newPeers = [];
   }
 
-  /** These peers are not in the configuration at `index`: they are replicated to until they know that it is committed. */
+  /** Makes these peers, which the configuration at `index` does not contain, targets until they know that this configuration is committed. */
   notifyRemoved(members: readonly Member[], index: LogIndex): void {
     const untilMs = this.context.nowMs + this.context.options.removalNoticeMs;
     for (const { peer_id, store_id } of members) {
-      // A peer that asks for votes is added by its own message: no more of them than a configuration has peers.
+      // Removed peers are added also when they request votes: their number is bounded.
       if (this.removedTargets.size >= limits.configurationPeers && !this.removedTargets.has(peer_id)) continue;
       this.removedTargets.set(peer_id, { storeId: store_id, index, untilMs, ticksSinceCommitted: 0 });
     }
@@ -135,7 +139,7 @@ export class ReplicationTargets {
   onProgress({ targets, wants_content }: Body<'node.progress'>): void {
     this.needsPayload = wants_content;
     const configuration = this.state.log.configuration?.configuration;
-    // In a joint configuration the other one of a member's two stores may be the one that runs.
+    // In a joint configuration a member may have two stores: not the one that the replicator expects may run, but the other one.
     if (configuration === undefined || !isJoint(configuration)) return this.answering.clear();
     for (const { peer_id, refusal, found } of targets) {
       if (refusal !== 'ESTORE' || found === undefined || !isIn(configuration, peer_id, found.store_id)) continue;
@@ -176,7 +180,7 @@ export class ReplicationTargets {
     const replaced = new Set(this.newPeers.filter(isNewStore).map(({ peer_id }) => peer_id));
     for (const { peer_id, store_id } of [...configuration.peers, ...configuration.old_peers]) {
       const known = targets.get(peer_id);
-      // Of a member that has two stores: the new one, unless the lost one is back and alone.
+      // If a member has two stores, the target is the new one, unless only the lost one answers.
       const isKnown = known?.catching_up === false && isIn(configuration, peer_id, known.store_id);
       if (replaced.has(peer_id) || (isKnown && this.answering.get(peer_id) !== store_id)) continue;
       targets.set(peer_id, { peer_id, store_id, catching_up: false });

@@ -6,18 +6,18 @@
  * A report is no proof. NATS also reports it of a leader that is alive behind a lost route, or is connecting again, and clients on
  * its side may still reach it. So the leader relies on being the only one for no longer than the times in its ticks.
  *
- * Owns: what the ticks say, and until when no successor can have been elected. Does not own the lease (`leader-lease.ts`).
+ * Owns: the times in the ticks, and until when no successor can have been elected. Does not own the lease (`leader-lease.ts`).
  * Invariants:
  * 1. A tick that is sent while the lease is in use, or while a joint stage can be rolled back, permits no early vote.
  * 2. No successor is elected before `untilMs`, unless an election timeout has passed since the last confirmed tick, or this leader
- *    has ordered it: each quorum of votes has a voter that received the last confirmed tick, and whose last tick is that or a later one.
+ *    has ordered the election: each quorum of votes contains a voter that has received the last confirmed tick or a later one.
  */
 import { leaseShare } from '../local/index.js';
 import type { StepContext } from '../step-context.js';
 
-/** Heartbeat intervals: one tick may be late and the next one lost, and the voters still receive one in time. */
-const shortestHeartbeats = 2.5;
-/** How long the longest confirmation counts, in election timeouts; its weight falls to 0 meanwhile. */
+/** The shortest delay, in heartbeat intervals: one tick may be late and the next one lost, and the voters still receive one in time. */
+const minHeartbeats = 2.5;
+/** For how many election timeouts the slowest confirmation counts. Its weight decreases to 0 meanwhile. */
 const rememberedTimeouts = 10;
 
 interface SentTick {
@@ -34,7 +34,7 @@ export class SuccessorDelay {
 
   constructor(private readonly context: StepContext) {}
 
-  /** A leadership begins. */
+  /** This peer has become the leader. */
   begin(): void {
     this.sent = [];
     this.untilMs = Number.POSITIVE_INFINITY;
@@ -50,7 +50,7 @@ export class SuccessorDelay {
   onSending(tickId: number, mayPermit: boolean): number | undefined {
     const { heartbeatIntervalMs, electionTimeoutMs } = this.context.options;
     if (!mayPermit) return undefined;
-    const delayMs = Math.ceil(shortestHeartbeats * heartbeatIntervalMs + 2 * this.slowestMs());
+    const delayMs = Math.ceil(minHeartbeats * heartbeatIntervalMs + 2 * this.slowestMs());
     if (delayMs > electionTimeoutMs / 2) return undefined;
     const { nowMs } = this.context;
     const untilMs = nowMs + leaseShare * delayMs;
@@ -74,12 +74,12 @@ export class SuccessorDelay {
   }
 
   /** Whether a successor may have been elected early. */
-  get isOver(): boolean {
+  get mayHaveSuccessor(): boolean {
     return this.context.nowMs >= this.untilMs;
   }
 
   /** Whether no tick of the last election timeout permitted early votes. */
-  get isUnused(): boolean {
+  get permittedNoneLately(): boolean {
     return this.context.nowMs - this.lastSentMs > this.context.options.electionTimeoutMs;
   }
 }

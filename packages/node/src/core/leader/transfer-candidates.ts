@@ -1,8 +1,8 @@
 /**
- * Which peers could lead instead of this leader, as far as its replicators have reported. It keeps nothing.
+ * Which peers could lead instead of this leader, as far as its replicators have reported. It has no state of its own.
  *
- * A leader transfers leadership only to a peer that can commit there: otherwise no entry of the new term is committed, and the
- * group can neither write nor, after another election, read.
+ * A leader transfers leadership to a peer that could commit entries as the leader. Under another leader no entry of the new term
+ * would be committed, and the group could neither write nor, after another election, read.
  */
 import { hasMember, hasQuorum, type Member, type PeerId, type Progress } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
@@ -19,19 +19,19 @@ export class TransferCandidates {
     private readonly reported: () => ReadonlyMap<PeerId, Progress>,
   ) {}
 
-  /** Returns the peer among these that has the most entries, of those that can lead. */
+  /** Returns, of the peers `among` that can lead, the one with the most entries; undefined: none can lead. */
   best(among: readonly PeerId[]): PeerId | undefined {
     return this.byMatch(among).find(({ peer_id }) => this.ineligibleReason(peer_id) === undefined)?.peer_id;
   }
 
-  /** Returns the peer among these that has the most entries, of those that were ever reachable. */
+  /** Returns, of the peers `among` that have ever responded to this leader, the one with the most entries. */
   mostUpToDate(among: readonly PeerId[]): PeerId | undefined {
     return this.byMatch(among).find(({ silent_ms }) => silent_ms >= 0)?.peer_id;
   }
 
   private byMatch(among: readonly PeerId[]): Progress[] {
     const configuration = this.state.log.configuration?.configuration;
-    // A store that catches up to replace a lost one is no member yet.
+    // The new store that catches up to replace a member's lost store is not in the configuration yet.
     const isMember = ({ peer_id, store_id }: Progress) =>
       configuration !== undefined && hasMember(configuration.peers, peer_id, store_id);
     const candidates = [...this.reported().values()].filter((each) => among.includes(each.peer_id) && isMember(each));

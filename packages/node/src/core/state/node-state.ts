@@ -79,7 +79,7 @@ export class NodeState {
   /** When that last append arrived. Writer: `append-entries.ts`. */
   committedEntriesLackedMs = 0;
 
-  /** When a new tick of a leader last arrived: the start of the leader's lease at this voter. Writer: `recordContact`. */
+  /** When a new tick of a leader last arrived. For one election timeout after that, this voter grants no vote. Writer: `recordContact`. */
   leaderContactMs = Number.NEGATIVE_INFINITY;
   /** The start of the election timer: contact with a leader, a vote that was granted, or the start. Writer: `restartElectionTimer`. */
   electionBaseMs = 0;
@@ -196,7 +196,7 @@ export class NodeState {
     this.votedStoreId = storeId;
   }
 
-  /** A new tick of the leader has arrived; -Infinity: the lease of the last leader has ended. */
+  /** A new tick of the leader has arrived; -Infinity: the last tick prevents no vote any more, because the leader ordered an election. */
   recordContact(atMs: number): void {
     this.leaderContactMs = atMs;
   }
