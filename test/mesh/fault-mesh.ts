@@ -41,9 +41,15 @@ export class Stops {
 
 /**
  * Waits until `look` answers something, and answers that. What it throws counts as not yet.
+ * @param more what else the error says
  * @throws Error with the last failure when it takes too long
  */
-export async function until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 60_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined>,
+  withinMs = 60_000,
+  more = (): string => '',
+): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     let trouble: unknown;
@@ -55,7 +61,7 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
     }
     if (performance.now() > deadline) {
       const last = trouble instanceof Error ? `; last: ${trouble.message.slice(0, 2000)}` : '';
-      throw new Error(`not within ${withinMs} ms: ${what}${last}`, { cause: trouble });
+      throw new Error(`not within ${withinMs} ms: ${what}${last}${more()}`, { cause: trouble });
     }
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
@@ -179,11 +185,17 @@ export class Mesh {
   async healthy(...names: readonly string[]): Promise<void> {
     for (const name of names) {
       for (const actor of actorKinds) {
-        await until(`the ${actor} of ${name} is well\n${this.peer(name).log().slice(-4000)}`, async () => {
+        const isWell = async (): Promise<true> => {
           const { body } = await this.plain.ask(`${name}.${actor}.health`, {}, 1000);
           if (body.healthy !== true) throw new Error(JSON.stringify(body));
           return true;
-        });
+        };
+        await until(
+          `the ${actor} of ${name} is well`,
+          isWell,
+          undefined,
+          () => `\n${this.peer(name).log().slice(-40000)}`,
+        );
       }
     }
   }

@@ -157,16 +157,23 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const [lost = '', left = ''] = names.filter((name) => name !== leader);
     await mesh.kill(lost);
-    const status = await leaderSays(`${left} must not`, (each) => !mayRestart(each).includes(left));
-    expect(mayRestart(status)).toEqual([lost]);
-    expect(reasonAgainst(status, left)).toMatch(
-      new RegExp(
-        `^without it 1 of 3 would continue, and 2 are needed: ${lost} (is silent|has stored nothing) for \\d+ ms$`,
-      ),
+    const reason = new RegExp(
+      `^without it 1 of 3 would continue, and 2 are needed: ${lost} (is silent|has stored nothing) for \\d+ ms$`,
     );
-    const told = await conclave('status');
-    expect(told.out).toContain(`${left} must not be restarted now: without it 1 of 3`);
-    await mesh.start(lost);
+    try {
+      // On a busy machine another peer may be late, too, for a moment.
+      await leaderSays(
+        `only ${lost} may`,
+        (status) => mayRestart(status).join() === lost && reason.test(reasonAgainst(status, left)),
+      );
+      await until('conclave status prints the reason', async () => {
+        const { out } = await conclave('status');
+        if (!out.includes(`${left} must not be restarted now: without it 1 of 3`)) throw new Error(out);
+        return true;
+      });
+    } finally {
+      await mesh.start(lost);
+    }
     await leaderSays('all may again', (each) => mayRestart(each).length === 3);
   });
 

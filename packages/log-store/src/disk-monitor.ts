@@ -30,7 +30,12 @@ const defaultEveryMs = 1000;
 /** Of this many measurements, one measures the size of the store. */
 const storeEvery = 10;
 /** Longer than a busy disk takes for one sync on a slow machine. */
-const defaultHangsAfterMs = 5000;
+export const defaultHangsAfterMs = 5000;
+
+/** @param forMs how long a write or sync has been waiting */
+export function diskHangs(forMs: number): string {
+  return `the disk of the data folder hangs: it has stored nothing for ${Math.floor(forMs / 1000)} s; check it (dmesg)`;
+}
 
 /** The free space, and what else is wrong. */
 export interface DiskReport {
@@ -93,8 +98,8 @@ export class DiskMonitor {
 
   private notifyHanging(forMs: number): void {
     if (this.last === undefined || forMs < (this.options.hangsAfterMs ?? defaultHangsAfterMs)) return;
-    const message = `the disk of the data folder hangs: it has stored nothing for ${Math.floor(forMs / 1000)} s; check it (dmesg)`;
-    this.notify({ freeBytes: this.last.freeBytes, fault: { type: 'trouble', message, stopsWrites: true } });
+    const fault = { type: 'trouble', message: diskHangs(forMs), stopsWrites: true } as const;
+    this.notify({ freeBytes: this.last.freeBytes, fault });
   }
 
   private notify(found: DiskReport): void {

@@ -10,7 +10,7 @@ import { ownVersion } from '../own-files.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from '../run/peer-process.js';
 import { ProcessHealth } from '../run/process-health.js';
 import { checkTimes, type RunOptions, withRunOptions } from '../run/run-options.js';
-import { storageRetryMs, waitForStorage } from '../run/storage-probe.js';
+import { whenStorageWorks } from '../run/storage-probe.js';
 import { collectLater, compileSooner } from '../run/v8-tuning.js';
 
 /** How long the actors may take to stop. */
@@ -61,7 +61,7 @@ async function run(options: RunOptions): Promise<void> {
   };
   const health = new ProcessHealth(options.peer);
   const http = await serveHttp(options, health, log);
-  const starting = waitForStorage(options, log, 'first').then(() => PeerProcess.start(options, dependencies));
+  const starting = whenStorageWorks(options, log, 'first', () => PeerProcess.start(options, dependencies));
   let peerProcess: PeerProcess | 'stop_requested';
   try {
     peerProcess = await Promise.race([starting, stopRequested.then(() => 'stop_requested' as const)]);
@@ -135,20 +135,12 @@ async function untilStopRequested(
   }
 }
 
-/**
- * Waits until the data folder can be used, starts the actors, and resolves with them. Tries again without limit; ends the process if
- * the store is damaged, as at its first start.
- */
+/** Waits until the data folder can be used, starts the actors, and resolves with them. Ends the process if the store is damaged. */
 async function restart(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
-  for (;;) {
-    try {
-      await waitForStorage(options, dependencies.log, 'again');
-      return await PeerProcess.start(options, dependencies);
-    } catch (error) {
-      if (error instanceof ConclaveError && error.code === 'ECORRUPT') endAtStart(error, dependencies.log);
-      dependencies.log.write('error', 'the actors cannot start yet', { reason: (error as Error).message });
-      await delay(storageRetryMs);
-    }
+  try {
+    return await whenStorageWorks(options, dependencies.log, 'again', () => PeerProcess.start(options, dependencies));
+  } catch (error) {
+    return endAtStart(error, dependencies.log);
   }
 }
 

@@ -12,7 +12,6 @@ import {
   PeerTransport,
   type ProcessLog,
   RequestServer,
-  type Subscription,
   samplesOf,
   serveHealth,
   serveMetrics,
@@ -101,23 +100,27 @@ export class PeerProcess {
       failed = resolve;
     });
     const factory = await ActorFactory.open(options, log, failed);
+    const opened: Connection[] = [];
+    let made: PeerProcess | undefined;
     try {
       const subjects = new Subjects(options.prefix);
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
       const nats = { login: loginOfPeer(options), loginAttempts: options.natsLoginAttempts, log };
       const connection = await Connection.open({ ...nats, name });
-      const claim = await claimed(options, connection, subjects);
+      opened.push(connection);
+      const claim = await refuseDuplicateProcess(options, connection, subjects);
       // With `mirror`, each copy must be visible on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
       const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
       const requestConnection = await Connection.open({ ...nats, name: `${name} requests`, pausesReading: true });
+      opened.push(requestConnection);
       const requests = new RequestServer(requestConnection, subjects, log);
       factory.connect({ connection: requestConnection, requests, version });
       const connections = { actors: connection, requests: requestConnection };
       const metrics = new ProcessMetrics({ options, version, connections, transport, nats: outer, factory });
-      const made = new PeerProcess(
+      made = new PeerProcess(
         options,
         dependencies,
         connection,
@@ -135,7 +138,10 @@ export class PeerProcess {
       claim.close();
       return made;
     } catch (error) {
+      // What is left open would answer for this peer, and its next start would take it for another process.
+      if (made !== undefined) await made.stop();
       await factory.close();
+      for (const each of opened) await each.close();
       throw error;
     }
   }
@@ -212,16 +218,6 @@ export class PeerProcess {
       metrics.close();
     };
     return { kind, actor, requests: { close } };
-  }
-}
-
-/** @throws ConclaveError EBUSY if another process serves these actors; the connection is closed then */
-async function claimed(options: RunOptions, connection: Connection, subjects: Subjects): Promise<Subscription> {
-  try {
-    return await refuseDuplicateProcess(options, connection, subjects);
-  } catch (error) {
-    await connection.close();
-    throw error;
   }
 }
 

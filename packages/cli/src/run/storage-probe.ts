@@ -5,13 +5,13 @@
 import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Connection, type LineLog, newIncarnation, serveHealth } from '@conclave/actor';
-import { problemOf } from '@conclave/log-store';
-import { Subjects } from '@conclave/protocol';
-import { loginOfPeer } from '../login.js';
+import type { LineLog } from '@conclave/actor';
+import { defaultHangsAfterMs, diskHangs, problemOf } from '@conclave/log-store';
+import { ConclaveError } from '@conclave/protocol';
 import { dataFolder, type RunOptions } from './run-options.js';
+import { WaitingHealth } from './waiting-health.js';
 
-export const storageRetryMs = 1000;
+const storageRetryMs = 1000;
 /** LevelDB needs some files at once when it is opened. */
 const filesAtOnce = 16;
 
@@ -20,45 +20,53 @@ const filesAtOnce = 16;
  */
 export type PreviousState = 'first' | 'again';
 
-/** Resolves once the data folder can be used, if there is a log-store that needs it. */
-export async function waitForStorage(options: RunOptions, log: LineLog, before: PreviousState): Promise<void> {
-  if (!options.actors.includes('log-store')) return;
-  let trouble = await tryStorage(dataFolder(options), before);
-  if (trouble === undefined) return;
-  log.write('error', 'the data folder cannot be used', { reason: trouble });
-  const ending = new AbortController();
-  void answerHealthRequests(options, log, () => trouble ?? '', ending.signal).catch((error) => {
-    log.write('warn', 'health requests cannot be answered', { error: String(error) });
-  });
-  while (trouble !== undefined) {
-    await delay(storageRetryMs);
-    trouble = await tryStorage(dataFolder(options), before);
-  }
-  ending.abort();
-  log.write('info', 'the data folder can be used');
-}
-
-/** Answers health requests for the actors of this process until it is closed. */
-async function answerHealthRequests(
+/**
+ * Calls `use` once the data folder can be used, if there is a log-store that needs it, and resolves with its result. A process that
+ * has opened its store before calls `use` again if it fails: LevelDB may need more of the disk than the probe. Only damage ends that.
+ * @throws what `use` throws at the first opening, or ECORRUPT
+ */
+export async function whenStorageWorks<T>(
   options: RunOptions,
   log: LineLog,
-  reason: () => string,
-  ending: AbortSignal,
-): Promise<void> {
-  const { peer, prefix, groups, actors, natsLoginAttempts: loginAttempts } = options;
-  const name = `conclave ${peer} waits for its storage`;
-  const connection = await Connection.open({ login: loginOfPeer(options), loginAttempts, name, log });
-  const there = { health: () => ({ healthy: false, reason: reason() }), dropped: {} };
-  const incarnation = newIncarnation();
-  for (const groupId of groups) {
-    for (const actor of actors) {
-      serveHealth(connection, new Subjects(prefix), { groupId, peerId: peer, actor, incarnation }, there, {
-        dropped: {},
-      });
+  before: PreviousState,
+  use: () => Promise<T>,
+): Promise<T> {
+  if (!options.actors.includes('log-store')) return use();
+  const health = new WaitingHealth(options, log);
+  try {
+    for (;;) {
+      let trouble = await probe(options, before, (reason) => health.report(reason));
+      if (trouble === undefined) {
+        await health.pause();
+        try {
+          return await use();
+        } catch (error) {
+          const isDamaged = error instanceof ConclaveError && error.code === 'ECORRUPT';
+          if (before === 'first' || isDamaged) throw error;
+          trouble = (error as Error).message;
+        }
+      }
+      health.report(trouble);
+      await delay(storageRetryMs);
     }
+  } finally {
+    await health.close();
   }
-  if (!ending.aborted) await new Promise((resolve) => ending.addEventListener('abort', resolve));
-  await connection.close();
+}
+
+/** Returns why the folder cannot be used; undefined: it can. @param report called while the disk hangs */
+async function probe(
+  options: RunOptions,
+  before: PreviousState,
+  report: (reason: string) => void,
+): Promise<string | undefined> {
+  const beganMs = performance.now();
+  const timer = setInterval(() => report(diskHangs(performance.now() - beganMs)), defaultHangsAfterMs);
+  try {
+    return await tryStorage(dataFolder(options), before);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Returns why the folder cannot be used; undefined: it can. */
