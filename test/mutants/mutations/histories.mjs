@@ -73,8 +73,8 @@ export const histories = [
       },
       {
         file: clientCore,
-        find: "    this.effects.push({ type: 'history_ended', groupUid });",
-        replace: "    if (this.isClosed) this.effects.push({ type: 'history_ended', groupUid });",
+        find: "    this.output.emit({ type: 'history_ended', groupUid });",
+        replace: "    if (this.isClosed) this.output.emit({ type: 'history_ended', groupUid });",
       },
     ],
     seeds: 60,

@@ -1,11 +1,12 @@
 /**
- * The client of a group: joins the calls of one turn of the event loop into requests, numbers writes, resends requests until there is
- * a reply or the deadline has passed, and reports the outcome of each call.
+ * The client of a group: joins the calls of one turn of the event loop into requests, numbers writes, has requests resent until there
+ * is a reply or the deadline has passed, and reports the outcome of each call.
  *
  * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
  * keeps or ends a lease, or releases a lock.
  *
- * Owns: the open calls, the requests in flight and the client session. Does not know NATS, the clock or promises.
+ * Owns: the open calls, the client session, and which requests are begun, resent and ended. `OpenRequests` sends them. Does not know
+ * NATS, the clock or promises.
  *
  * Each write has a number in the client session, and the group executes each number once. So a write can be resent whenever an
  * attempt got no reply. The writes of one turn of the event loop are sent in their order, in as few requests as possible. Resending
@@ -34,10 +35,9 @@ import type {
 import { CallQueues } from './call-queues.js';
 import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
 import { notDone, OpenCalls } from './open-calls.js';
+import { OpenRequests } from './open-requests.js';
 import { type ReplyVerdict, settlementWithoutReply, verdictOf } from './reply-verdict.js';
-import { bodyOf } from './request-body.js';
-import { attemptMs, pauseMs } from './retry.js';
-import { isReadOnlyCall } from './validate-call.js';
+import { StepEffects } from './step-effects.js';
 import type { WaitingCalls } from './waiting-calls.js';
 import { WriteSession } from './write-session.js';
 
@@ -54,38 +54,25 @@ const defaultRequestTimeoutMs = 1000;
 export class ClientCore {
   private readonly drops = new DropCounter();
   private readonly timeoutMs: number;
-  private readonly requestTimeoutMs: number;
   private readonly calls: OpenCalls;
   private readonly queues = new CallQueues();
-  /** The requests that are sent, or wait to be sent again. */
-  private readonly requests = new Set<ClientRequest>();
-  /** By the id that NATS returns with a reply: the attempts whose replies are still accepted. */
-  private readonly attempts = new Map<number, Attempt>();
+  private readonly output = new StepEffects();
+  private readonly requests: OpenRequests;
   private session: WriteSession | undefined;
   /** The history in the last reply of the group's leader; undefined: unknown. */
   private groupUid: GroupUid | undefined;
   /** The request that opens a session, while there is none. */
   private opening: ClientRequest | undefined;
-  /** How many of `requests` count towards `limits.clientRequests`. */
-  private inFlight = 0;
-  private lastRequestId = 0;
   private isClosed = false;
-  /** When the timer fires. */
-  private timerMs = Number.POSITIVE_INFINITY;
-  /** The earliest time for which the running step needs the timer. */
-  private earliestMs = Number.POSITIVE_INFINITY;
-  /** The effects of the running step. */
-  private effects: ClientEffect[] = [];
 
   constructor(options: ClientOptions = {}) {
     this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-    this.requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
     this.calls = new OpenCalls(this.timeoutMs);
+    this.requests = new OpenRequests(options.requestTimeoutMs ?? defaultRequestTimeoutMs, this.output);
   }
 
   step(input: ClientInput, at: Instant): readonly ClientEffect[] {
-    this.effects = [];
-    this.earliestMs = Number.POSITIVE_INFINITY;
+    this.output.begin();
     switch (input.type) {
       case 'call':
         this.onCall(input.callId, input.call, input.timeoutMs, at);
@@ -109,11 +96,7 @@ export class ClientCore {
         this.onClose();
         break;
     }
-    if (this.earliestMs < this.timerMs) {
-      this.timerMs = this.earliestMs;
-      this.effects.push({ type: 'set_timer', timer: 'due', afterMs: Math.max(0, this.timerMs - at.nowMs) });
-    }
-    return this.effects;
+    return this.output.take(at.nowMs);
   }
 
   /** How many replies and timers were dropped, by reason. */
@@ -128,7 +111,8 @@ export class ClientCore {
 
   /** Why the leader has not replied yet to some request, for people; undefined: no attempt of the open requests has failed. */
   get problem(): string | undefined {
-    for (const { problem, target } of this.requests) if (target.peerId === undefined && problem !== '') return problem;
+    for (const { problem, target } of this.requests.all())
+      if (target.peerId === undefined && problem !== '') return problem;
     return undefined;
   }
 
@@ -136,7 +120,7 @@ export class ClientCore {
     if (this.isClosed) return this.rejectCall(callId, notDone('ESHUTDOWN', 'the client is closed'));
     const open = this.calls.open(callId, call, timeout, at.nowMs);
     if ('error' in open) return this.rejectCall(callId, open.error);
-    this.wakeAt(open.deadlineMs);
+    this.output.wakeAt(open.deadlineMs);
     if (call.operation === 'admin') {
       this.begin('admin', { api: 'admin', name: call.command, peerId: call.peerId }, [open], at);
     } else if (call.operation === 'query' && open.isUrgent) {
@@ -147,12 +131,12 @@ export class ClientCore {
   }
 
   private rejectCall(callId: number, error: ErrorBody): void {
-    this.effects.push({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
+    this.output.emit({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
   }
 
   private onIdle(at: Instant): void {
     this.sendUrgent(at);
-    while (this.inFlight < limits.clientRequests) {
+    while (this.requests.hasRoom) {
       const session = this.queues.writes.first === undefined ? undefined : this.sessionWithRoom(false, at);
       const write = session === undefined ? undefined : this.queues.writes.first;
       const read = this.queues.reads.first;
@@ -216,49 +200,18 @@ export class ClientCore {
   ): ClientRequest {
     const groupUid = target.api === 'kv' ? this.groupUid : undefined;
     const request = new ClientRequest(kind, target, calls, session, groupUid);
-    this.requests.add(request);
-    if (request.countsInLimit) this.inFlight += 1;
-    this.send(request, at);
+    this.requests.begin(request, at);
     return request;
   }
 
-  /** Sends a request, for the first time or again, with its calls that are still open. */
-  private send(request: ClientRequest, at: Instant): void {
-    const calls = request.openCalls();
-    this.lastRequestId += 1;
-    const requestId = this.lastRequestId;
-    const attempt: Attempt = { requestId, request, calls, outcome: 'pending' };
-    for (const forgotten of request.sent(attempt)) this.attempts.delete(forgotten);
-    this.attempts.set(requestId, attempt);
-    this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
-    const [only] = calls;
-    request.isUndelivered = false;
-    // A request that must not be repeated waits for its reply until the deadline of its call.
-    const isSentOnce = request.kind === 'admin' && only !== undefined && !isReadOnlyCall(only.call);
-    request.dueMs = isSentOnce
-      ? Number.POSITIVE_INFINITY
-      : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
-    this.wakeAt(request.dueMs);
-  }
-
-  /** Resends a request after a pause. */
-  private pause(request: ClientRequest, problem: string, at: Instant, refusal?: ErrorBody): void {
-    request.problem = problem;
-    request.refusal = refusal;
-    request.failures += 1;
-    request.phase = 'backing_off';
-    request.dueMs = at.nowMs + pauseMs(request.failures, at.random);
-    this.wakeAt(request.dueMs);
-  }
-
   private onReply({ requestId, reply }: Extract<ClientInput, { type: 'reply' }>, at: Instant): void {
-    const attempt = this.attempts.get(requestId);
+    const attempt = this.requests.attempt(requestId);
     if (attempt === undefined) {
       this.drops.count('late_reply');
       return;
     }
     this.carryOut(attempt, verdictOf(attempt, reply, { nowMs: at.nowMs, timeoutMs: this.timeoutMs }), at);
-    if (attempt.request.open === 0 && attempt.request !== this.opening) this.end(attempt.request);
+    if (attempt.request.open === 0 && attempt.request !== this.opening) this.requests.end(attempt.request);
   }
 
   private carryOut(attempt: Attempt, verdict: ReplyVerdict, at: Instant): void {
@@ -274,8 +227,8 @@ export class ClientCore {
     if (verdict.isUndelivered !== undefined) request.isUndelivered = verdict.isUndelivered;
     const isNeeded = request.open > 0 || request === this.opening;
     if (resend === undefined || !isNeeded || !request.isAwaiting(attempt)) return;
-    if (resend === 'at_once') this.send(request, at);
-    else this.pause(request, resend.problem, at, resend.refusal);
+    if (resend === 'at_once') this.requests.send(request, at);
+    else this.requests.pause(request, resend.problem, at, resend.refusal);
   }
 
   /**
@@ -285,9 +238,7 @@ export class ClientCore {
    */
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
     const { target, message } = input;
-    const pending = [...this.attempts.values()].filter(
-      ({ outcome, request }) => outcome === 'pending' && (target === undefined || isSameTarget(target, request.target)),
-    );
+    const pending = this.requests.pendingAttempts(target);
     const outcome = target === undefined ? 'unknown' : 'not_done';
     for (const { requestId } of target === undefined ? pending : pending.slice(-1)) {
       this.onReply({ type: 'reply', requestId, reply: { type: 'not_permitted', message, outcome } }, at);
@@ -295,11 +246,11 @@ export class ClientCore {
   }
 
   private onTimer(at: Instant): void {
-    this.timerMs = Number.POSITIVE_INFINITY;
+    this.output.onTimer();
     const overdue = this.calls.overdue(at.nowMs);
     for (const call of overdue) this.onDeadline(call);
     let sent = 0;
-    for (const request of [...this.requests]) {
+    for (const request of this.requests.all()) {
       if (request.dueMs > at.nowMs) continue;
       if (request.phase === 'sent') {
         request.timeouts += 1;
@@ -309,11 +260,11 @@ export class ClientCore {
       sent += 1;
       // The calls that needed the session may have been settled meanwhile.
       if (request === this.opening && !this.queues.needsSession) this.endOpening();
-      else this.send(request, at);
+      else this.requests.send(request, at);
     }
     if (overdue.length + sent === 0) this.drops.count('timer_without_need');
-    this.wakeAt(this.calls.nextDeadlineMs);
-    for (const { dueMs } of this.requests) this.wakeAt(dueMs);
+    this.output.wakeAt(this.calls.nextDeadlineMs);
+    for (const { dueMs } of this.requests.all()) this.output.wakeAt(dueMs);
   }
 
   /**
@@ -321,12 +272,12 @@ export class ClientCore {
    * dead, or reject them late. Requests that must not be repeated, or that name a peer, are not resent.
    */
   private onLeaderElected(at: Instant): void {
-    for (const request of [...this.requests]) {
+    for (const request of this.requests.all()) {
       if (!Number.isFinite(request.dueMs) || request.target.peerId !== undefined) continue;
       request.failures = 0;
       request.timeouts = 0;
       if (request === this.opening && !this.queues.needsSession) this.endOpening();
-      else this.send(request, at);
+      else this.requests.send(request, at);
     }
   }
 
@@ -346,19 +297,15 @@ export class ClientCore {
         `no reply within ${Math.round(call.timeoutMs)} ms${problem && `: ${problem}`}`,
       );
     }
-    if (call.request?.open === 0) this.end(call.request);
+    if (call.request?.open === 0) this.requests.end(call.request);
   }
 
   private onClose(): void {
     this.isClosed = true;
     for (const call of this.calls.all()) this.settleWithoutReply(call, 'ESHUTDOWN', 'the client was closed');
     this.requests.clear();
-    this.attempts.clear();
     this.opening = undefined;
-    this.inFlight = 0;
-    if (this.timerMs === Number.POSITIVE_INFINITY) return;
-    this.timerMs = Number.POSITIVE_INFINITY;
-    this.effects.push({ type: 'cancel_timer', timer: 'due' });
+    this.output.cancelTimer();
   }
 
   /** The history of the group that the client knows; undefined: none. Groups of level 0 report none. */
@@ -384,7 +331,7 @@ export class ClientCore {
     const error = notDone('EHISTORY', `the group is no longer in history ${groupUid}`);
     for (const call of this.queues.open()) this.settle(call, { outcome: 'not_done', error });
     this.endOpening();
-    this.effects.push({ type: 'history_ended', groupUid });
+    this.output.emit({ type: 'history_ended', groupUid });
   }
 
   /** The group has opened a session, or has refused to. In the second case the writes that wait for a session are not done. */
@@ -427,30 +374,15 @@ export class ClientCore {
       call.request.open -= 1;
       if (call.sequence > 0) call.request.session?.onSettled(call.sequence);
     }
-    this.effects.push({ type: 'settle', callId: call.callId, settlement });
+    this.output.emit({ type: 'settle', callId: call.callId, settlement });
   }
 
   private endOpening(): void {
-    if (this.opening !== undefined) this.end(this.opening);
+    if (this.opening !== undefined) this.requests.end(this.opening);
     this.opening = undefined;
-  }
-
-  private end(request: ClientRequest): void {
-    if (!this.requests.delete(request)) return;
-    if (request.countsInLimit) this.inFlight -= 1;
-    for (const requestId of request.requestIds()) this.attempts.delete(requestId);
-    request.end();
-  }
-
-  private wakeAt(dueMs: number): void {
-    this.earliestMs = Math.min(this.earliestMs, dueMs);
   }
 }
 
 function isWatch({ call }: OpenCall): boolean {
   return call.operation === 'query' && call.name === 'watch';
-}
-
-function isSameTarget(one: RequestTarget, other: RequestTarget): boolean {
-  return one.api === other.api && one.name === other.name && one.peerId === other.peerId;
 }
