@@ -5,7 +5,7 @@ const catchingUp = 'packages/node/src/core/membership/catch-up-stage.ts';
 const roles = 'packages/node/src/core/role-changes.ts';
 const bootstrap = 'packages/node/src/core/membership/bootstrap.ts';
 const founding = 'packages/node/src/core/membership/founding.ts';
-const node = 'packages/node/src/core/node-core.ts';
+const dispatcher = 'packages/node/src/core/message-dispatcher.ts';
 const watch = 'packages/replicator/src/core/catch-up-detector.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
 
@@ -221,7 +221,7 @@ export const configuration = [
     rule: '`bootstrap`: if anybody holds data of this group ... it founds nothing: who does not know yet what it holds may hold it.',
     edits: [
       {
-        file: node,
+        file: dispatcher,
         find: "if (state.role === 'opening') return context.drop('not_open');",
         replace: "if (state.role === 'opening' && message.name !== 'node.identify') return context.drop('not_open');",
       },

@@ -4,7 +4,7 @@ const count = 'packages/ballot-box/src/core/election-count.ts';
 const election = 'packages/node/src/core/follower/election.ts';
 const ownActors = 'packages/node/src/core/local/local-actors.ts';
 const state = 'packages/node/src/core/state/node-state.ts';
-const node = 'packages/node/src/core/node-core.ts';
+const dispatcher = 'packages/node/src/core/message-dispatcher.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const elections = [
@@ -324,7 +324,7 @@ export const elections = [
     rule: 'A higher term from a peer that does not vote does not depose the leader by itself.',
     edits: [
       {
-        file: node,
+        file: dispatcher,
         find: "if (state.role !== 'leader' || isVoter)\n",
         replace: "if (state.role !== 'leader' || isVoter || body.term > 0)\n",
       },
