@@ -89,8 +89,8 @@ export const replication = [
     edits: [
       {
         file: logSender,
-        find: "this.pipeline.feed = 'requested';\n        this.sendHeartbeat(nowMs);",
-        replace: "this.pipeline.feed = 'requested';",
+        find: 'this.pipeline.requestFeed(match);\n        heartbeats.send(match.anchor, nowMs);',
+        replace: 'this.pipeline.requestFeed(match);',
       },
     ],
     seeds: 60,
@@ -224,9 +224,9 @@ export const replication = [
     rule: 'Entries are sent with a probe only where the log of a follower usually ends.',
     edits: [
       {
-        file: 'packages/replicator/src/core/log-sender.ts',
-        find: 'if (!this.probe.mayCarry || this.isReadOnly || nextIndex !== this.firstOwnIndex) return;',
-        replace: 'if (!this.probe.mayCarry || this.isReadOnly) return;',
+        file: 'packages/replicator/src/core/probe.ts',
+        find: 'if (open === undefined || open.entries !== undefined || nextIndex !== this.firstOwnIndex) return;',
+        replace: 'if (open === undefined || open.entries !== undefined) return;',
       },
     ],
     seeds: 0,

@@ -6,7 +6,8 @@
  * - `install`: a snapshot is sent, because the leader's log no longer contains an entry that the target needs.
  * Heartbeats are sent in each state except `idle`.
  *
- * Owns: the match state, the current state, and what is in flight. Does not know which store the target has.
+ * Owns: the match state, the current state, and what a reply changes. `Heartbeats`, `Probe`, `Pipeline` and `SnapshotSender` send the
+ * messages. Does not know which store the target has.
  *
  * Invariants:
  * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`. The anchor is a position that is known to match.
@@ -18,12 +19,12 @@
 import type { Body, LogIndex, Progress } from '@conclave/protocol';
 import { EntrySource } from './entry-source.js';
 import { Heartbeats } from './heartbeats.js';
-import type { Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
 import { MatchState } from './match-state.js';
 import { Pipeline } from './pipeline.js';
 import { Probe } from './probe.js';
 import { SnapshotSender } from './snapshot-sender.js';
+import { TargetFeed } from './target-feed.js';
 import type { TargetMessages } from './target-messages.js';
 
 type Rejected = Body<'replicator.rejected'>;
@@ -37,10 +38,9 @@ export class LogSender {
   private isReadOnly = false;
   /** Whether nothing but heartbeats is sent before the next tick, because the target cannot accept more now. */
   private waitsForTick = false;
-  private readonly heartbeats = new Heartbeats();
-  /** The first entry of the leader's own term. The log of most targets ends before it. */
-  private readonly firstOwnIndex: LogIndex;
   private readonly source: EntrySource;
+  private readonly feed = new TargetFeed();
+  private readonly heartbeats: Heartbeats;
   private readonly probe: Probe;
   private readonly pipeline: Pipeline;
 
@@ -51,11 +51,11 @@ export class LogSender {
     isKnown: boolean,
   ) {
     this.currentState = isKnown ? 'probe' : 'idle';
-    this.firstOwnIndex = (leaderTerm.lastIndex + 1) as LogIndex;
-    this.match = new MatchState(this.firstOwnIndex);
+    this.match = new MatchState((leaderTerm.lastIndex + 1) as LogIndex);
     this.source = new EntrySource(leaderTerm);
-    this.probe = new Probe(leaderTerm.times);
-    this.pipeline = new Pipeline(leaderTerm, this.source, messages);
+    this.heartbeats = new Heartbeats(leaderTerm, messages, this.feed);
+    this.probe = new Probe(leaderTerm, this.source, messages, this.feed);
+    this.pipeline = new Pipeline(leaderTerm, this.source, messages, this.feed);
   }
 
   get state(): 'idle' | 'probe' | 'replicate' | 'install' {
@@ -68,7 +68,7 @@ export class LogSender {
 
   /** Whether the target receives the leader's new entries from the feed, as members do. */
   get followsFeed(): boolean {
-    return this.currentState === 'replicate' && this.pipeline.feed === 'subscribed' && !this.isReadOnly;
+    return this.currentState === 'replicate' && this.feed.isSubscribed && !this.isReadOnly;
   }
 
   /**
@@ -76,9 +76,10 @@ export class LogSender {
    * soon. For a target that is not near the end of the log, entries are read from the log-store later.
    */
   get needsEntryPayload(): boolean {
-    const { currentState, pipeline } = this;
-    const mayBeSent = currentState === 'probe' || (currentState === 'replicate' && pipeline.feed !== 'subscribed');
-    return mayBeSent && !this.isReadOnly && this.isNearEnd();
+    const { currentState, feed } = this;
+    const mayBeSent = currentState === 'probe' || (currentState === 'replicate' && !feed.isSubscribed);
+    // Near the end of the log, one read would return all entries that are not sent yet.
+    return mayBeSent && !this.isReadOnly && this.source.isNearEnd(this.match.nextIndex);
   }
 
   progress(): Pick<Progress, 'match_index' | 'next_index' | 'in_flight' | 'install' | 'read_only'> {
@@ -113,23 +114,23 @@ export class LogSender {
 
   /** A new tick of the node: sends a heartbeat, and repeats messages that were not answered in time. */
   onTick(nowMs: number): void {
+    const { heartbeats, match } = this;
     this.waitsForTick = false;
     this.source.onTick(nowMs);
     switch (this.currentState) {
       case 'idle':
         return;
       case 'probe':
-        this.sendHeartbeat(nowMs);
-        this.repeatProbe(nowMs);
+        heartbeats.send(match.anchor, nowMs);
+        this.probe.repeat(nowMs);
         break;
       case 'replicate':
-        // Requested while earlier entries are still in flight, so that the target is subscribed by the time it has stored them.
-        if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
-        this.sendHeartbeat(nowMs);
+        if (!this.isReadOnly) this.pipeline.requestFeed(match);
+        heartbeats.send(match.anchor, nowMs);
         if (this.pipeline.isStalled(nowMs)) this.checkArrival(nowMs);
         break;
       case 'install':
-        this.sendHeartbeat(nowMs);
+        heartbeats.send(match.anchor, nowMs);
         if (!this.isReadOnly) this.snapshotSender?.onTick(nowMs);
         break;
     }
@@ -141,7 +142,7 @@ export class LogSender {
     if (this.waitsForTick || !this.leaderTerm.mayStillSend(nowMs)) return;
     if (this.currentState === 'probe') this.sendProbe(nowMs);
     else if (this.isReadOnly) return;
-    else if (this.currentState === 'replicate') this.sendEntries(nowMs);
+    else if (this.currentState === 'replicate') this.pipeline.send(this.match, nowMs);
     else if (this.currentState === 'install') this.snapshotSender?.proceed(nowMs);
   }
 
@@ -162,11 +163,8 @@ export class LogSender {
 
   /** The target reports in an echo whether it receives the leader's feed, and whether it is read-only. */
   onEcho({ hears_feed: hearsFeed, read_only }: Body<'feed.echo'>, nowMs: number): void {
-    const { pipeline } = this;
     if (read_only !== this.isReadOnly) this.setReadOnly(read_only, nowMs);
-    if (!hearsFeed && pipeline.feed === 'subscribed') pipeline.feed = 'requested';
-    // All entries before those of the feed have been sent, so no entry is missing between them.
-    if (hearsFeed && pipeline.feed === 'requested' && this.hasSentAll()) pipeline.feed = 'subscribed';
+    this.feed.onEcho(hearsFeed, this.currentState === 'replicate' && this.pipeline.hasSentAll(this.match));
   }
 
   /** Whether a request with this id was sent, even long ago: also the late reply of a slow target shows that it has another store. */
@@ -268,7 +266,7 @@ export class LogSender {
 
   private beginSnapshot(nowMs: number): void {
     this.enterState('install');
-    this.pipeline.feed = 'unsubscribed';
+    this.feed.cancel();
     this.snapshotSender = new SnapshotSender(this.leaderTerm, this.messages);
     this.snapshotSender.proceed(nowMs);
   }
@@ -284,7 +282,7 @@ export class LogSender {
     this.isReadOnly = isReadOnly;
     this.leaderTerm.progressChanged = true;
     if (this.currentState === 'replicate') {
-      this.pipeline.feed = 'unsubscribed';
+      this.feed.cancel();
       this.beginProbe(this.match.atLeastNext(0));
     }
     this.proceed(nowMs);
@@ -332,72 +330,8 @@ export class LogSender {
     else this.pipeline.sendCheck({ index, term }, nowMs);
   }
 
-  /** Sends entries. Near the end of the log, also requests that the target subscribe to the feed, which its next echo confirms. */
-  private sendEntries(nowMs: number): void {
-    if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
-    this.pipeline.send(this.match, nowMs);
-  }
-
-  /** Whether the target should now be asked to subscribe to the leader's feed. */
-  private mayRequestFeed(): boolean {
-    const { pipeline } = this;
-    return pipeline.feed === 'unsubscribed' && pipeline.hasRoom && this.isNearEnd() && !this.isReadOnly;
-  }
-
-  /** Whether one read would return all entries that are not sent yet. */
-  private isNearEnd(): boolean {
-    return this.source.isNearEnd(this.match.nextIndex);
-  }
-
-  /** Whether the whole log has been sent. */
-  private hasSentAll(): boolean {
-    return this.currentState === 'replicate' && this.pipeline.hasSentAll(this.match);
-  }
-
-  /** A heartbeat names a position that is known to match, so the target accepts it, and its log-store sends a `stored`. */
-  private sendHeartbeat(nowMs: number): void {
-    if (!this.leaderTerm.mayStillSend(nowMs)) return;
-    const requestId = this.leaderTerm.output.nextRequestId();
-    this.heartbeats.add(requestId);
-    this.sendEmpty(requestId, this.match.anchor);
-  }
-
   private sendProbe(nowMs: number): void {
-    if (this.probe.isOpen) return this.sendWithProbe();
-    const { anchor, nextIndex } = this.match;
-    const index = (nextIndex - 1) as LogIndex;
-    const term = index === anchor.index ? anchor.term : this.source.termAt(index);
-    // The reply to a read of the next entry contains the term of the entry before it. Further entries would be useless if the probe
-    // fails.
-    if (term === undefined) {
-      this.source.ask(nextIndex, 1, nowMs);
-      return;
-    }
-    const requestId = this.leaderTerm.output.nextRequestId();
-    this.probe.begin(requestId, { index, term }, nowMs);
-    this.sendEmpty(requestId, { index, term });
-  }
-
-  /**
-   * Sends the first entries of the leader's own term without waiting for the reply to the probe, if the probe is just before them:
-   * the logs of most targets match there.
-   */
-  private sendWithProbe(): void {
-    const { nextIndex } = this.match;
-    if (!this.probe.mayCarry || this.isReadOnly || nextIndex !== this.firstOwnIndex) return;
-    const entries = this.source.collect(nextIndex);
-    if (entries === undefined || entries.prev.index !== nextIndex - 1) return;
-    if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
-    const requestId = this.probe.carry(entries);
-    this.messages.sendAppendEntries(requestId, entries.prev, this.pipeline.requestsFeed, entries.batches);
-  }
-
-  private repeatProbe(nowMs: number): void {
-    const open = this.probe.repeat(nowMs);
-    if (open !== undefined) this.sendEmpty(open.requestId, open.prev);
-  }
-
-  private sendEmpty(requestId: number, prev: Position): void {
-    this.messages.sendAppendEntries(requestId, prev, this.pipeline.requestsFeed, []);
+    if (!this.probe.isOpen) this.probe.send(this.match, nowMs);
+    else if (!this.isReadOnly) this.probe.sendEntries(this.match);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Sends entries to a target once the index up to which the logs match is known, with many messages in flight: the recent ones as
  * they are appended, older ones as they are read from the log-store.
- * Owns: the messages in flight, and whether the target receives the leader's feed (decision 0019). Does not own the match index.
+ * Owns: the messages in flight, and when the target should receive the leader's feed. Does not own the match index.
  * Invariants:
  * 1. There is no gap: the entries in flight follow those that the target has.
  * 2. Entries that the target receives from the feed count as sent, within the same window.
@@ -12,11 +12,10 @@ import { InFlightWindow, type Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
 import type { MatchState } from './match-state.js';
 import type { SentEntries } from './probe.js';
+import type { TargetFeed } from './target-feed.js';
 import type { TargetMessages } from './target-messages.js';
 
 export class Pipeline {
-  /** Whether the target receives the leader's appends from the feed, so that they need not be sent to it. */
-  feed: 'unsubscribed' | 'requested' | 'subscribed' = 'unsubscribed';
   private progressMs = 0;
   /** An empty message with the last sent entry as its prev, to a target that has not acknowledged for a while. */
   private check: { readonly requestId: number; readonly prevIndex: LogIndex } | undefined;
@@ -26,16 +25,12 @@ export class Pipeline {
     private readonly leaderTerm: LeaderTerm,
     private readonly source: EntrySource,
     private readonly messages: TargetMessages,
+    private readonly feed: TargetFeed,
   ) {}
 
   /** Messages in flight. */
   get inFlight(): number {
     return this.window.size;
-  }
-
-  /** Whether the target is to receive the leader's feed. */
-  get requestsFeed(): boolean {
-    return this.feed !== 'unsubscribed';
   }
 
   /** @returns the prev index of a message in flight; undefined: it is not in flight */
@@ -57,7 +52,7 @@ export class Pipeline {
   isStalled(nowMs: number): boolean {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.leaderTerm.times;
     // A target does not notice that it missed a message of the feed, so it rejects nothing.
-    const patienceMs = this.feed === 'subscribed' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
+    const patienceMs = this.feed.isSubscribed ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
     return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
   }
 
@@ -69,12 +64,7 @@ export class Pipeline {
     const requestId = this.leaderTerm.output.nextRequestId();
     this.check = { requestId, prevIndex: prev.index };
     this.progressMs = nowMs;
-    this.messages.sendAppendEntries(requestId, prev, this.requestsFeed, []);
-  }
-
-  /** Whether another message may be sent before the target has acknowledged more. */
-  get hasRoom(): boolean {
-    return this.window.hasRoom(0);
+    this.messages.sendAppendEntries(requestId, prev, this.feed.isWanted, []);
   }
 
   /** Whether the whole log has been sent. */
@@ -84,14 +74,23 @@ export class Pipeline {
 
   /** Drops the messages in flight. */
   stop(): void {
-    if (this.feed === 'subscribed') this.feed = 'requested';
+    this.feed.suspend();
     this.check = undefined;
     this.window.clear();
   }
 
+  /**
+   * Near the end of the log, requests that the target subscribe to the feed: while earlier entries are still in flight, so that it is
+   * subscribed by the time it has stored them.
+   */
+  requestFeed({ nextIndex }: MatchState): void {
+    if (!this.feed.isWanted && this.window.hasRoom(0) && this.source.isNearEnd(nextIndex)) this.feed.request();
+  }
+
   /** Sends entries as long as the window has room. */
   send(match: MatchState, nowMs: number): void {
-    if (this.feed === 'subscribed') this.countFeedEntries(match, nowMs);
+    this.requestFeed(match);
+    if (this.feed.isSubscribed) this.countFeedEntries(match, nowMs);
     while (match.nextIndex <= this.leaderTerm.lastIndex && this.window.hasRoom(0)) {
       const gathered = this.source.collect(match.nextIndex);
       if (gathered === undefined) {
@@ -100,12 +99,12 @@ export class Pipeline {
       }
       if (!this.window.hasRoom(gathered.bytes)) break;
       const requestId = this.addInFlight(match, gathered, nowMs);
-      this.messages.sendAppendEntries(requestId, gathered.prev, this.requestsFeed, gathered.batches);
+      this.messages.sendAppendEntries(requestId, gathered.prev, this.feed.isWanted, gathered.batches);
     }
     this.source.readAhead(match.nextIndex, nowMs);
     // The target does not keep up: the feed would pile up on its way. One that was just asked to subscribe may keep up yet.
-    const mayKeepUp = this.feed === 'requested' && this.source.isNearEnd(match.nextIndex);
-    if (match.nextIndex <= this.leaderTerm.lastIndex && !mayKeepUp) this.feed = 'unsubscribed';
+    const mayKeepUp = this.feed.isRequested && this.source.isNearEnd(match.nextIndex);
+    if (match.nextIndex <= this.leaderTerm.lastIndex && !mayKeepUp) this.feed.cancel();
   }
 
   /** Entries that the target receives from the feed are in flight as if they had been sent; those past the window are sent again. */
@@ -113,7 +112,7 @@ export class Pipeline {
     while (match.nextIndex <= this.leaderTerm.lastIndex) {
       const placed = this.source.positionsOf(match.nextIndex);
       if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
-        this.feed = 'unsubscribed';
+        this.feed.cancel();
         return;
       }
       this.addInFlight(match, placed, nowMs);

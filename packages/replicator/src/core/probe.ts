@@ -2,17 +2,21 @@
  * The AppendEntries that finds out whether a target's log matches at a position. It is empty; the entries that follow the position
  * may be sent once with the same id, before the reply.
  *
- * Owns: the open probe, the entries sent with it, and when it is repeated. Does not own what follows from the reply.
+ * Owns: the open probe, the entries sent with it, and when it is repeated. Does not own when a probe is needed, nor what follows from
+ * the reply.
  *
  * Invariants:
  * 1. A repeated probe keeps its id, so that the reply to either counts.
  * 2. A silent target is probed ever more rarely, but at least once an election timeout.
  * 3. Entries are sent with a probe at most once: to a target that does not answer, or has another log, they are useless.
  */
-import { invariant } from '@conclave/protocol';
-import type { EntriesToSend } from './entry-source.js';
+import { invariant, type LogIndex } from '@conclave/protocol';
+import type { EntriesToSend, EntrySource } from './entry-source.js';
 import type { Position } from './in-flight-window.js';
-import type { ReplicatorTimes } from './leader-term.js';
+import type { LeaderTerm } from './leader-term.js';
+import type { MatchState } from './match-state.js';
+import type { TargetFeed } from './target-feed.js';
+import type { TargetMessages } from './target-messages.js';
 
 interface Open {
   readonly requestId: number;
@@ -27,9 +31,17 @@ export type SentEntries = Omit<EntriesToSend, 'batches'> & { readonly requestId:
 export class Probe {
   private open: Open | undefined;
   private retryAfterMs: number;
+  /** The first entry of the leader's own term. The log of most targets ends before it. */
+  private readonly firstOwnIndex: LogIndex;
 
-  constructor(private readonly times: ReplicatorTimes) {
+  constructor(
+    private readonly leaderTerm: LeaderTerm,
+    private readonly source: EntrySource,
+    private readonly messages: TargetMessages,
+    private readonly feed: TargetFeed,
+  ) {
     this.retryAfterMs = this.firstRetryMs;
+    this.firstOwnIndex = (leaderTerm.lastIndex + 1) as LogIndex;
   }
 
   get isOpen(): boolean {
@@ -45,29 +57,43 @@ export class Probe {
     return this.open?.requestId === requestId;
   }
 
-  begin(requestId: number, prev: Position, nowMs: number): void {
-    this.open = { requestId, prev, sentMs: nowMs, entries: undefined };
+  /** Sends a probe just before the next entry; if the term there is not known yet, reads it. */
+  send({ anchor, nextIndex }: MatchState, nowMs: number): void {
+    const index = (nextIndex - 1) as LogIndex;
+    const term = index === anchor.index ? anchor.term : this.source.termAt(index);
+    // The reply to a read of the next entry contains the term of the entry before it. Further entries would be useless if the probe
+    // fails.
+    if (term === undefined) {
+      this.source.ask(nextIndex, 1, nowMs);
+      return;
+    }
+    const requestId = this.leaderTerm.output.nextRequestId();
+    this.open = { requestId, prev: { index, term }, sentMs: nowMs, entries: undefined };
+    this.sendEmpty(this.open);
   }
 
-  /** @returns the open probe if it is to be repeated now */
-  repeat(nowMs: number): Pick<Open, 'requestId' | 'prev'> | undefined {
-    if (this.open === undefined || nowMs - this.open.sentMs < this.retryAfterMs) return undefined;
-    this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.times.electionTimeoutMs);
-    this.open.sentMs = nowMs;
-    return this.open;
-  }
-
-  /** Whether entries may be sent with the open probe. */
-  get mayCarry(): boolean {
-    return this.open !== undefined && this.open.entries === undefined;
-  }
-
-  /** These entries are sent with the open probe. @returns its id */
-  carry({ prev, last, bytes }: EntriesToSend): number {
+  /**
+   * Sends the first entries of the leader's own term without waiting for the reply to the probe, if the probe is just before them:
+   * the logs of most targets match there.
+   */
+  sendEntries({ nextIndex }: MatchState): void {
     const { open } = this;
-    invariant(open !== undefined && open.prev.index === prev.index, 'entries follow the position of their probe');
+    if (open === undefined || open.entries !== undefined || nextIndex !== this.firstOwnIndex) return;
+    const entries = this.source.collect(nextIndex);
+    if (entries === undefined || entries.prev.index !== nextIndex - 1) return;
+    invariant(open.prev.index === entries.prev.index, 'entries follow the position of their probe');
+    if (this.source.isNearEnd(nextIndex)) this.feed.request();
+    const { prev, last, bytes, batches } = entries;
     open.entries = { requestId: open.requestId, prev, last, bytes };
-    return open.requestId;
+    this.messages.sendAppendEntries(open.requestId, prev, this.feed.isWanted, batches);
+  }
+
+  /** Sends the open probe again if there has been no reply for long. */
+  repeat(nowMs: number): void {
+    if (this.open === undefined || nowMs - this.open.sentMs < this.retryAfterMs) return;
+    this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.leaderTerm.times.electionTimeoutMs);
+    this.open.sentMs = nowMs;
+    this.sendEmpty(this.open);
   }
 
   /** The log matches at the probe's position. @returns the entries that were sent with the probe */
@@ -83,7 +109,11 @@ export class Probe {
     this.open = undefined;
   }
 
+  private sendEmpty({ requestId, prev }: Open): void {
+    this.messages.sendAppendEntries(requestId, prev, this.feed.isWanted, []);
+  }
+
   private get firstRetryMs(): number {
-    return this.times.electionTimeoutMs / 4;
+    return this.leaderTerm.times.electionTimeoutMs / 4;
   }
 }
