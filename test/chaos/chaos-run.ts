@@ -42,7 +42,7 @@ const heldAfterMs = 6000;
 /** This many calls in a row must be done for the group to count as stable. */
 const calmCalls = 300;
 /** How many differences of a state are reported. */
-const mostTold = 5;
+const maxLines = 5;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const folder = makeFolder('chaos');
@@ -316,6 +316,6 @@ function describe(error: unknown): string {
 }
 
 function few(lines: readonly string[]): string {
-  const more = lines.length > mostTold ? `; and ${lines.length - mostTold} more` : '';
-  return lines.slice(0, mostTold).join('; ') + more;
+  const more = lines.length > maxLines ? `; and ${lines.length - maxLines} more` : '';
+  return lines.slice(0, maxLines).join('; ') + more;
 }

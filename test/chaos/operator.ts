@@ -10,7 +10,7 @@ export interface CommandCount {
 }
 
 /** Changes exclude each other; a few open ones are enough. */
-const mostOpen = 4;
+const maxOpen = 4;
 const answerWithinMs = 20_000;
 
 export class Operator {
@@ -26,7 +26,7 @@ export class Operator {
 
   /** Sends a command, unless too many are open. */
   begin(command: Command): void {
-    if (this.open.size >= mostOpen) return;
+    if (this.open.size >= maxOpen) return;
     const asked: Promise<void> = this.ask(command).finally(() => this.open.delete(asked));
     this.open.add(asked);
   }

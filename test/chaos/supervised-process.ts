@@ -12,7 +12,7 @@ export interface Death {
 }
 
 /** A process that keeps dying is started again so often, not more. */
-const mostRestarts = 10;
+const maxRestarts = 10;
 const restartAfterMs = 500;
 const toldLines = 12;
 const fatalLevel = 60;
@@ -71,7 +71,7 @@ export class SupervisedProcess {
     if (run.endIsMeant) return;
     this.tell(String(code ?? signal));
     this.restarts += 1;
-    if (this.restarts > mostRestarts) return;
+    if (this.restarts > maxRestarts) return;
     await new Promise((resolve) => setTimeout(resolve, restartAfterMs));
     if (!run.endIsMeant) await this.start();
   }

@@ -32,7 +32,7 @@ const seed = Number(process.env.CONCLAVE_GARBAGE_SEED ?? Date.now() % 1_000_000)
 const names = ['n1', 'n2', 'n3'];
 const messageNames = Object.keys(messages) as MessageName[];
 /** A process that only drops what it hears has no use for more. */
-const mostGrowth = 256 * 1024 * 1024;
+const maxGrowth = 256 * 1024 * 1024;
 const random = new Random(seed);
 const stops = new Stops();
 let mesh: Mesh;
@@ -72,7 +72,7 @@ afterEach(async () => {
   expect(missing).toEqual(names.map(() => []));
   expect(writers.failed).toEqual([]);
   for (const [at, { processId, name }] of allProcesses().entries()) {
-    expect(residentBytes(processId) - (memory[at] ?? 0), `growth of ${name}`).toBeLessThan(mostGrowth);
+    expect(residentBytes(processId) - (memory[at] ?? 0), `growth of ${name}`).toBeLessThan(maxGrowth);
   }
 });
 

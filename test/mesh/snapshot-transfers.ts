@@ -53,11 +53,11 @@ export function timesSent(sent: readonly SentChunk[]): number[] {
 }
 
 /** Resolves when the leader reports that this peer has stored a part of a snapshot, but not all of it. */
-export function installing(mesh: Mesh, peer: string, leastChunks: number): Promise<number> {
-  return until(`${peer} has stored ${leastChunks} chunks`, async () => {
+export function installing(mesh: Mesh, peer: string, minChunks: number): Promise<number> {
+  return until(`${peer} has stored ${minChunks} chunks`, async () => {
     const { progress } = await mesh.leaderStatus();
     const install = progress.find(({ peer_id }) => peer_id === peer)?.install;
-    if (install === null || install === undefined || install.stored < leastChunks) return undefined;
+    if (install === null || install === undefined || install.stored < minChunks) return undefined;
     if (install.stored === install.chunks) throw new Error('all of it is stored: the state is too small for the test');
     return install.stored;
   });

@@ -136,13 +136,13 @@ function costOf({ id, search }, foundAt) {
 }
 
 /**
- * @param {number} least how many seeds from the first one on, whatever was found
+ * @param {number} seedCount how many seeds from the first one on, whatever was found
  * @param {readonly number[]} found the seeds at which mutants were found
  * @param {readonly string[]} scenarios that find mutants
  * @returns {Hunted[]} where it is more than one part, each has a name of its own
  */
-export function controlParts(least, found, scenarios) {
-  const first = Array.from({ length: least }, (_, at) => firstSeed + at);
+export function controlParts(seedCount, found, scenarios) {
+  const first = Array.from({ length: seedCount }, (_, at) => firstSeed + at);
   const seeds = [...new Set([...first, ...found])].sort((a, b) => a - b);
   /** @type {Hunted[]} */
   const parts = [];

@@ -54,7 +54,7 @@ interface Setting {
   failed: Promise<void>;
 }
 
-function set(script: (word: string) => readonly Effect[], most?: { messages: number; bytes: number }): Setting {
+function set(script: (word: string) => readonly Effect[], max?: { messages: number; bytes: number }): Setting {
   const waiting: { word: string; times: number; resolve: () => void }[] = [];
   const done: unknown[] = [];
   const lines: Setting['lines'] = [];
@@ -82,7 +82,7 @@ function set(script: (word: string) => readonly Effect[], most?: { messages: num
       noteFailure();
     },
   };
-  const runner = new CoreRunner<Input, Effect>(core, context, (effect) => done.push(effect), most);
+  const runner = new CoreRunner<Input, Effect>(core, context, (effect) => done.push(effect), max);
   const hears = (word: string, times = 1) =>
     new Promise<void>((resolve) => {
       if (core.heard.filter((heard) => heard === word).length >= times) resolve();

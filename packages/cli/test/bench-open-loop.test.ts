@@ -34,7 +34,7 @@ describe('operations at a fixed rate', () => {
 
   it('wait for their turn while too many have no result, and lose no time of their latency by that', async () => {
     const open: (() => void)[] = [];
-    let most = 0;
+    let max = 0;
     let done = 0;
     const operation = (): Promise<void> =>
       new Promise((resolve) => {
@@ -42,7 +42,7 @@ describe('operations at a fixed rate', () => {
           done += 1;
           resolve();
         });
-        most = Math.max(most, open.length);
+        max = Math.max(max, open.length);
         const answerAll = (): void => {
           for (const answer of open.splice(0)) answer();
         };
@@ -50,7 +50,7 @@ describe('operations at a fixed rate', () => {
         else if (open.length === 8_192) setTimeout(answerAll, 5);
       });
     const figures = await measureOpen(operation, { perSecond: 1e6, warmUpMs: 0, measureMs: 20 });
-    expect(most).toBe(8_192);
+    expect(max).toBe(8_192);
     expect(figures).toMatchObject({ operations: 20_000, failed: 0 });
     // Most are answered at once after they begin: their latency is the wait before.
     expect(figures.p99Ms).toBeGreaterThanOrEqual(figures.lateP99Ms);

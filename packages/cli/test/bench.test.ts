@@ -35,18 +35,18 @@ describe('percentiles', () => {
 describe('measuring', () => {
   it('keeps so many in flight, and tells what failed from what was done', async () => {
     let inFlight = 0;
-    let most = 0;
+    let max = 0;
     const figures = await measure(
       async (number) => {
         inFlight += 1;
-        most = Math.max(most, inFlight);
+        max = Math.max(max, inFlight);
         await new Promise((resolve) => setImmediate(resolve));
         inFlight -= 1;
         if (number % 2 === 0) throw new Error('refused');
       },
       { inFlight: 8, warmUpMs: 0, measureMs: 50 },
     );
-    expect(most).toBe(8);
+    expect(max).toBe(8);
     expect(inFlight).toBe(0);
     expect(figures.failed).toBeGreaterThan(0);
     expect(figures.operations).toBeGreaterThan(0);

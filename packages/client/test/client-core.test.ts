@@ -146,18 +146,18 @@ describe('writes', () => {
 
   it('keep to the numbers whose results the group keeps', () => {
     const driver = new Driver();
-    const most = limits.clientResults - limits.clientUrgentResults;
-    for (let more = 0; more < most; more++) driver.put('k');
+    const maxNormal = limits.clientResults - limits.clientUrgentResults;
+    for (let more = 0; more < maxNormal; more++) driver.put('k');
     driver.openSession();
     driver.put('beyond');
     driver.idle();
     expect(driver.requests).toHaveLength(2);
-    driver.reply({ results: Array.from({ length: most }, () => done(1)) });
+    driver.reply({ results: Array.from({ length: maxNormal }, () => done(1)) });
     driver.idle();
     expect(driver.last.body).toEqual({
       client_id: 7,
-      acknowledged: most,
-      commands: [[most + 1, 'put', 'beyond', 'v']],
+      acknowledged: maxNormal,
+      commands: [[maxNormal + 1, 'put', 'beyond', 'v']],
     });
   });
 });

@@ -114,9 +114,9 @@ export class Group {
     const watch = this.watches.get(watchId);
     if (watch === undefined) return;
     const { history } = this.stateMachine;
-    const most = { changes: 3, bytes: 1_000_000, revisions: 1_000_000 };
+    const max = { changes: 3, bytes: 1_000_000, revisions: 1_000_000 };
     do {
-      const { changes, upTo } = history.changes(watch.selector, watch.next, most);
+      const { changes, upTo } = history.changes(watch.selector, watch.next, max);
       const body = { after: watch.next - 1, revision: upTo, changes, ...(error === undefined ? {} : { error }) };
       watch.next = upTo + 1;
       this.lose -= 1;

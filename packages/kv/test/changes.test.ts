@@ -155,8 +155,8 @@ describe('what has changed', () => {
         for (const one of [roomy, tight]) one.apply(asLogIndex(index), payload);
         const { first, revision } = tight.history;
         const from = first + Math.min(below(4), revision + 1 - first);
-        const most = { changes: 1 + below(50), bytes: 1 + below(5000), revisions: 1 + below(300) };
-        expectSame(tight.history.changes('', from, most), roomy.history.changes('', from, most));
+        const max = { changes: 1 + below(50), bytes: 1 + below(5000), revisions: 1 + below(300) };
+        expectSame(tight.history.changes('', from, max), roomy.history.changes('', from, max));
       }
     }
   });
@@ -237,8 +237,8 @@ function expectSame(one: unknown, other: unknown): void {
 }
 
 function allChanges(machine: KvStateMachine, from: number): KeyChange[] {
-  const most = { changes: 1_000_000, bytes: 100_000_000, revisions: 1_000_000 };
-  return machine.history.changes('', from, most).changes as KeyChange[];
+  const max = { changes: 1_000_000, bytes: 100_000_000, revisions: 1_000_000 };
+  return machine.history.changes('', from, max).changes as KeyChange[];
 }
 
 function keysOf(machine: KvStateMachine): Map<string, readonly [number, Value]> {

@@ -39,8 +39,8 @@ describe('the last entries', () => {
   it('stay readable while the memory grows and is gone over again and again', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = generator(seed);
-      const most = 1000 + random(20_000);
-      const ring = new EntryRing(most);
+      const maxBytes = 1000 + random(20_000);
+      const ring = new EntryRing(maxBytes);
       const added: { readonly place: number; readonly entry: Uint8Array }[] = [];
       for (let number = 0; number < 500; number++) {
         const one = entry(number, random(900));
@@ -48,7 +48,7 @@ describe('the last entries', () => {
         const there = added.filter(({ place }) => place >= ring.first);
         const bytes = there.reduce((sum, { entry }) => sum + entry.length + 4, 0);
         expect(bytes).toBe(ring.end - ring.first);
-        expect(bytes).toBeLessThanOrEqual(most);
+        expect(bytes).toBeLessThanOrEqual(maxBytes);
         for (const { place, entry } of number % 50 === 0 ? there : there.slice(-3)) {
           expect(Buffer.compare(ring.at(place), entry)).toBe(0);
         }

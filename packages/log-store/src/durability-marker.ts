@@ -71,8 +71,8 @@ export class DurabilityMarker {
 
 function encodeSlot({ groups, ...rest }: MarkedWrite): Uint8Array {
   let text = Buffer.from(JSON.stringify({ ...rest, groups }));
-  for (let most = groups.length; headerBytes + text.length > slotBytes; most = Math.floor(most / 2)) {
-    text = Buffer.from(JSON.stringify({ ...rest, groups: groups.slice(0, most) }));
+  for (let count = groups.length; headerBytes + text.length > slotBytes; count = Math.floor(count / 2)) {
+    text = Buffer.from(JSON.stringify({ ...rest, groups: groups.slice(0, count) }));
   }
   const bytes = Buffer.alloc(headerBytes + text.length);
   bytes.writeUInt32BE(text.length, 4);

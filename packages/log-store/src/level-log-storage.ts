@@ -177,12 +177,12 @@ export class LevelLogStorage implements LogStorage {
     return this.reading(() => this.level.get(key)) as Promise<Uint8Array | undefined>;
   }
 
-  async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
+  async keysOf(groupId: GroupId, maxCount: number): Promise<readonly string[]> {
     return this.reading(async () => {
       const snapshot = this.level.snapshot();
       try {
-        const records = await this.level.keys({ ...recordKeys(groupId), limit: most, snapshot }).all();
-        const batches = { gte: batchKey(groupId, 0), lt: endOfPart(groupId, 'e'), limit: most - records.length };
+        const records = await this.level.keys({ ...recordKeys(groupId), limit: maxCount, snapshot }).all();
+        const batches = { gte: batchKey(groupId, 0), lt: endOfPart(groupId, 'e'), limit: maxCount - records.length };
         return [...records, ...(await this.level.keys({ ...batches, snapshot }).all())];
       } finally {
         await snapshot.close();

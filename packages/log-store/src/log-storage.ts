@@ -36,7 +36,7 @@ export interface LogStorage {
   /** One row; undefined: there is none. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** The first keys of a group, of whatever kind. */
-  keysOf(groupId: GroupId, most: number): Promise<readonly string[]>;
+  keysOf(groupId: GroupId, maxCount: number): Promise<readonly string[]>;
   /** Deletes garbage. */
   purge(groupId: GroupId, garbage: Garbage): Promise<void>;
   /** Finishes the requested writes and closes the storage. */

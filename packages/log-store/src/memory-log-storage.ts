@@ -59,10 +59,10 @@ export class MemoryLogStorage implements LogStorage {
     return this.rows.get(key);
   }
 
-  async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
+  async keysOf(groupId: GroupId, maxCount: number): Promise<readonly string[]> {
     const { gte, lt } = recordKeys(groupId);
     const batches = this.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e'));
-    return [...this.keysNow(gte, lt), ...batches].slice(0, most);
+    return [...this.keysNow(gte, lt), ...batches].slice(0, maxCount);
   }
 
   async purge(groupId: GroupId, garbage: Garbage): Promise<void> {

@@ -49,10 +49,10 @@ class Follower {
 class LeaderLog {
   readonly batches: Uint8Array[] = [];
 
-  constructor(terms: readonly number[], mostEntries: number) {
+  constructor(terms: readonly number[], maxEntries: number) {
     for (let first = 0; first < terms.length; ) {
       let end = first + 1;
-      while (end < terms.length && terms[end] === terms[first] && end - first < mostEntries) end += 1;
+      while (end < terms.length && terms[end] === terms[first] && end - first < maxEntries) end += 1;
       const payloads = Array.from({ length: end - first }, () => new Uint8Array([1]));
       this.batches.push(encodeBatch('commands', asTerm(terms[first] ?? 0), asLogIndex(first + 1), payloads));
       first = end;
@@ -86,9 +86,9 @@ class Repair {
     private readonly leader: readonly number[],
     readonly follower: Follower,
     private readonly isLost: () => boolean = () => false,
-    mostEntries = 2,
+    maxEntries = 2,
   ) {
-    this.log = new LeaderLog(leader, mostEntries);
+    this.log = new LeaderLog(leader, maxEntries);
     this.hear(this.group.lead('n2', leader.length, leader.at(-1) ?? 0, { term: asTerm(term) }));
     const first = this.group.append(commands(leader.length + 1, leader.length + 1, term));
     this.hear({ ...first, body: { ...first.body, term: asTerm(term) } });
@@ -96,8 +96,8 @@ class Repair {
   }
 
   /** Ticks until the logs are the same, at most so often. */
-  run(mostTicks: number): void {
-    for (let tick = 0; tick < mostTicks && !this.isRepaired(); tick++) {
+  run(maxTicks: number): void {
+    for (let tick = 0; tick < maxTicks && !this.isRepaired(); tick++) {
       this.hear(this.group.tickMessage(100, { term: asTerm(term) }));
       this.carryAll();
     }

@@ -33,11 +33,11 @@ class Transfer {
   }
 
   /** Ticks until it has caught up, at most so often. Answers how many it took. */
-  run(mostTicks: number): number {
+  run(maxTicks: number): number {
     for (let tick = 0; ; tick++) {
       this.carryAll();
       if (this.group.progress()[0]?.match_index === 1000) return tick;
-      expect(tick, 'it has caught up by now').toBeLessThan(mostTicks);
+      expect(tick, 'it has caught up by now').toBeLessThan(maxTicks);
       this.hear(this.group.tickMessage());
     }
   }

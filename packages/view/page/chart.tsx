@@ -91,7 +91,7 @@ function options(
     cursor: { y: false },
     scales: {
       x: { time: !isVirtual },
-      y: { range: (_, least, most) => [0, Math.max(1, (most ?? 1) * 1.15, least ?? 0)] },
+      y: { range: (_, min, max) => [0, Math.max(1, (max ?? 1) * 1.15, min ?? 0)] },
     },
     axes: [
       { ...axis, space: 70, size: 24, values: (_, times) => times.map((time) => axisTime(time, isVirtual)) },

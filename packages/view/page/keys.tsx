@@ -203,17 +203,17 @@ function Value() {
 }
 
 /** How many bytes are shown: a value may have hundreds of kilobytes. */
-const mostBytes = 32_768;
+const maxBytes = 32_768;
 
 function formatted(base64: string, as: 'text' | 'json' | 'bytes'): string {
   const all = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const bytes = all.subarray(0, mostBytes);
+  const bytes = all.subarray(0, maxBytes);
   const rest = all.length > bytes.length ? `\n… ${count(all.length - bytes.length)} more bytes` : '';
   if (as === 'bytes') return hexDump(bytes) + rest;
   const text = new TextDecoder().decode(as === 'json' ? all : bytes);
   if (as === 'text') return text + rest;
   try {
-    return JSON.stringify(JSON.parse(text), undefined, 2).slice(0, mostBytes);
+    return JSON.stringify(JSON.parse(text), undefined, 2).slice(0, maxBytes);
   } catch (error) {
     return `This value is not JSON: ${(error as Error).message}`;
   }

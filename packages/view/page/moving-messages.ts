@@ -17,7 +17,7 @@ interface Dot {
 
 /** How long a dot moves; more than this many are not drawn. */
 const travelMs = 550;
-const mostDots = 400;
+const maxDots = 400;
 /** The server delivers the messages of this time at once; the dots start over it, as the messages did. */
 const spreadMs = 100;
 
@@ -41,7 +41,7 @@ export function animate(canvas: HTMLCanvasElement, { size, scale, centres }: Lay
     const now = performance.now();
     const first = messages[0]?.at ?? 0;
     for (const { name, from, to, at, lost } of messages) {
-      if (dots.length >= mostDots) break;
+      if (dots.length >= maxDots) break;
       const [start, end] = [place(from.peer, from.actor), place(to.peer, receiverOf(name, to.actor))];
       if (start === undefined || end === undefined) continue;
       const group = groupOf(name);

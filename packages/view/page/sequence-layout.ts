@@ -28,8 +28,8 @@ export interface Sizes {
   readonly head: number;
   /** Between two peers. */
   readonly gap: number;
-  readonly leastColumn: number;
-  readonly mostColumn: number;
+  readonly minColumn: number;
+  readonly maxColumn: number;
 }
 
 export function sizes(): Sizes {
@@ -39,8 +39,8 @@ export function sizes(): Sizes {
     time: scaled(104),
     head: scaled(46),
     gap: scaled(16),
-    leastColumn: scaled(48),
-    mostColumn: scaled(110),
+    minColumn: scaled(48),
+    maxColumn: scaled(110),
   };
 }
 
@@ -88,11 +88,11 @@ export function columnsOf(peers: readonly string[], leader: string, arrows: read
     arrows.some(({ from, to }) => from.actor === actor || to.actor === actor),
   );
   const ordered = peers.includes(leader) ? [leader, ...peers.filter((peer) => peer !== leader)] : peers;
-  const { time: timeWidth, gap: peerGap, leastColumn, mostColumn } = sizes();
+  const { time: timeWidth, gap: peerGap, minColumn, maxColumn } = sizes();
   const gaps = peers.length - 1 + (outside.length > 0 ? 1 : 0);
   const lifelines = peers.length * actors.length + outside.length;
   const fitting = (room - timeWidth - gaps * peerGap) / Math.max(1, lifelines);
-  const width = Math.max(leastColumn, Math.min(mostColumn, Math.floor(fitting)));
+  const width = Math.max(minColumn, Math.min(maxColumn, Math.floor(fitting)));
   let x = timeWidth + width / 2;
   const columns: Column[] = [];
   for (const actor of outside) {

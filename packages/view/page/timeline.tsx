@@ -10,7 +10,7 @@ const words = signal('');
 const spanMs = signal(300_000);
 const spans = { wall: [60_000, 300_000, 900_000, 3_600_000], virtual: [1000, 5000, 20_000, 0] } as const;
 /** Rows of the list: older ones are found with the filter. */
-const mostRows = 300;
+const maxRows = 300;
 
 export function Timeline() {
   const { timeline, series, now, startedAt } = state.value.current;
@@ -151,7 +151,7 @@ function Axis({ entries, from, to }: { entries: readonly TimelineEntry[]; from: 
 
 function List({ entries }: { entries: readonly TimelineEntry[] }) {
   if (entries.length === 0) return <p class="empty">No event in this time.</p>;
-  const rows = entries.slice(-mostRows).toReversed();
+  const rows = entries.slice(-maxRows).toReversed();
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section class="scroll events" tabIndex={0} aria-label="Events, the newest first">

@@ -164,7 +164,7 @@ export const sessions = [
     edits: [
       {
         file: ownActors,
-        find: 'return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most);',
+        find: 'return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > maxIntervals);',
         replace: 'return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most && most < 0);',
       },
     ],

@@ -17,7 +17,7 @@ import { PiecesDigest } from './pieces-digest.js';
 
 const firstLine = Buffer.from('conclave backup 1\n');
 /** The largest size of a record: a chunk and the head are far smaller. */
-const mostBytes = 64 * 1024 * 1024;
+const maxBytes = 64 * 1024 * 1024;
 
 /** Writes a backup. The file has another name until it is complete, so that a file with the final name is a complete backup. */
 export class BackupWriter {
@@ -151,7 +151,7 @@ export class BackupReader {
 
 async function readRecord(file: FileHandle, at: number): Promise<{ bytes: Buffer; next: number }> {
   const length = (await read(file, at, 4)).readUInt32BE();
-  if (length > mostBytes) throw damaged('a record is longer than any can be');
+  if (length > maxBytes) throw damaged('a record is longer than any can be');
   return { bytes: await read(file, at + 4, length), next: at + 4 + length };
 }
 

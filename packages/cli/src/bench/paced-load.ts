@@ -2,7 +2,7 @@
 
 const everyMs = 10;
 /** Writes in flight. With this many the rate falls below the target, which the figures show. */
-const mostOpen = 4096;
+const maxOpen = 4096;
 
 export class PacedLoad {
   private open = 0;
@@ -39,7 +39,7 @@ export class PacedLoad {
   private begin(): void {
     this.due += (this.perSecond * everyMs) / 1000;
     for (; this.due >= 1; this.due -= 1) {
-      if (this.open >= mostOpen) continue;
+      if (this.open >= maxOpen) continue;
       this.open += 1;
       this.begun += 1;
       this.write(this.begun)

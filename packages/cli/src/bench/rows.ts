@@ -4,7 +4,7 @@ import { type Placement, placements } from '../processes/peer-processes.js';
 
 export const inFlights = [1, 64, 256, 1024] as const;
 /** With this many in flight a group is loaded fully. */
-const mostInFlight = 1024;
+const maxInFlight = 1024;
 /** 16 KiB times this is 4 MiB. */
 const largeInFlight = 256;
 
@@ -73,7 +73,7 @@ const openRows: readonly Row[] = placements.flatMap((placement) =>
     inFlight: 0,
     rate,
     setUp: 'three-peers' as const,
-    comparedWith: `${placement}-${mostInFlight}`,
+    comparedWith: `${placement}-${maxInFlight}`,
     selectedBy: ['open', `open-${100 * rate}`],
   })),
 );
@@ -99,12 +99,12 @@ const otherRows: readonly Row[] = placements.flatMap((placement) => {
     name: `${placement}-${setUp}`,
     operation: 'write',
     placement,
-    inFlight: mostInFlight,
+    inFlight: maxInFlight,
     setUp,
     selectedBy: [setUp, 'goals'],
     ...more,
   });
-  const comparedWith = `${placement}-${mostInFlight}`;
+  const comparedWith = `${placement}-${maxInFlight}`;
   return [
     rowOf('five-peers', { comparedWith }),
     rowOf('100-groups', { comparedWith }),

@@ -20,7 +20,7 @@ import { bootstrapText } from './bootstrap.js';
 import { listenOption } from './view.js';
 
 const usualPort = 4222;
-const mostPeers = 9;
+const maxPeers = 9;
 /** Events that are frequent, or that every peer publishes. */
 const hiddenEvents: readonly EventName[] = ['catchup_progress', 'configuration_appended'];
 
@@ -36,7 +36,7 @@ export function registerUp(program: Command): void {
   const command = withOutputOptions(
     program
       .command('up')
-      .addOption(new Option('--peers <n>', 'number of peers').argParser(wholeNumber(1, mostPeers)).default(3))
+      .addOption(new Option('--peers <n>', 'number of peers').argParser(wholeNumber(1, maxPeers)).default(3))
       .addOption(placementOption())
       .addOption(
         new Option('--data-dir <folder>', 'where the peers store their data, for the next start')

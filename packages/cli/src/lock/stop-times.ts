@@ -11,18 +11,18 @@ export interface StopTimes {
   readonly lookMs: number;
 }
 
-const leastKillMs = 250;
-const mostKillMs = 2000;
-const mostGraceMs = 5000;
-const mostLookMs = 200;
+const minKillMs = 250;
+const maxKillMs = 2000;
+const maxGraceMs = 5000;
+const maxLookMs = 200;
 
 /** Returns the times for a lease of that time. All are in milliseconds. */
 export function stopTimesOf(ttlMs: number): StopTimes {
-  const killMs = Math.min(Math.max(ttlMs / 10, leastKillMs), mostKillMs);
+  const killMs = Math.min(Math.max(ttlMs / 10, minKillMs), maxKillMs);
   return {
-    terminateMs: killMs + Math.min(ttlMs / 5, mostGraceMs),
+    terminateMs: killMs + Math.min(ttlMs / 5, maxGraceMs),
     killMs,
     watchdogMs: killMs / 2,
-    lookMs: Math.min(ttlMs / 50, mostLookMs),
+    lookMs: Math.min(ttlMs / 50, maxLookMs),
   };
 }

@@ -19,7 +19,7 @@ export interface Profile {
 }
 
 const samples = 10_000;
-const leastSampleUs = 1000;
+const minSampleUs = 1000;
 /** An allocation is recorded for about so many bytes. */
 const bytesPerSample = 64 * 1024;
 const keptMs = 60_000;
@@ -78,7 +78,7 @@ export class Profiler {
 
   private async cpu(session: Session, seconds: number): Promise<unknown> {
     await post(session, 'Profiler.enable');
-    const interval = Math.max(leastSampleUs, Math.ceil((seconds * 1e6) / samples));
+    const interval = Math.max(minSampleUs, Math.ceil((seconds * 1e6) / samples));
     await post(session, 'Profiler.setSamplingInterval', { interval });
     await post(session, 'Profiler.start');
     await this.wait(seconds);

@@ -190,15 +190,15 @@ export function withRunOptions(command: Command): Command {
     const option = new Option(`--${name} <ms>`, text).env(variable).argParser(wholeNumber(1, longestMs));
     command.addOption(option.default(fallback));
   }
-  for (const [name, unit, text, least, fallback] of amounts) {
+  for (const [name, unit, text, min, fallback] of amounts) {
     const variable = `CONCLAVE_${name.toUpperCase().replaceAll('-', '_')}`;
-    const option = new Option(`--${name} <${unit}>`, text).env(variable).argParser(wholeNumber(least, mostOf(unit)));
+    const option = new Option(`--${name} <${unit}>`, text).env(variable).argParser(wholeNumber(min, maxOf(unit)));
     command.addOption(option.default(fallback));
   }
   return withRenamedOption(command, '--farewell-ms <ms>', '--removal-notice-ms', 'CONCLAVE_FAREWELL_MS');
 }
 
-function mostOf(unit: string): number {
+function maxOf(unit: string): number {
   return unit === 'MiB' ? Math.floor(Number.MAX_SAFE_INTEGER / MiB) : Number.MAX_SAFE_INTEGER;
 }
 

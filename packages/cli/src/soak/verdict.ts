@@ -5,7 +5,7 @@
 import type { Sample } from './sampling.js';
 
 /** A peak may be this much higher than the one before it: LevelDB and V8 both allocate and free memory in large steps. */
-const mostGrowth = 1.25;
+const maxGrowth = 1.25;
 const slackBytes = 64 * 1024 * 1024;
 
 export interface Peaks {
@@ -26,7 +26,7 @@ export function peaksOf(samples: readonly Sample[], snapshotLogBytes: number): P
   const last = samples.slice(2 * third);
   const peaks = (name: string, of: (sample: Sample) => number | undefined, slack: number): Peaks => {
     const [before, now] = [peak(middle, of), peak(last, of)];
-    return { name, before, last: now, bounded: now <= mostGrowth * before + slack };
+    return { name, before, last: now, bounded: now <= maxGrowth * before + slack };
   };
   const names = samples.at(-1);
   if (names === undefined) return [];

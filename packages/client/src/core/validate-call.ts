@@ -81,8 +81,8 @@ function sizeOfKeyCall(call: KeyCall): number | ErrorBody {
   return keyBytes + valueBytes + commandOverheadBytes;
 }
 
-function isWholeNumber(value: number, least: number): boolean {
-  return Number.isSafeInteger(value) && value >= least;
+function isWholeNumber(value: number, min: number): boolean {
+  return Number.isSafeInteger(value) && value >= min;
 }
 
 function sizeOfTransaction({ compare, operations, otherwise }: TransactionCall): number | ErrorBody {

@@ -12,7 +12,7 @@ import { invariant } from '@conclave/protocol';
 
 /** Bytes of the length before an entry. */
 const headBytes = 4;
-const leastBytes = 4096;
+const minBytes = 4096;
 
 export class EntryRing {
   private memory = new Uint8Array(0);
@@ -55,7 +55,7 @@ export class EntryRing {
   private makeRoom(bytes: number): void {
     const wanted = this.newest - this.oldest + bytes;
     if (wanted > this.memory.length) {
-      const grown = Math.max(leastBytes, 2 * this.memory.length, wanted);
+      const grown = Math.max(minBytes, 2 * this.memory.length, wanted);
       this.resize(Math.max(Math.min(grown, this.maxBytes), this.memory.length, bytes));
     }
     while (this.newest - this.oldest + bytes > this.memory.length) this.dropOldest();

@@ -21,7 +21,7 @@ export class DiskReserve {
   onMeasured(freeBytes: number, trouble = '', isStuck = false): void {
     this.problem = trouble;
     this.isStuck = isStuck;
-    const least = this.reserveBytes * (this.measured?.isLow ? recoveredRatio : 1);
-    this.measured = { freeBytes, isLow: freeBytes < least };
+    const minBytes = this.reserveBytes * (this.measured?.isLow ? recoveredRatio : 1);
+    this.measured = { freeBytes, isLow: freeBytes < minBytes };
   }
 }

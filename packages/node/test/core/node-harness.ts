@@ -130,8 +130,8 @@ class Memory implements StateMachine {
     return {
       revision: lines.length,
       first: this.firstKnown,
-      changes: (selector, from, most) => {
-        const upTo = Math.min(lines.length, from + Math.min(most.changes, most.revisions) - 1);
+      changes: (selector, from, max) => {
+        const upTo = Math.min(lines.length, from + Math.min(max.changes, max.revisions) - 1);
         const changes = lines
           .slice(from - 1, upTo)
           .filter((line) => line.split(':')[1]?.startsWith(selector as string));

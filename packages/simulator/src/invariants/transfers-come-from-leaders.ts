@@ -22,11 +22,11 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
     },
     'node.timeout_now': ({ term, target_store_id }: Body<'node.timeout_now'>, from: Actor, to: PeerId) => {
       this.sentBy.set(`${term} ${to}`, true);
-      const least = this.ordered.get(`${term} ${to}`);
-      if (from.kind !== 'replicator' || least === undefined) return;
+      const minIndex = this.ordered.get(`${term} ${to}`);
+      if (from.kind !== 'replicator' || minIndex === undefined) return;
       const stored = this.record.stored.of(target_store_id);
       const last = Math.max(stored?.last?.index ?? 0, stored?.meta.base_index ?? 0);
-      this.check(last >= least, () => `${to} is ordered to campaign, and has synced up to ${last} of ${least}`);
+      this.check(last >= minIndex, () => `${to} is ordered to campaign, and has synced up to ${last} of ${minIndex}`);
     },
     'node.request_vote': ({ kind, transfer, term, candidate_id }: Body<'node.request_vote'>) => {
       if (kind !== 'vote' || !transfer || this.sentBy.has(`${term - 1} ${candidate_id}`)) return;

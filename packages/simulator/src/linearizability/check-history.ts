@@ -163,6 +163,6 @@ function isStaleRead(operation: Operation): boolean {
  */
 export function historyBaseOf(revisions: readonly number[]): number {
   const given = revisions.filter((revision) => revision > 0);
-  const least = given.reduce((min, revision) => Math.min(min, revision), Number.POSITIVE_INFINITY);
-  return given.length === 0 ? 0 : least - (least % numbersPerSecond);
+  const lowest = given.reduce((min, revision) => Math.min(min, revision), Number.POSITIVE_INFINITY);
+  return given.length === 0 ? 0 : lowest - (lowest % numbersPerSecond);
 }

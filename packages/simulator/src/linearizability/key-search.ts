@@ -23,7 +23,7 @@ interface KeyState {
   /** The value of an existing key; undefined: no reply names it. */
   readonly revision: number | undefined;
   /** The last write has this revision or, if no reply names it, a higher one. */
-  readonly least: number;
+  readonly minRevision: number;
   /** The last write is of unknown outcome and not observed yet: the next operation must observe it. */
   readonly isUnseen: boolean;
 }
@@ -54,7 +54,7 @@ interface Choice {
 
 export type SearchResult = 'found' | 'none' | 'undecided';
 
-const nothing: KeyState = { isPresent: false, revision: undefined, least: 0, isUnseen: false };
+const nothing: KeyState = { isPresent: false, revision: undefined, minRevision: 0, isUnseen: false };
 
 export class KeySearch {
   /** Operations visited so far. */
@@ -154,7 +154,7 @@ export class KeySearch {
 
   private movesFrom(state: KeyState): Move[] {
     this.work += 1;
-    const next = this.factAfter(state.least);
+    const next = this.factAfter(state.minRevision);
     return [...this.settledMoves(state, next), ...this.openMoves(state, next)];
   }
 
@@ -174,7 +174,7 @@ export class KeySearch {
   private openMoves(state: KeyState, next: RevisionFact | undefined): Move[] {
     const moves: Move[] = [];
     const firstReturn = this.left.firstReturn();
-    const free = this.table.nextFree(state.least);
+    const free = this.table.nextFree(state.minRevision);
     const hasRoom = free < (next?.revision ?? Infinity);
     const wantsHidden = hasRoom && this.wantsHidden(state, free, next);
     for (const openClass of this.classes) {
@@ -216,13 +216,13 @@ export class KeySearch {
     const { claim } = openClass;
     if (claim.type !== 'may_set' || !this.canSet(state, claim.expected)) return [];
     const isGuess = state.isPresent && state.revision === undefined;
-    const least = this.table.nextFree(isGuess ? (claim.expected ?? state.least) : state.least);
-    if (least >= (next?.revision ?? Infinity)) return [];
+    const minRevision = this.table.nextFree(isGuess ? (claim.expected ?? state.minRevision) : state.minRevision);
+    if (minRevision >= (next?.revision ?? Infinity)) return [];
     return [
       {
         settled: undefined,
         openClass,
-        after: { isPresent: true, revision: undefined, least, isUnseen: true },
+        after: { isPresent: true, revision: undefined, minRevision, isUnseen: true },
       },
     ];
   }
@@ -232,8 +232,8 @@ export class KeySearch {
     if (expected === undefined) return !state.isUnseen;
     if (!state.isPresent) return expected === 0;
     if (state.revision !== undefined) return expected === state.revision;
-    const next = this.factAfter(state.least);
-    return expected >= state.least && expected < (next?.revision ?? Infinity) && !this.isReported(expected);
+    const next = this.factAfter(state.minRevision);
+    return expected >= state.minRevision && expected < (next?.revision ?? Infinity) && !this.isReported(expected);
   }
 
   /** Whether the revision is known, or none. */
@@ -257,8 +257,8 @@ export class KeySearch {
    * few used open writes, it fails with the same ones and more. (The search returns only to places where it has failed:
    * each move leaves a higher last revision.)
    */
-  private isNew({ isPresent, revision, least, isUnseen }: KeyState): boolean {
-    const here = `${this.left.position()};${isPresent},${revision},${least},${isUnseen}`;
+  private isNew({ isPresent, revision, minRevision, isUnseen }: KeyState): boolean {
+    const here = `${this.left.position()};${isPresent},${revision},${minRevision},${isUnseen}`;
     const before = this.visits.of(here);
     if (before.some((visit) => visit.every(([one, used]) => one.used >= used))) return false;
     const used = this.classes.filter((one) => one.used > 0).map((one) => [one, one.used] as const);
@@ -269,7 +269,7 @@ export class KeySearch {
 }
 
 function stateAt(revision: number, isPresent: boolean, isUnseen: boolean): KeyState {
-  return { isPresent, revision: isPresent ? revision : undefined, least: revision, isUnseen };
+  return { isPresent, revision: isPresent ? revision : undefined, minRevision: revision, isUnseen };
 }
 
 /** Whether this value can be the one that was read at a revision. */

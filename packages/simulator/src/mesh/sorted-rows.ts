@@ -48,10 +48,10 @@ export class SortedRows {
   }
 
   /** Returns up to `most` rows, from the last one at or before the key on. */
-  from(key: string, most: number): Row[] {
+  from(key: string, maxCount: number): Row[] {
     const place = this.placeOf(key);
     const first = this.rows[place]?.key === key ? place : Math.max(place - 1, 0);
-    return this.rows.slice(first, first + most);
+    return this.rows.slice(first, first + maxCount);
   }
 
   /** Returns the position of the first row that is not before the key. */

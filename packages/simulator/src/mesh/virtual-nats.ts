@@ -38,7 +38,7 @@ export interface Passage {
 }
 
 /** Minimum and maximum milliseconds of connecting. */
-const reconnectMs = { least: 50, most: 1500 };
+const reconnectMs = { min: 50, max: 1500 };
 
 export class VirtualNats {
   private readonly servers: readonly Server[] = serverNames.map((name) => ({ name, isUp: true, losses: 0 }));
@@ -115,7 +115,7 @@ export class VirtualNats {
   }
 
   private reconnect(connection: NatsConnection): void {
-    this.after(reconnectMs.least + this.random.next() * (reconnectMs.most - reconnectMs.least), () => {
+    this.after(reconnectMs.min + this.random.next() * (reconnectMs.max - reconnectMs.min), () => {
       if (connection.isClosed || connection.server !== undefined) return;
       const up = this.servers.filter(({ isUp }) => isUp);
       if (up.length === 0) this.reconnect(connection);

@@ -158,8 +158,8 @@ export class VirtualNetwork {
     return new Set(
       this.cuts.flatMap(({ groups, oneWay }) => {
         if (oneWay) return [...(groups[1] ?? [])];
-        const most = Math.max(...groups.map(({ length }) => length));
-        const main = groups.find(({ length }) => length === most);
+        const maxLength = Math.max(...groups.map(({ length }) => length));
+        const main = groups.find(({ length }) => length === maxLength);
         return groups.filter((group) => group !== main).flat();
       }),
     );

@@ -14,7 +14,7 @@ export class NetworkFaults {
 
   changeConditions(): void {
     const { random, add } = this.stage;
-    const bad = (most: number): number => (random.chance(0.7) ? rounded(most * random.next() * this.faultRate) : 0);
+    const bad = (max: number): number => (random.chance(0.7) ? rounded(max * random.next() * this.faultRate) : 0);
     add({
       type: 'network',
       loss: bad(0.15),

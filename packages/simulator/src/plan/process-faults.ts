@@ -3,7 +3,7 @@ import { actorKinds } from '@conclave/protocol';
 import { leader, type PlanContext, rounded } from './fault-sequences.js';
 
 /** Leases hold as long as no clock runs a tenth faster than another. */
-const boundedClockRates = { least: 0.95, most: 1.05 };
+const boundedClockRates = { min: 0.95, max: 1.05 };
 
 export class ProcessFaults {
   private readonly down = new Set<string>();
@@ -99,9 +99,9 @@ export class ProcessFaults {
     const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
     const share = random.next();
     const offset = random.chance(0.5) ? random.below(3000) : 0;
-    const { least, most } = boundedClockRates;
+    const { min, max } = boundedClockRates;
     // A clock that jumps has exceeded any bound.
-    if (this.hasBoundedClocks) add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
+    if (this.hasBoundedClocks) add({ type: 'skew', target, rate: rounded(min + (max - min) * share), offset: 0 });
     else add({ type: 'skew', target, rate: rounded(0.5 + 1.5 * share), offset });
   }
 

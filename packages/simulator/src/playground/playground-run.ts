@@ -105,12 +105,12 @@ export class PlaygroundRun implements StoryObserver {
    * @param most events
    * @returns whether it passed completely
    */
-  advance(forMs: number, most: number): boolean {
+  advance(forMs: number, maxEvents: number): boolean {
     const begun = this.player?.current;
     const endMs = this.mesh.nowMs + forMs;
     const { mesh } = this;
     return this.guarded(() => {
-      for (let events = 0; events < most; events++) {
+      for (let events = 0; events < maxEvents; events++) {
         if (this.player?.current !== begun || this.mesh !== mesh) return false;
         const next = this.nextMs;
         if (next === undefined || next > endMs) {
@@ -133,9 +133,9 @@ export class PlaygroundRun implements StoryObserver {
   }
 
   /** Runs until a message was delivered; returns false if none was within so many events. */
-  stepMessage(most: number): boolean {
+  stepMessage(maxEvents: number): boolean {
     const before = this.deliveries;
-    for (let events = 0; events < most && this.deliveries === before; events++) {
+    for (let events = 0; events < maxEvents && this.deliveries === before; events++) {
       if (!this.stepEvent()) return false;
     }
     if (this.deliveries === before) return false;

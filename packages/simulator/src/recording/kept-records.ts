@@ -7,11 +7,11 @@ export class KeptRecords {
   private dropped = 0;
 
   /** @param most records, at least; up to a quarter more are in memory */
-  constructor(private readonly most: number = limits.recordedRecords - 2) {}
+  constructor(private readonly maxRecords: number = limits.recordedRecords - 2) {}
 
   add(record: ViewRecord): void {
     this.records.push(record);
-    if (this.records.length > this.most * 1.25) this.trim();
+    if (this.records.length > this.maxRecords * 1.25) this.trim();
   }
 
   /** Returns the newest records, after a record of those that are missing. */
@@ -24,7 +24,7 @@ export class KeptRecords {
   }
 
   private trim(): void {
-    const surplus = this.records.length - this.most;
+    const surplus = this.records.length - this.maxRecords;
     if (surplus <= 0) return;
     this.records = this.records.slice(surplus);
     this.dropped += surplus;

@@ -255,13 +255,13 @@ export class LivenessPhase {
     if (!this.haveMembersSameState()) return false;
     const members = this.members();
     const digests = members.map((peerId) => mesh.digest(peerId));
-    const most = Math.max(...digests.map((digest) => digests.filter((one) => one === digest).length));
-    if (most <= members.length / 2) {
+    const maxEqual = Math.max(...digests.map((digest) => digests.filter((one) => one === digest).length));
+    if (maxEqual <= members.length / 2) {
       mesh.coverage.count('no majority of the states agrees');
       return true;
     }
     const isReported = (peerId: PeerId): boolean => mesh.lastStatus(peerId).health.reason.startsWith('diverged');
-    return most === members.length && !members.some(isReported);
+    return maxEqual === members.length && !members.some(isReported);
   }
 
   private expect(invariant: string, condition: () => boolean, withinMs: number): void {

@@ -7,7 +7,7 @@ import type { KeyPage, KeyReader, KeyValue, LeaseRow, LockRow } from '../server/
 const pageSize = 100;
 const timeoutMs = 5000;
 /** Whose remaining time the leader is asked for: each is a request. */
-const mostDetails = 50;
+const maxDetails = 50;
 
 export class LiveKeys implements KeyReader {
   constructor(private readonly client: ConclaveClient) {}
@@ -32,7 +32,7 @@ export class LiveKeys implements KeyReader {
     const { leases } = await this.client.leases.list({ limit: pageSize, timeoutMs });
     return Promise.all(
       leases.map(async ([lease, ttlMs], index) => {
-        if (index >= mostDetails) return { lease: String(lease), ttlMs, remainingMs: null, keys: [] };
+        if (index >= maxDetails) return { lease: String(lease), ttlMs, remainingMs: null, keys: [] };
         const { remaining_ms, keys } = await this.client.leases.get(lease, { limit: limits.recordFields, timeoutMs });
         return { lease: String(lease), ttlMs, remainingMs: remaining_ms ?? null, keys };
       }),
@@ -43,7 +43,7 @@ export class LiveKeys implements KeyReader {
     const { locks } = await this.client.locks.list({ limit: pageSize, timeoutMs });
     return Promise.all(
       locks.map(async ([name, owner, lease, token, waiting], index) => {
-        const details = index < mostDetails ? await this.client.leases.get(lease, { limit: 1, timeoutMs }) : undefined;
+        const details = index < maxDetails ? await this.client.leases.get(lease, { limit: 1, timeoutMs }) : undefined;
         return { name, owner, lease: String(lease), token, waiting, remainingMs: details?.remaining_ms ?? null };
       }),
     );

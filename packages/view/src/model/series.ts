@@ -4,7 +4,7 @@ import type { MessageRecord, StatusRecord } from '../records/record.js';
 import type { Series, ViewState } from './view-state.js';
 
 /** Appends whose commit is awaited. */
-const mostPending = 256;
+const maxPending = 256;
 
 export class SeriesFold {
   constructor(private readonly state: ViewState) {}
@@ -34,7 +34,7 @@ export class SeriesFold {
       const index = fields.verified_index;
       state.last = Math.max(state.last, index);
       if (index > (this.open.pending.at(-1)?.index ?? state.commit)) this.open.pending.push({ index, at });
-      if (this.open.pending.length > mostPending) this.open.pending.shift();
+      if (this.open.pending.length > maxPending) this.open.pending.shift();
     }
     if (name === 'feed.committed' && typeof fields.index === 'number') this.commit(fields.index, at);
   }

@@ -108,9 +108,9 @@ export class ViewModel {
 }
 
 /** Drops the oldest items: those beyond the bound, and those of more than an hour ago. */
-function keepLast(items: { readonly at: number }[], most: number, now: number): void {
+function keepLast(items: { readonly at: number }[], maxCount: number, now: number): void {
   // In steps: removing from the front copies all others.
-  if (items.length > most + most / 4) items.splice(0, items.length - most);
+  if (items.length > maxCount + maxCount / 4) items.splice(0, items.length - maxCount);
   const first = items[0];
   if (first !== undefined && first.at < now - viewLimits.ageMs) {
     const kept = items.findIndex(({ at }) => at >= now - viewLimits.ageMs + 60_000);

@@ -106,6 +106,6 @@ function batchText(bytes: Uint8Array): string {
 }
 
 function cut(text: string): string {
-  const most = limits.recordTextLength;
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  const maxLength = limits.recordTextLength;
+  return text.length > maxLength ? `${text.slice(0, maxLength - 1)}…` : text;
 }

@@ -21,8 +21,8 @@ import type {
 /** Between two deliveries. Backwards they are rarer, as each delivers everything before it. */
 const tickMs = 50;
 const backwardsTickMs = 250;
-const leastSpeed = 0.001;
-const mostSpeed = 1000;
+const minSpeed = 0.001;
+const maxSpeed = 1000;
 
 const heading = 'Playback';
 const commands: readonly ControlCommand[] = [
@@ -51,7 +51,7 @@ const commands: readonly ControlCommand[] = [
     label: 'Set',
     help: 'How fast the time of the recording passes; 1: as it happened.',
     heading: 'Speed',
-    parameters: [{ name: 'speed', label: '×', type: 'number', initial: 1, min: leastSpeed, max: mostSpeed }],
+    parameters: [{ name: 'speed', label: '×', type: 'number', initial: 1, min: minSpeed, max: maxSpeed }],
   },
   {
     name: 'seek',
@@ -175,7 +175,7 @@ export class ReplaySource implements ViewSource {
         this.step(command === 'next_event' ? 1 : -1, ({ kind }) => kind === 'event' || kind === 'fault');
         break;
       case 'speed':
-        this.speed = within(parameters.speed, leastSpeed, mostSpeed);
+        this.speed = within(parameters.speed, minSpeed, maxSpeed);
         break;
       case 'seek':
         this.goTo(within(parameters.at, this.from, this.to));
@@ -192,7 +192,7 @@ export class ReplaySource implements ViewSource {
   }
 }
 
-function within(value: ControlValue | undefined, least: number, most: number): number {
-  if (typeof value === 'number' && value >= least && value <= most) return value;
-  throw new ConclaveError('EINVAL', `a number from ${least} to ${most} is wanted`);
+function within(value: ControlValue | undefined, min: number, max: number): number {
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  throw new ConclaveError('EINVAL', `a number from ${min} to ${max} is wanted`);
 }

@@ -321,8 +321,8 @@ export class LocalActors {
 
   /** Returns the actors that have not acknowledged anything for an election timeout, or for another time. */
   silent(forMs: number = this.context.options.electionTimeoutMs): LocalActorKind[] {
-    const most = forMs / this.context.options.heartbeatIntervalMs;
-    return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > most);
+    const maxIntervals = forMs / this.context.options.heartbeatIntervalMs;
+    return localActorKinds.filter((kind) => this.actors[kind].silentIntervals > maxIntervals);
   }
 
   /** Publishes once of each actor that it is silent. */

@@ -100,8 +100,8 @@ export class SnapshotTaker {
    */
   private setDue(): void {
     const { options, random } = this.context;
-    const leastBytes = Math.max(options.snapshotLogBytes, (this.last?.bytes ?? 0) / 2);
-    this.dueBytes = leastBytes * (1 + random / 4);
+    const minBytes = Math.max(options.snapshotLogBytes, (this.last?.bytes ?? 0) / 2);
+    this.dueBytes = minBytes * (1 + random / 4);
   }
 
   status(): Pick<StatusReply, 'snapshot' | 'taking'> {

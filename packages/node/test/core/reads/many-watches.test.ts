@@ -107,8 +107,8 @@ describe('watches by keys', () => {
       state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
       return Math.floor((state / 2 ** 31) * below);
     };
-    const text = (least: number, most: number): string =>
-      Array.from({ length: least + random(most - least + 1) }, () => 'ab'.charAt(random(2))).join('');
+    const text = (min: number, max: number): string =>
+      Array.from({ length: min + random(max - min + 1) }, () => 'ab'.charAt(random(2))).join('');
     const node = leader();
     node.machine.changeBytes = 40_000;
     const told = new Map<string, { prefix: string; after: number; upTo: number; texts: string[] }>();
