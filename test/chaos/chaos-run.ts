@@ -193,7 +193,7 @@ class ChaosRun {
     const { comeBackMs } = this.options;
     const allThere = await within(comeBackMs, faults.end());
     if (!allThere) return this.fail(`not all processes and servers were ready within ${comeBackMs} ms`);
-    for (const trouble of faults.troubles) this.fail(`a fault could not be carried out: ${trouble}`);
+    for (const error of faults.errors) this.fail(`a fault could not be carried out: ${error}`);
     try {
       await aftermath.atRest();
       this.cameBackAfterMs = performance.now() - endMs;
@@ -264,8 +264,7 @@ class ChaosRun {
 
   private judge(): void {
     const { recorder } = this;
-    for (const trouble of [...recorder.troubles, ...(this.operator?.troubles ?? [])])
-      this.fail(`a client threw: ${trouble}`);
+    for (const error of [...recorder.errors, ...(this.operator?.errors ?? [])]) this.fail(`a client threw: ${error}`);
     const revisions = recorder.history.map((one) => (one.outcome === 'done' ? one.reply.revision : 0));
     const base = historyBaseOf(revisions);
     const judgement = checkHistory(recorder.history, { allWritesRecorded: true, base });

@@ -35,7 +35,7 @@ const slowDelayMs = 150;
 export class Faults {
   readonly counts = new Map<string, FaultCount>();
   /** Errors of faults. */
-  readonly troubles: string[] = [];
+  readonly errors: string[] = [];
   private readonly hit = new Map<string, Target>();
   private readonly timers = new Set<NodeJS.Timeout>();
   /** Faults that are starting or ending. */
@@ -185,7 +185,7 @@ export class Faults {
     const done = () => this.underWay.delete(work);
     work.then(done, (error) => {
       done();
-      this.troubles.push(String(error));
+      this.errors.push(String(error));
     });
   }
 }

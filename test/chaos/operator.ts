@@ -16,7 +16,7 @@ const answerWithinMs = 20_000;
 export class Operator {
   readonly counts: Record<Command['type'], CommandCount> = { change: none(), cancel: none(), transfer: none() };
   /** Errors of the client that are no outcomes; there must be none. */
-  readonly troubles: string[] = [];
+  readonly errors: string[] = [];
   private readonly open = new Set<Promise<void>>();
 
   constructor(
@@ -66,7 +66,7 @@ export class Operator {
 
   private codeOf(error: unknown): string {
     if (error instanceof ConclaveError) return `${error.code} ${error.outcome}`;
-    this.troubles.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    this.errors.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
     return 'thrown';
   }
 }

@@ -28,7 +28,7 @@ export class Recorder {
   /** Calls that were not done or are unknown, by code. */
   readonly codes: Record<string, number> = {};
   /** Errors of clients that are no outcomes; there must be none. */
-  readonly troubles: string[] = [];
+  readonly errors: string[] = [];
   /** Grows with each call and each answer, so that no two have the same time. */
   private clock = 0;
   private lastWriteMs = performance.now();
@@ -93,7 +93,7 @@ export class Recorder {
 
   private endOf(error: unknown): { outcome: 'not_done' | 'unknown'; code: string } {
     if (error instanceof ConclaveError) return error;
-    this.troubles.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    this.errors.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
     return { outcome: 'unknown', code: 'thrown' };
   }
 }

@@ -155,7 +155,7 @@ test('promises 16 and 21: all reads, writes, swaps and deletes of clients meanwh
   await load.stop();
   const judgement = checkHistory(recorder.history);
   expect(judgement.verdict, 'report' in judgement ? judgement.report : '').toBe('linearizable');
-  expect(recorder.troubles).toEqual([]);
+  expect(recorder.errors).toEqual([]);
   for (const { done } of Object.values(recorder.counts)) expect(done).toBeGreaterThan(0);
   // Leaders were killed while calls were on their way.
   expect(recorder.history.filter(({ outcome }) => outcome === 'unknown').length).toBeGreaterThan(0);

@@ -61,15 +61,15 @@ export class PlainClient {
   async insist(rest: string, body: unknown = {}, withinMs = 30_000): Promise<Record<string, unknown>> {
     const until = performance.now() + withinMs;
     for (;;) {
-      let trouble: string;
+      let last: string;
       try {
         const { body: reply, errorCode } = await this.ask(rest, body);
         if (errorCode === 0) return reply;
-        trouble = JSON.stringify(reply);
+        last = JSON.stringify(reply);
       } catch (error) {
-        trouble = String(error);
+        last = String(error);
       }
-      if (performance.now() > until) throw new Error(`${rest} was not answered in time; last: ${trouble}`);
+      if (performance.now() > until) throw new Error(`${rest} was not answered in time; last: ${last}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -103,7 +103,7 @@ it('the log of a login that is rejected for a while has one line for the loss an
   expect(connection.problem).toBeUndefined();
 });
 
-it('subscriptions that are ended while they are refused trouble nobody any more', async () => {
+it('a subscription that is ended while NATS refuses it is reported no more', async () => {
   const refused = logged('a subscription failed');
   const subscription = connection.subscribe('y', () => undefined);
   await refused;

@@ -27,7 +27,7 @@ class World {
   constructor(
     private readonly random: () => number,
     /** How much goes wrong: 0 to 1. */
-    public trouble: number,
+    public faultRate: number,
   ) {}
 
   step(input: ClientInput): void {
@@ -80,11 +80,11 @@ class World {
 
   private request({ requestId, target, body }: Extract<ClientEffect, { type: 'request' }>): void {
     const chance = this.random();
-    if (chance < 0.1 * this.trouble) return this.answer(requestId, { type: 'no_responders' });
-    if (chance < 0.15 * this.trouble) return this.answer(requestId, { type: 'not_sent', message: 'no room' });
-    if (chance < 0.3 * this.trouble) return this.answer(requestId, errorOf('EPERM', 'not_done'));
-    if (chance < 0.5 * this.trouble) return;
-    if (chance < 0.6 * this.trouble) this.answer(requestId, errorOf('EPERM', 'unknown'));
+    if (chance < 0.1 * this.faultRate) return this.answer(requestId, { type: 'no_responders' });
+    if (chance < 0.15 * this.faultRate) return this.answer(requestId, { type: 'not_sent', message: 'no room' });
+    if (chance < 0.3 * this.faultRate) return this.answer(requestId, errorOf('EPERM', 'not_done'));
+    if (chance < 0.5 * this.faultRate) return;
+    if (chance < 0.6 * this.faultRate) this.answer(requestId, errorOf('EPERM', 'unknown'));
     this.later(() => this.arrive(requestId, target.name, structuredClone(body)));
   }
 
@@ -100,10 +100,10 @@ class World {
       reply = { type: 'body', body: { error: error.toBody() } };
     }
     const chance = this.random();
-    if (chance < 0.3 * this.trouble) return;
-    if (chance < 0.35 * this.trouble) reply = { type: 'malformed' };
+    if (chance < 0.3 * this.faultRate) return;
+    if (chance < 0.35 * this.faultRate) reply = { type: 'malformed' };
     this.answer(requestId, reply);
-    if (chance > 1 - 0.1 * this.trouble) this.answer(requestId, reply);
+    if (chance > 1 - 0.1 * this.faultRate) this.answer(requestId, reply);
   }
 
   private apply(payload: Uint8Array): unknown {
@@ -123,7 +123,7 @@ class World {
   }
 
   private later(what: () => void): void {
-    const slow = this.random() < 0.1 * this.trouble ? 3000 : 20;
+    const slow = this.random() < 0.1 * this.faultRate ? 3000 : 20;
     this.events.push({ atMs: this.nowMs + this.random() * slow, what });
   }
 }
@@ -183,7 +183,7 @@ describe('whatever gets lost', () => {
         }
         world.run(world.nowMs + random() * 300);
         if (random() < 0.15) world.endSessions();
-        if (random() < 0.2) world.trouble = random() < 0.3 ? 1 : random() ** 2;
+        if (random() < 0.2) world.faultRate = random() < 0.3 ? 1 : random() ** 2;
       }
       if (random() < 0.2) world.step({ type: 'close' });
       world.run(world.nowMs + 20_000);

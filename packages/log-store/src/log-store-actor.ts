@@ -58,8 +58,8 @@ export class LogStoreActor implements Actor {
     this.unwatch = this.dependencies.disk.watch(({ freeBytes, fault }) => {
       if (fault?.type === 'gone') this.onDamage(fault.message);
       else {
-        const { message: trouble, stopsWrites = false } = fault ?? {};
-        this.runner.enqueue({ type: 'disk', freeBytes, trouble, stopsWrites });
+        const { message: problem, stopsWrites = false } = fault ?? {};
+        this.runner.enqueue({ type: 'disk', freeBytes, problem, stopsWrites });
       }
     });
   }

@@ -196,7 +196,7 @@ describe('the room on the disk', () => {
   it('promise 27: while nothing can be stored, what needs no write is not acknowledged either', () => {
     const bench = withThreeEntries();
     const disk = { type: 'disk', freeBytes: 5000 } as const;
-    bench.step({ ...disk, trouble: 'the disk hangs', stopsWrites: true });
+    bench.step({ ...disk, problem: 'the disk hangs', stopsWrites: true });
     expect(bench.health()).toEqual({ healthy: false, reason: 'the disk hangs' });
     bench.hear(append({ seq: 3, term: 3, verified: 3 }));
     expect(bench.idle()).toEqual([]);
@@ -204,7 +204,7 @@ describe('the room on the disk', () => {
     expect(bench.health().healthy).toBe(true);
     expect(brief(sends(bench.idle()))).toContain('stored 3 for n2 term 3 seq 3');
 
-    bench.step({ ...disk, trouble: 'no free file descriptors' });
+    bench.step({ ...disk, problem: 'no free file descriptors' });
     bench.hear(append({ seq: 4, term: 3, verified: 3 }));
     expect(brief(sends(bench.idle())), 'it stores what it is given').toContain('stored 3 for n2 term 3 seq 4');
   });

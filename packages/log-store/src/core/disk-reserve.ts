@@ -18,8 +18,8 @@ export class DiskReserve {
   /** Whether nothing can be stored now. */
   isStuck = false;
 
-  onMeasured(freeBytes: number, trouble = '', isStuck = false): void {
-    this.problem = trouble;
+  onMeasured(freeBytes: number, problem = '', isStuck = false): void {
+    this.problem = problem;
     this.isStuck = isStuck;
     const minBytes = this.reserveBytes * (this.measured?.isLow ? recoveredRatio : 1);
     this.measured = { freeBytes, isLow: freeBytes < minBytes };

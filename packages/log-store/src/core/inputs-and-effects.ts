@@ -42,7 +42,7 @@ export type LogStoreInput =
       readonly type: 'disk';
       readonly freeBytes: number;
       /** What keeps the storage from working now, and may end; undefined: nothing. */
-      readonly trouble?: string | undefined;
+      readonly problem?: string | undefined;
       /** Whether nothing can be stored meanwhile. */
       readonly stopsWrites?: boolean;
     }

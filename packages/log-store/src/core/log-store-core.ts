@@ -131,7 +131,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.guard(() => this.reader.onChunkRead(input.token, input.chunk));
         return;
       case 'disk':
-        this.disk.onMeasured(input.freeBytes, input.trouble, input.stopsWrites);
+        this.disk.onMeasured(input.freeBytes, input.problem, input.stopsWrites);
         this.notifyDisk();
         return;
       case 'write_failed':

@@ -243,7 +243,7 @@ describe('a peer that was removed and does not know', () => {
   });
 });
 
-describe('troubles of peers', () => {
+describe('problems of peers', () => {
   test('a problem of a peer is reported once until it ends', () => {
     const node = leader();
     expect(node.progress({ peer: 'n2', match: 1, silentMs: 1500 })).toEqual(['event peer_unreachable, n2, 1500']);
