@@ -34,16 +34,16 @@ describe('AlignedTimers', () => {
 
   it('does not call back what was cancelled', async () => {
     const grid = new AlignedTimers();
-    const heard: string[] = [];
-    const cancelled = grid.set(20, () => heard.push('cancelled'));
+    const received: string[] = [];
+    const cancelled = grid.set(20, () => received.push('cancelled'));
     const kept = new Promise<void>((resolve) => {
       grid.set(20, () => {
-        heard.push('kept');
+        received.push('kept');
         resolve();
       });
     });
     cancelled.cancel();
     await kept;
-    expect(heard).toEqual(['kept']);
+    expect(received).toEqual(['kept']);
   });
 });

@@ -23,13 +23,13 @@ type Effect = Send | SetTimer | CancelTimer | Log | { readonly type: 'own'; read
 
 /** A core that does what it is scripted to do, and remembers what it was told. */
 class ScriptedCore implements Core<Input, Effect> {
-  readonly heard: string[] = [];
+  readonly received: string[] = [];
   readonly instants: Instant[] = [];
   constructor(private readonly script: (word: string) => readonly Effect[]) {}
 
   step(input: Input, at: Instant): readonly Effect[] {
     const word = describeInput(input);
-    this.heard.push(word);
+    this.received.push(word);
     this.instants.push(at);
     return this.script(word);
   }
@@ -49,8 +49,8 @@ interface Setting {
   readonly done: unknown[];
   readonly lines: { level: string; text: string; fields: Readonly<Record<string, unknown>> | undefined }[];
   readonly failures: unknown[];
-  /** Settled when the core has heard a word (so often). */
-  hears(word: string, times?: number): Promise<void>;
+  /** Resolves when the core has received a word this many times. */
+  receives(word: string, times?: number): Promise<void>;
   failed: Promise<void>;
 }
 
@@ -66,7 +66,7 @@ function set(script: (word: string) => readonly Effect[], max?: { messages: numb
   const core: ScriptedCore = new ScriptedCore((word) => {
     const effects = script(word);
     for (const waiter of waiting) {
-      if (core.heard.filter((heard) => heard === waiter.word).length >= waiter.times) waiter.resolve();
+      if (core.received.filter((received) => received === waiter.word).length >= waiter.times) waiter.resolve();
     }
     return effects;
   });
@@ -83,39 +83,39 @@ function set(script: (word: string) => readonly Effect[], max?: { messages: numb
     },
   };
   const runner = new CoreRunner<Input, Effect>(core, context, (effect) => done.push(effect), max);
-  const hears = (word: string, times = 1) =>
+  const receives = (word: string, times = 1) =>
     new Promise<void>((resolve) => {
-      if (core.heard.filter((heard) => heard === word).length >= times) resolve();
+      if (core.received.filter((received) => received === word).length >= times) resolve();
       else waiting.push({ word, times, resolve });
     });
-  return { core, runner, transport, done, lines, failures, hears, failed };
+  return { core, runner, transport, done, lines, failures, receives, failed };
 }
 
 describe('a core’s runner', () => {
   it('steps through what arrived in order, then says that it is idle', async () => {
-    const { core, runner, hears } = set(() => []);
+    const { core, runner, receives } = set(() => []);
     runner.start({ type: 'go' });
     for (let seq = 1; seq <= 3; seq++) runner.deliver(tick(seq), 10);
-    expect(core.heard).toEqual([]);
-    await hears('idle');
-    expect(core.heard).toEqual(['go', 'message 1', 'message 2', 'message 3', 'idle']);
+    expect(core.received).toEqual([]);
+    await receives('idle');
+    expect(core.received).toEqual(['go', 'message 1', 'message 2', 'message 3', 'idle']);
     runner.stop();
   });
 
   it('says idle after 256 messages even if more wait', async () => {
-    const { core, runner, hears } = set(() => []);
+    const { core, runner, receives } = set(() => []);
     runner.start();
     for (let seq = 1; seq <= 300; seq++) runner.deliver(tick(seq), 10);
-    await hears('idle', 2);
-    expect(core.heard.indexOf('idle')).toBe(256);
-    expect(core.heard.length).toBe(302);
+    await receives('idle', 2);
+    expect(core.received.indexOf('idle')).toBe(256);
+    expect(core.received.length).toBe(302);
     runner.stop();
   });
 
   it('gives each step its moment and a chance', async () => {
-    const { core, runner, hears } = set(() => []);
+    const { core, runner, receives } = set(() => []);
     runner.start({ type: 'go' });
-    await hears('idle');
+    await receives('idle');
     for (const { nowMs, wallTimeMs, random } of core.instants) {
       expect(nowMs).toBeLessThanOrEqual(performance.now());
       expect(Math.abs(wallTimeMs - Date.now())).toBeLessThan(60_000);
@@ -125,7 +125,7 @@ describe('a core’s runner', () => {
   });
 
   it('does the effects of a step in order, its own kind through the shell', async () => {
-    const { runner, done, hears } = set((word) =>
+    const { runner, done, receives } = set((word) =>
       word === 'go'
         ? [
             { type: 'own', value: 1 },
@@ -134,7 +134,7 @@ describe('a core’s runner', () => {
         : [],
     );
     runner.start({ type: 'go' });
-    await hears('idle');
+    await receives('idle');
     expect(done).toEqual([
       { type: 'own', value: 1 },
       { type: 'own', value: 2 },
@@ -144,19 +144,19 @@ describe('a core’s runner', () => {
 
   it('sends through the transport, also to itself, and never enters a step from within one', async () => {
     let depth = 0;
-    const { core, runner, hears } = set((word) => {
+    const { core, runner, receives } = set((word) => {
       expect(++depth).toBe(1);
       depth--;
       return word === 'go' ? [{ type: 'send', peerId: address.peerId, message: tick(7) }] : [];
     });
     runner.start({ type: 'go' });
-    await hears('message 7');
-    expect(core.heard.slice(0, 2)).toEqual(['go', 'idle']);
+    await receives('message 7');
+    expect(core.received.slice(0, 2)).toEqual(['go', 'idle']);
     runner.stop();
   });
 
   it('lets timers go off', async () => {
-    const { core, runner, hears } = set((word) =>
+    const { core, runner, receives } = set((word) =>
       word === 'go'
         ? [
             { type: 'set_timer', timer: 'never', afterMs: 3_600_000 },
@@ -166,15 +166,15 @@ describe('a core’s runner', () => {
         : [],
     );
     runner.start({ type: 'go' });
-    await hears('timer soon');
-    await hears('timer later');
+    await receives('timer soon');
+    await receives('timer later');
     // In either order: on a machine that stood still in between, both were due.
-    expect(core.heard.filter((word) => word.startsWith('timer')).sort()).toEqual(['timer later', 'timer soon']);
+    expect(core.received.filter((word) => word.startsWith('timer')).sort()).toEqual(['timer later', 'timer soon']);
     runner.stop();
   });
 
   it('never delivers a timer that was cancelled or set anew, also if it has gone off already', async () => {
-    const { core, runner, hears } = set((word) => {
+    const { core, runner, receives } = set((word) => {
       switch (word) {
         case 'go':
           return [
@@ -197,44 +197,44 @@ describe('a core’s runner', () => {
       }
     });
     runner.start({ type: 'go' });
-    await hears('idle');
+    await receives('idle');
     for (let seq = 1; seq <= 257; seq++) runner.deliver(tick(seq), 1);
-    await hears('timer replaced');
-    const heard = core.heard.filter((word) => !word.startsWith('message'));
-    expect(heard.slice(0, 5)).toEqual(['go', 'idle', 'idle', 'idle', 'timer replaced']);
+    await receives('timer replaced');
+    const received = core.received.filter((word) => !word.startsWith('message'));
+    expect(received.slice(0, 5)).toEqual(['go', 'idle', 'idle', 'idle', 'timer replaced']);
     expect(runner.dropped).toEqual({ timer_cancelled: 2 });
     runner.stop();
   });
 
   it('drops and counts messages past the mailbox’s bound, but no inputs of its own', async () => {
-    const { core, runner, hears } = set(() => [], { messages: 2, bytes: 1000 });
+    const { core, runner, receives } = set(() => [], { messages: 2, bytes: 1000 });
     runner.start();
     for (let seq = 1; seq <= 4; seq++) runner.deliver(tick(seq), 10);
     runner.enqueue({ type: 'go' });
-    await hears('idle');
-    expect(core.heard).toEqual(['message 1', 'message 2', 'go', 'idle']);
+    await receives('idle');
+    expect(core.received).toEqual(['message 1', 'message 2', 'go', 'idle']);
     expect(runner.dropped).toEqual({ mailbox_full: 2 });
     runner.stop();
   });
 
   it('lets messages and timers pass requests that wait, and takes these in their order', async () => {
-    const { core, runner, hears } = set((word) =>
+    const { core, runner, receives } = set((word) =>
       word === 'go' ? [{ type: 'set_timer', timer: 'due', afterMs: 0 }] : [],
     );
     runner.start({ type: 'go' });
-    await hears('idle');
+    await receives('idle');
     const message = tick(0);
     for (let seq = 1; seq <= 2000; seq++) {
       const body = { ...message.body, seq };
       runner.enqueueRequest(() => ({ type: 'message', message: { ...message, body } as Message }));
     }
     runner.deliver(tick(9001), 1);
-    await hears('message 2000');
-    const requests = core.heard.filter((word) => word.startsWith('message') && word !== 'message 9001');
+    await receives('message 2000');
+    const requests = core.received.filter((word) => word.startsWith('message') && word !== 'message 9001');
     expect(requests).toEqual(Array.from({ length: 2000 }, (_, at) => `message ${at + 1}`));
-    expect(core.heard.indexOf('message 9001')).toBeLessThan(core.heard.indexOf('message 1'));
+    expect(core.received.indexOf('message 9001')).toBeLessThan(core.received.indexOf('message 1'));
     // A turn ends, and the core is told so, however many wait.
-    expect(core.heard.filter((word) => word === 'idle').length).toBeGreaterThan(2000 / 256);
+    expect(core.received.filter((word) => word === 'idle').length).toBeGreaterThan(2000 / 256);
     runner.stop();
   });
 
@@ -249,18 +249,18 @@ describe('a core’s runner', () => {
     transport.send(address.peerId, tick(9));
     runner.enqueue({ type: 'go' });
     await new Promise((resolve) => setImmediate(resolve));
-    expect(core.heard).toEqual(['go', 'message 1', 'message 2']);
+    expect(core.received).toEqual(['go', 'message 1', 'message 2']);
     expect(done.length).toBe(2);
     expect(failures).toEqual([new InvariantError('two and two are four')]);
   });
 
   it('logs with group, peer, actor, term and session', async () => {
-    const { runner, lines, hears } = set((word) =>
+    const { runner, lines, receives } = set((word) =>
       word === 'message 1' ? [{ type: 'log', level: 'warn', text: 'so it is', fields: { index: 3 } }] : [],
     );
     runner.start();
     runner.deliver(tick(1), 1);
-    await hears('message 1');
+    await receives('message 1');
     expect(lines).toEqual([
       {
         level: 'warn',
@@ -271,20 +271,20 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('hears nothing after it was stopped', async () => {
+  it('receives nothing after it was stopped', async () => {
     const { core, runner, transport } = set((word) =>
       word === 'go' ? [{ type: 'set_timer', timer: 't', afterMs: 1 }] : [],
     );
     runner.start({ type: 'go' });
     await new Promise((resolve) => setImmediate(resolve));
     runner.stop();
-    const heard = core.heard.length;
+    const received = core.received.length;
     transport.send(address.peerId, tick(1));
     // Its timer would have gone off before this later one does, and the message would have come.
     const other = set((word) => (word === 'go' ? [{ type: 'set_timer', timer: 'later', afterMs: 2 }] : []));
     other.runner.start({ type: 'go' });
-    await other.hears('timer later');
-    expect(core.heard.length).toBe(heard);
+    await other.receives('timer later');
+    expect(core.received.length).toBe(received);
     other.runner.stop();
   });
 });

@@ -55,7 +55,7 @@ describe('Bundles', () => {
     expect(published).toEqual(['b2', 'log-store(a1 b5)', 'a3', 'a4']);
   });
 
-  it('keep the order of a group where an actor hears two of them', () => {
+  it('keep the order of a group if an actor receives two of them', () => {
     const { bundles, published } = gathering();
     const direct = (groupId: string, seq: number): Message =>
       of(groupId, {

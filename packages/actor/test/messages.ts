@@ -21,7 +21,7 @@ export function tick(seq: number): Message<'log-store.tick'> {
   return { name: 'log-store.tick', body: { ...own, link: 1, seq } };
 }
 
-/** On a feed that log-store and replicators hear; `bytes` of payload. */
+/** On a feed that log-store and replicators receive; `bytes` of payload. */
 export function append(seq: number, bytes = 64): Message<'feed.append'> {
   const batch = encodeBatch('commands', asTerm(1), asLogIndex(seq), [new Uint8Array(bytes)]);
   const body: Body<'feed.append'> = {
@@ -62,7 +62,7 @@ export function entries(seq: number, bytes = 0): Message<'node.append_entries'> 
   };
 }
 
-/** From n1, on a feed that replicators and ballot-box hear. */
+/** From n1, on a feed that replicators and ballot-box receive. */
 export function stored(seq: number): Message<'feed.stored'> {
   return {
     name: 'feed.stored',

@@ -21,22 +21,22 @@ const n1 = asPeerId('n1');
 const n2 = asPeerId('n2');
 
 /** Receives, and tells when it has received so much. */
-class Ear {
-  readonly heard: Message[] = [];
+class Receiver {
+  readonly received: Message[] = [];
   private waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
   readonly receive: Receive = (message) => {
-    this.heard.push(message);
-    for (const { resolve } of this.waiting.filter(({ count }) => this.heard.length >= count)) resolve();
-    this.waiting = this.waiting.filter(({ count }) => this.heard.length < count);
+    this.received.push(message);
+    for (const { resolve } of this.waiting.filter(({ count }) => this.received.length >= count)) resolve();
+    this.waiting = this.waiting.filter(({ count }) => this.received.length < count);
   };
 
   get seqs(): number[] {
-    return this.heard.map(seqOf);
+    return this.received.map(seqOf);
   }
 
   async has(count: number): Promise<void> {
-    if (this.heard.length < count) await new Promise<void>((resolve) => this.waiting.push({ count, resolve }));
+    if (this.received.length < count) await new Promise<void>((resolve) => this.waiting.push({ count, resolve }));
   }
 }
 
@@ -56,13 +56,16 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
     });
 
     /** Hears as an actor of a peer, in that peer's process. */
-    function listen(peerId: PeerId, actor: ActorKind, ear: Ear | Receive): { close(): void } {
+    function listen(peerId: PeerId, actor: ActorKind, receiver: Receiver | Receive): { close(): void } {
       const transport = peerId === n1 ? pair.n1 : pair.n2;
-      return transport.subscribe({ groupId, peerId, actor }, ear instanceof Ear ? ear.receive : ear);
+      return transport.subscribe(
+        { groupId, peerId, actor },
+        receiver instanceof Receiver ? receiver.receive : receiver,
+      );
     }
 
     it('brings a feed’s message also to whoever overhears it, until that ends', async () => {
-      const [own, other] = [new Ear(), new Ear()];
+      const [own, other] = [new Receiver(), new Receiver()];
       listen(n1, 'log-store', own);
       const overhearing = pair.n2.subscribeToPeerFeed({ groupId, peerId: n1, name: 'feed.append' }, other.receive);
       await pair.settled();
@@ -76,7 +79,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       await own.has(2);
       await pair.settled();
       expect(own.seqs).toEqual([1, 3]);
-      expect(other.heard).toEqual([append(1)]);
+      expect(other.received).toEqual([append(1)]);
     });
 
     for (const [where, target, actor, make] of [
@@ -84,49 +87,58 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       ['between peers', n2, 'node', entries],
     ] as const) {
       it(`brings messages in order, ${where}`, async () => {
-        const ear = new Ear();
-        listen(target, actor, ear);
+        const receiver = new Receiver();
+        listen(target, actor, receiver);
         await pair.settled();
         const seqs = Array.from({ length: 2000 }, (_, index) => index + 1);
         for (const seq of seqs) pair.n1.send(target, make(seq));
-        await ear.has(2000);
-        expect(ear.seqs).toEqual(seqs);
-        expect(ear.heard[6]).toEqual(make(7));
+        await receiver.has(2000);
+        expect(receiver.seqs).toEqual(seqs);
+        expect(receiver.received[6]).toEqual(make(7));
       });
 
       it(`brings a feed’s message to each actor that listens to it, ${where}`, async () => {
-        const ears = { 'log-store': new Ear(), replicator: new Ear(), 'ballot-box': new Ear(), node: new Ear() };
+        const receivers = {
+          'log-store': new Receiver(),
+          replicator: new Receiver(),
+          'ballot-box': new Receiver(),
+          node: new Receiver(),
+        };
         for (const each of ['log-store', 'replicator', 'ballot-box', 'node'] as const) {
-          listen(target, each, ears[each]);
+          listen(target, each, receivers[each]);
         }
         await pair.settled();
         // Entries for a log-store are on its own peer's feed alone.
         const appends = target === n1 ? [1, 3] : [];
         for (const seq of appends) pair.n1.send(target, append(seq));
         pair.n1.send(target, stored(2));
-        await Promise.all([ears['log-store'].has(appends.length), ears.replicator.has(1), ears['ballot-box'].has(1)]);
-        expect(ears['log-store'].seqs).toEqual(appends);
-        expect(ears.replicator.heard).toEqual([stored(2)]);
-        expect(ears['ballot-box'].heard).toEqual([stored(2)]);
-        expect(ears.node.heard).toEqual([]);
+        await Promise.all([
+          receivers['log-store'].has(appends.length),
+          receivers.replicator.has(1),
+          receivers['ballot-box'].has(1),
+        ]);
+        expect(receivers['log-store'].seqs).toEqual(appends);
+        expect(receivers.replicator.received).toEqual([stored(2)]);
+        expect(receivers['ballot-box'].received).toEqual([stored(2)]);
+        expect(receivers.node.received).toEqual([]);
       });
 
       it(`brings a message with as many bytes of batches as one may have, ${where}`, async () => {
-        const ear = new Ear();
-        listen(target, actor, ear);
+        const receiver = new Receiver();
+        listen(target, actor, receiver);
         await pair.settled();
         const message = (target === n1 ? append : entries)(1, limits.appendBytes - 1024);
         pair.n1.send(target, message);
-        await ear.has(1);
-        const [heard] = ear.heard;
-        expect(heard?.name).toBe(message.name);
-        const batches = (heard as typeof message).body.batches.map((batch) => Buffer.from(batch));
+        await receiver.has(1);
+        const [received] = receiver.received;
+        expect(received?.name).toBe(message.name);
+        const batches = (received as typeof message).body.batches.map((batch) => Buffer.from(batch));
         expect(batches.map((batch, index) => batch.equals(message.body.batches[index] as Uint8Array))).toEqual([true]);
       });
 
       it(`is undisturbed by a receiver that throws, ${where}`, async () => {
-        const before = new Ear();
-        const after = new Ear();
+        const before = new Receiver();
+        const after = new Receiver();
         listen(target, 'replicator', before);
         listen(target, 'ballot-box', () => {
           throw new Error('no, thank you');
@@ -144,23 +156,23 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       });
 
       it(`delivers nothing before send returns, ${where}`, async () => {
-        const ear = new Ear();
+        const receiver = new Receiver();
         let sending = false;
         listen(target, actor, (message, bytes) => {
           expect(sending).toBe(false);
-          ear.receive(message, bytes);
+          receiver.receive(message, bytes);
         });
         await pair.settled();
         sending = true;
         pair.n1.send(target, make(1));
         sending = false;
-        await ear.has(1);
+        await receiver.has(1);
       });
     }
 
     it('brings nothing to other groups, peers and actors', async () => {
-      const right = new Ear();
-      const wrong = new Ear();
+      const right = new Receiver();
+      const wrong = new Receiver();
       listen(n2, 'node', right);
       listen(n1, 'node', wrong);
       listen(n2, 'log-store', wrong);
@@ -170,23 +182,23 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       await right.has(1);
       pair.n1.send(n2, entries(2));
       await right.has(2);
-      expect(wrong.heard).toEqual([]);
+      expect(wrong.received).toEqual([]);
     });
 
     it('drops what is sent to nobody, and goes on', async () => {
-      const ear = new Ear();
-      listen(n2, 'node', ear);
+      const receiver = new Receiver();
+      listen(n2, 'node', receiver);
       await pair.settled();
       pair.n1.send(asPeerId('nobody'), entries(1));
       pair.n1.send(n2, stored(1));
       pair.n1.send(n2, entries(2));
-      await ear.has(1);
-      expect(ear.seqs).toEqual([2]);
+      await receiver.has(1);
+      expect(receiver.seqs).toEqual([2]);
     });
 
     it('brings nothing to a listening that was closed', async () => {
-      const closed = new Ear();
-      const open = new Ear();
+      const closed = new Receiver();
+      const open = new Receiver();
       const listening = listen(n2, 'replicator', closed);
       listen(n2, 'ballot-box', open);
       await pair.settled();
@@ -200,27 +212,27 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
     });
 
     it('sends nothing after close, and counts it', async () => {
-      const ear = new Ear();
-      listen(n1, 'log-store', ear);
+      const receiver = new Receiver();
+      listen(n1, 'log-store', receiver);
       await pair.settled();
       await pair.n1.close();
       pair.n1.send(n1, tick(1));
       pair.n1.send(n2, tick(1));
       await pair.settled();
-      expect(ear.heard).toEqual([]);
+      expect(receiver.received).toEqual([]);
       const closed = Object.entries(pair.n1.dropped).filter(([reason]) => reason.includes('closed'));
       expect(closed.reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThanOrEqual(2);
     });
 
     if (encodes) {
       it('drops and counts what is too large for a message', async () => {
-        const ear = new Ear();
-        listen(n2, 'node', ear);
+        const receiver = new Receiver();
+        listen(n2, 'node', receiver);
         await pair.settled();
         pair.n1.send(n2, entries(1, limits.messageBytes));
         pair.n1.send(n2, entries(2));
-        await ear.has(1);
-        expect(ear.seqs).toEqual([2]);
+        await receiver.has(1);
+        expect(receiver.seqs).toEqual([2]);
         expect(pair.n1.dropped).toEqual({ 'too_large:node.append_entries': 1 });
       });
     }

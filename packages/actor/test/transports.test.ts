@@ -157,7 +157,7 @@ describe('bundles on NATS', () => {
       });
       await observer.flush();
       const groups = ['a', 'b', 'c'].map((name) => asGroupId(name));
-      const heard: string[] = [];
+      const messages: string[] = [];
       let resolve = (): void => undefined;
       const all = new Promise<void>((done) => {
         resolve = done;
@@ -166,8 +166,8 @@ describe('bundles on NATS', () => {
         pair.n1.subscribe({ groupId: one, peerId: n1, actor: 'node' }, () => undefined);
         for (const actor of ['node', 'ballot-box', 'replicator'] as const) {
           pair.n2.subscribe({ groupId: one, peerId: n2, actor }, (message) => {
-            heard.push(`${actor} of ${one}: ${message.name}`);
-            if (heard.length === 10) resolve();
+            messages.push(`${actor} of ${one}: ${message.name}`);
+            if (messages.length === 10) resolve();
           });
         }
       }
@@ -184,7 +184,7 @@ describe('bundles on NATS', () => {
         'conclave.admin.n2.feed.bundle.n1',
         'conclave.a.n2.node.append_entries.n1',
       ]);
-      expect(heard.toSorted()).toEqual(
+      expect(messages.toSorted()).toEqual(
         [
           'node of a: node.append_entries',
           ...['a', 'b', 'c'].flatMap((one) => [
@@ -205,10 +205,10 @@ describe('bundles on NATS', () => {
     const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const client = await connect({ servers: server.url });
     try {
-      const heard: Message[] = [];
+      const messages: Message[] = [];
       const last = new Promise<void>((resolve) => {
         pair.n1.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
-          heard.push(message);
+          messages.push(message);
           if (seqOf(message) === 99) resolve();
         });
       });
@@ -235,7 +235,7 @@ describe('bundles on NATS', () => {
       );
       client.publish(subject, encode({ messages: [[name, tick(99).body]] }));
       await last;
-      expect(heard).toEqual([tick(1), tick(99)]);
+      expect(messages).toEqual([tick(1), tick(99)]);
       expect(pair.n1.dropped).toEqual({
         'not_msgpack:bundle': 1,
         'malformed:bundle': 4,
@@ -269,15 +269,15 @@ describe('a peer’s transport', () => {
           },
         });
       });
-      const heard: Message[] = [];
-      pair.n1.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => heard.push(message));
+      const messages: Message[] = [];
+      pair.n1.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => messages.push(message));
       await observer.flush();
       await pair.settled();
       pair.n1.send(n1, tick(1));
       pair.n1.send(n1, append(2));
       pair.n1.send(n2, entries(3));
       await last;
-      expect(heard.map(seqOf)).toEqual([1, 2]);
+      expect(messages.map(seqOf)).toEqual([1, 2]);
       return seen;
     } finally {
       await observer.close();
@@ -285,12 +285,12 @@ describe('a peer’s transport', () => {
     }
   }
 
-  it('keeps inside what nobody outside hears', async () => {
+  it('delivers in the process what no other process subscribes to', async () => {
     // Replicators and ballot-box are elsewhere, so the feed's message goes out too.
     expect(await observed(false)).toEqual(['conclave.g.n1.feed.append.n1', 'conclave.g.n2.node.append_entries.n1']);
   });
 
-  it('publishes copies of that where it is told to, and hears none of them', async () => {
+  it('publishes copies of such messages if that is configured, and receives none of them', async () => {
     expect(await observed(true)).toEqual([
       'conclave.g.n1.log-store.tick.n1',
       'conclave.g.n1.feed.append.n1',
@@ -316,10 +316,10 @@ describe('the transport on NATS checks messages on receipt', () => {
   });
 
   it('drops and counts what is no message, and takes what follows', async () => {
-    const heard: Message[] = [];
+    const messages: Message[] = [];
     const last = new Promise<void>((resolve) => {
       transport.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
-        heard.push(message);
+        messages.push(message);
         if (seqOf(message) === 99) resolve();
       });
     });
@@ -344,7 +344,7 @@ describe('the transport on NATS checks messages on receipt', () => {
     client.publish('conclave.g.n1.feed.append.n1', encode(append(98).body));
     client.publish(subject, encode(tick(99).body));
     await last;
-    expect(heard).toEqual([append(98), tick(99)]);
+    expect(messages).toEqual([append(98), tick(99)]);
     expect(transport.dropped).toEqual({
       'not_msgpack:log-store.tick': 4,
       'malformed:log-store.tick': 4,
@@ -386,9 +386,9 @@ describe('the sender of a message', () => {
 
   it('is the one that the subject names: else the message is dropped and counted', () =>
     withClient(async (connection, transport, client) => {
-      const heard: Message[] = [];
+      const messages: Message[] = [];
       for (const actor of ['node', 'log-store', 'replicator'] as const) {
-        transport.subscribe({ groupId, peerId: n1, actor }, (message) => heard.push(message));
+        transport.subscribe({ groupId, peerId: n1, actor }, (message) => messages.push(message));
       }
       await connection.settled();
       client.publish('conclave.g.n1.node.request_vote.n3', encode(vote('n2')));
@@ -405,7 +405,7 @@ describe('the sender of a message', () => {
       client.publish('conclave.admin.n1.node.bundle.n2', encode({ messages: bundled }));
       client.publish('conclave.g.n1.node.request_vote.n2', encode(vote('n2')));
       await received(connection, client);
-      expect(heard.map(({ name }) => name)).toEqual(['node.append_entries', 'node.request_vote']);
+      expect(messages.map(({ name }) => name)).toEqual(['node.append_entries', 'node.request_vote']);
       expect(transport.dropped).toEqual({
         'other_sender:node.request_vote': 1,
         'other_sender:node.append_entries': 2,
@@ -417,14 +417,14 @@ describe('the sender of a message', () => {
 
   it('promise 31: is not in subjects of the first version: these are received from its peers alone, and they get such', () =>
     withClient(async (connection, transport, client) => {
-      const heard: Message[] = [];
+      const messages: Message[] = [];
       const seen: string[] = [];
       client.subscribe('conclave.g.>', { callback: (_error, { subject }) => void seen.push(subject) });
-      transport.subscribe({ groupId, peerId: n1, actor: 'node' }, (message) => heard.push(message));
+      transport.subscribe({ groupId, peerId: n1, actor: 'node' }, (message) => messages.push(message));
       await connection.settled();
       client.publish('conclave.g.n1.node.request_vote', encode(vote('n2')));
       await received(connection, client);
-      expect(heard).toEqual([]);
+      expect(messages).toEqual([]);
       const list = { peer_id: 'n2', incarnation: 'i', version: 1, groups: [] };
       client.publish('conclave.admin.n3.groups', encodeJson(list));
       client.publish('conclave.admin.n2.groups', encodeJson(list));
@@ -433,7 +433,7 @@ describe('the sender of a message', () => {
       client.publish('conclave.g.n1.node.request_vote', encode(vote('n2')));
       client.publish('conclave.g.n1.node.request_vote', encode(vote('n3')));
       await received(connection, client);
-      expect(heard).toEqual([{ name: 'node.request_vote', body: vote('n2') }]);
+      expect(messages).toEqual([{ name: 'node.request_vote', body: vote('n2') }]);
       expect(transport.dropped).toEqual({ 'no_sender:node.request_vote': 1 });
       seen.length = 0;
       transport.send(n2, entries(1));

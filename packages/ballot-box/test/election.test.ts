@@ -17,27 +17,27 @@ describe('the count of an election', () => {
   });
 
   it('is won at once in a group of one', () => {
-    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual(['elected vote 5 1']);
+    expect(box.receive(box.elect({ configuration: configuration('n1') }))).toEqual(['elected vote 5 1']);
   });
 
   it('the candidate needs a majority without its own vote if the configuration does not contain it, or contains it with another store', () => {
-    box.hear(box.elect({ configuration: configuration('n2 n3 n4') }));
-    expect(box.hear(vote('n2'))).toEqual([]);
-    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
-    expect(box.hear(box.elect({ configuration: configuration('n1:s9') }))).toEqual([]);
+    box.receive(box.elect({ configuration: configuration('n2 n3 n4') }));
+    expect(box.receive(vote('n2'))).toEqual([]);
+    expect(box.receive(vote('n3'))).toEqual(['elected vote 5 1']);
+    expect(box.receive(box.elect({ configuration: configuration('n1:s9') }))).toEqual([]);
   });
 
   it('counts a vote once, however often it arrives', () => {
-    box.hear(box.elect({ configuration: configuration('n1 n2 n3 n4 n5') }));
-    expect([box.hear(vote('n2')), box.hear(vote('n2')), box.hear(vote('n2'))]).toEqual([[], [], []]);
-    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
+    box.receive(box.elect({ configuration: configuration('n1 n2 n3 n4 n5') }));
+    expect([box.receive(vote('n2')), box.receive(vote('n2')), box.receive(vote('n2'))]).toEqual([[], [], []]);
+    expect(box.receive(vote('n3'))).toEqual(['elected vote 5 1']);
   });
 
   it('needs a majority of both sets of a joint configuration', () => {
-    box.hear(box.elect({ configuration: configuration('n1 n4 n5 | n1 n2 n3') }));
-    expect(box.hear(vote('n4'))).toEqual([]);
-    expect(box.hear(vote('n5'))).toEqual([]);
-    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
+    box.receive(box.elect({ configuration: configuration('n1 n4 n5 | n1 n2 n3') }));
+    expect(box.receive(vote('n4'))).toEqual([]);
+    expect(box.receive(vote('n5'))).toEqual([]);
+    expect(box.receive(vote('n3'))).toEqual(['elected vote 5 1']);
   });
 
   it.each([
@@ -49,28 +49,28 @@ describe('the count of an election', () => {
     ['not_a_voter', vote('n4')],
     ['not_a_voter', vote('n2', { store_id: 's9' as StoreId })],
   ])('does not count what is not its own: %s', (reason, response) => {
-    box.hear(box.elect({ configuration: configuration('n1 n2 n3') }));
-    expect(box.hear(response)).toEqual([]);
+    box.receive(box.elect({ configuration: configuration('n1 n2 n3') }));
+    expect(box.receive(response)).toEqual([]);
     expect(box.core.dropped).toEqual({ [reason]: 1 });
   });
 
   it('does not count a refusal', () => {
-    box.hear(box.elect({ configuration: configuration('n1 n2 n3') }));
-    expect(box.hear(vote('n2', { granted: false }))).toEqual([]);
-    expect(box.hear(box.tick(false))).toEqual(['ack 1:1']);
+    box.receive(box.elect({ configuration: configuration('n1 n2 n3') }));
+    expect(box.receive(vote('n2', { granted: false }))).toEqual([]);
+    expect(box.receive(box.tick(false))).toEqual(['ack 1:1']);
   });
 
   it('repeats its result on ticks until another count begins', () => {
-    box.hear(box.elect({ configuration: configuration('n1 n2 n3'), kind: 'pre_vote' }));
-    box.hear(vote('n2', { kind: 'pre_vote' }));
-    expect(box.hear(box.tick(false))).toEqual(['ack 1:1', 'elected pre_vote 5 1']);
-    box.hear(box.elect({ configuration: configuration('n1 n2 n3'), election_id: 2 }));
-    expect(box.hear(box.tick(false))).toEqual(['ack 1:2']);
-    box.hear(vote('n3', { election_id: 2 }));
-    expect(box.hear(box.tick(false))).toEqual(['ack 1:2', 'elected vote 5 2']);
-    box.hear(box.stop());
-    expect(box.hear(box.tick(false))).toEqual(['ack 1:3']);
-    expect(box.hear(vote('n2', { election_id: 2 }))).toEqual([]);
+    box.receive(box.elect({ configuration: configuration('n1 n2 n3'), kind: 'pre_vote' }));
+    box.receive(vote('n2', { kind: 'pre_vote' }));
+    expect(box.receive(box.tick(false))).toEqual(['ack 1:1', 'elected pre_vote 5 1']);
+    box.receive(box.elect({ configuration: configuration('n1 n2 n3'), election_id: 2 }));
+    expect(box.receive(box.tick(false))).toEqual(['ack 1:2']);
+    box.receive(vote('n3', { election_id: 2 }));
+    expect(box.receive(box.tick(false))).toEqual(['ack 1:2', 'elected vote 5 2']);
+    box.receive(box.stop());
+    expect(box.receive(box.tick(false))).toEqual(['ack 1:3']);
+    expect(box.receive(vote('n2', { election_id: 2 }))).toEqual([]);
     expect(box.core.dropped).toEqual({ no_election: 1 });
   });
 });
@@ -102,36 +102,36 @@ describe('the link', () => {
 
   it('acknowledges a gap and a repetition at once, and accepts neither', () => {
     const elect = box.elect({ configuration: configuration('n1') });
-    box.hear(elect);
-    expect(box.hear(elect)).toEqual(['ack 1:1']);
+    box.receive(elect);
+    expect(box.receive(elect)).toEqual(['ack 1:1']);
     box.lose();
-    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual(['ack 1:1']);
+    expect(box.receive(box.elect({ configuration: configuration('n1') }))).toEqual(['ack 1:1']);
     expect(box.core.dropped).toEqual({ link_repeat: 1, link_gap: 1 });
   });
 
   it('drops messages of an older session', () => {
     box.beginLink(2);
-    box.hear(box.stop());
+    box.receive(box.stop());
     box.beginLink(1);
-    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual([]);
-    expect(box.hear(box.tick())).toEqual([]);
+    expect(box.receive(box.elect({ configuration: configuration('n1') }))).toEqual([]);
+    expect(box.receive(box.tick())).toEqual([]);
     expect(box.core.dropped).toEqual({ link_stale: 1, tick_of_another_session: 1 });
   });
 
   it('begins a new link without a count', () => {
-    box.hear(box.elect({ configuration: configuration('n1') }));
+    box.receive(box.elect({ configuration: configuration('n1') }));
     box.beginLink();
-    box.hear(box.stop());
-    expect(box.hear(box.tick(false))).toEqual(['ack 2:1']);
+    box.receive(box.stop());
+    expect(box.receive(box.tick(false))).toEqual(['ack 2:1']);
   });
 
   it('acknowledges every 64th message, and at idle if 16 are not acknowledged', () => {
-    for (let n = 1; n < 16; n++) expect(box.hear(box.stop())).toEqual([]);
+    for (let n = 1; n < 16; n++) expect(box.receive(box.stop())).toEqual([]);
     expect(box.idle()).toEqual([]);
-    expect(box.hear(box.stop())).toEqual([]);
+    expect(box.receive(box.stop())).toEqual([]);
     expect(box.idle()).toMatchObject([{ message: { name: 'node.ack', body: { seq: 16 } } }]);
     expect(box.idle()).toEqual([]);
-    for (let n = 1; n < 64; n++) expect(box.hear(box.stop())).toEqual([]);
-    expect(box.hear(box.stop())).toEqual(['ack 1:80']);
+    for (let n = 1; n < 64; n++) expect(box.receive(box.stop())).toEqual([]);
+    expect(box.receive(box.stop())).toEqual(['ack 1:80']);
   });
 });

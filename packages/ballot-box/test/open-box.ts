@@ -51,7 +51,7 @@ export class OpenBox {
   }
 
   /** What it sends, by name and what matters of the body. */
-  hear(message: BallotBoxMessage): string[] {
+  receive(message: BallotBoxMessage): string[] {
     return this.core.step({ type: 'message', message }).map((effect) => told(effect as Send));
   }
 

@@ -179,9 +179,9 @@ describe('the status of a group that is asked for', () => {
 });
 
 describe('observing', () => {
-  it('hears events in order and leaves out what is none', async () => {
-    const heard: ObservedEvent[] = [];
-    const observing = observeGroup(requester, (event) => heard.push(event));
+  it('receives events in order, and skips messages that are none', async () => {
+    const received: ObservedEvent[] = [];
+    const observing = observeGroup(requester, (event) => received.push(event));
     const elected = observed('leader_elected', 'n1', { peers: [asPeerId('n1')], old_peers: [] });
     const down = observed('leader_stepped_down', 'n1', { reason: 'silence' });
     const publish = (name: string, body: unknown): void =>
@@ -195,7 +195,7 @@ describe('observing', () => {
     observing.close();
     publish('leader_elected', elected.body);
     await connection.flush();
-    expect(heard).toEqual([elected, down]);
+    expect(received).toEqual([elected, down]);
     expect(Object.keys(events)).toContain('leader_elected');
   });
 });

@@ -208,8 +208,8 @@ describe('a client', () => {
     await client.kv.put('k', 'v');
     group.behaviours.push('carry_out_silently');
     const put = failureOf(client.kv.put('k', 'w'));
-    const heard = connection.subscribe('conclave.main.kv.batch', { max: 1 });
-    for await (const _ of heard);
+    const received = connection.subscribe('conclave.main.kv.batch', { max: 1 });
+    for await (const _ of received);
     await client.close();
     expect(await put).toEqual(['ESHUTDOWN', 'unknown']);
     expect(await failureOf(client.kv.put('k', 'w'))).toEqual(['ESHUTDOWN', 'not_done']);

@@ -87,7 +87,7 @@ describe('promises 21 and 29: a client of a group that is in another history', (
     expect(driver.settled.get(written)).toEqual(putDone(6));
   });
 
-  it('hears of it by the answer to a request that named none, too', () => {
+  it('learns of it from the reply to a request that named none, too', () => {
     const driver = new Driver();
     driver.call({ operation: 'get', key: 'a' });
     driver.call({ operation: 'query', name: 'range', body: { prefix: '' } });

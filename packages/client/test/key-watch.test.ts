@@ -84,7 +84,7 @@ describe('a watch', () => {
     expect(await take(watch, 1)).toEqual(['8 put 8 of 8']);
   });
 
-  it('asks again where nothing is heard', async () => {
+  it('requests again if nothing is received', async () => {
     const watch = client.watch('');
     await began();
     group.watches.clear();
@@ -357,9 +357,9 @@ function asks(): number {
   return group.operations.filter((name) => name === 'watch').length;
 }
 
-/** Settled when the client has heard that its watch has begun. */
+/** Resolves when the client has been notified that its watch has begun. */
 async function began(): Promise<void> {
   while (asks() === 0) await connection.flush();
-  // What the group answers later is heard later.
+  // What the group sends later is received later.
   await client.kv.get('anything');
 }

@@ -165,7 +165,7 @@ describe('a request', () => {
     for (const { request } of Object.values(kvOperations)) expect(request.safeParse({ ttl: 5 }).success).toBe(false);
   });
 
-  it('may name its history, whatever it asks for, and hears which one it was', () => {
+  it('may name its history in any request, and the reply names the history', () => {
     const bodies: Record<string, object> = {
       batch: { commands: [[0, 'delete', 'k']] },
       batch_get: { keys: ['k'] },

@@ -133,7 +133,7 @@ describe('promise 20: a lock comes with a fencing token that grows', () => {
     const guarded = (token: number, value: string) =>
       requester.ask('txn', { compare: [['l', 'lock', '=', token]], then: [['put', 'guarded', value]] });
     expect(guarded(old, 'of slow')).toMatchObject({ succeeded: true });
-    // The lease of the first ends, of which it hears nothing.
+    // The lease of the first ends, and the first is not notified.
     requester.stateMachine.housekeeping(0);
     requester.apply(requester.stateMachine.housekeeping(1000)!);
     const { acquired, token } = lock('l', 'quick', quick, true);

@@ -30,11 +30,11 @@ const term = asTerm(1);
 const [folder = '', run = ''] = process.argv.slice(2);
 
 const transport = new InProcessTransport();
-const heard: Message[] = [];
+const received: Message[] = [];
 let wake = (): void => {};
 for (const actor of ['node', 'ballot-box'] as const) {
   transport.subscribe({ groupId, peerId: self, actor }, (message) => {
-    heard.push(message);
+    received.push(message);
     wake();
   });
 }
@@ -70,7 +70,7 @@ async function drive(): Promise<void> {
 /** The next message of that name that is wanted; what came before it is forgotten. */
 async function next<N extends MessageName>(name: N, isWanted: (message: Message<N>) => boolean): Promise<Message<N>> {
   for (;;) {
-    const message = heard.shift();
+    const message = received.shift();
     if (message === undefined) {
       await new Promise<void>((resolve) => {
         wake = resolve;

@@ -16,18 +16,18 @@ import { append, batch, brief, groupId, leader, open, read, self, tick } from '.
 import { makeFolder } from './temporary-folder.js';
 
 /** Hears what one actor is sent, and waits for what it wants. */
-class Ear {
-  readonly heard: Message[] = [];
+class Receiver {
+  readonly received: Message[] = [];
   private waiting: { readonly name: MessageName; readonly resolve: (message: Message) => void } | undefined;
 
   readonly receive = (message: Message): void => {
-    this.heard.push(message);
+    this.received.push(message);
     if (this.waiting?.name === message.name) this.waiting.resolve(message);
   };
 
-  /** All that was heard but the free space of the disk, which is measured beside the messages. */
+  /** All that was received but the free space of the disk, which is measured independently of the messages. */
   answers(): string[] {
-    return brief(this.heard.filter(({ name }) => name !== 'node.disk'));
+    return brief(this.received.filter(({ name }) => name !== 'node.disk'));
   }
 
   async next(name: MessageName): Promise<string> {
@@ -40,15 +40,15 @@ class Ear {
 
 describe('the log-store as an actor', () => {
   let transport: InProcessTransport;
-  let node: Ear;
-  let ballotBox: Ear;
+  let node: Receiver;
+  let ballotBox: Receiver;
   let failures: unknown[];
   let ends: (() => Promise<unknown>)[];
 
   beforeEach(() => {
     transport = new InProcessTransport();
-    node = new Ear();
-    ballotBox = new Ear();
+    node = new Receiver();
+    ballotBox = new Receiver();
     failures = [];
     ends = [() => transport.close()];
     transport.subscribe({ groupId, peerId: self, actor: 'node' }, node.receive);
@@ -130,7 +130,7 @@ describe('the log-store as an actor', () => {
     const snapshot = await takeSnapshot();
     transport.send(self, readSnapshot({ number: 1, reader: 'node' }));
     expect(await node.next('node.snapshot_chunk')).toBe('node.snapshot_chunk 1 of s1');
-    const answer = node.heard.at(-1) as Message<'node.snapshot_chunk'>;
+    const answer = node.received.at(-1) as Message<'node.snapshot_chunk'>;
     expect(Buffer.compare(answer.body.chunk, snapshot.chunks[1] ?? new Uint8Array())).toBe(0);
     transport.send(self, read({ reader: 'node', term: 0, from: 3 }));
     expect(await node.next('node.entries')).toBe('node.entries compacted');

@@ -25,7 +25,7 @@ describe('an append', () => {
   it('is written with one put a batch and one for the group, and acknowledged only after the sync', () => {
     const bench = StoreOnABench.opened();
     const batches = [batch(1, 3, 1), batch(4, 2, 1)];
-    expect(bench.hear(append({ seq: 1, verified: 5, batches }))).toEqual([]);
+    expect(bench.receive(append({ seq: 1, verified: 5, batches }))).toEqual([]);
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -87,10 +87,10 @@ describe('an append', () => {
 
   it('waits for the running write; all that came meanwhile goes into the next one', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
-    bench.hear(append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] }));
-    bench.hear(append({ seq: 3, verified: 3, batches: [batch(3, 1, 1)] }), vote(4, 1, 'n2'));
+    bench.receive(append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] }));
+    bench.receive(append({ seq: 3, verified: 3, batches: [batch(3, 1, 1)] }), vote(4, 1, 'n2'));
     expect(bench.idle()).toEqual([]);
     expect(brief(bench.sync())).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
     expect(brief(bench.write()), 'one acknowledgement for two appends').toEqual([
@@ -112,16 +112,16 @@ describe('an append', () => {
   it('goes without a write where it brings nothing new', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
-    bench.hear(append({ seq: 2, verified: 2 }), append({ seq: 3, verified: 1 }));
+    bench.receive(append({ seq: 2, verified: 2 }), append({ seq: 3, verified: 1 }));
     expect(brief(sends(bench.idle()))).toEqual(['stored 2 for n2 term 1 seq 3', 'ack 1:1:3']);
     expect(bench.isWriting).toBe(false);
   });
 
   it('without entries is acknowledged after those before it, never before', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.idle();
-    bench.hear(append({ seq: 2, verified: 2 }));
+    bench.receive(append({ seq: 2, verified: 2 }));
     expect(bench.idle()).toEqual([]);
     expect(brief(bench.sync())).toEqual(['stored 2 for n2 term 1 seq 1', 'ack 1:1:1']);
     expect(brief(sends(bench.idle()))).toEqual(['stored 2 for n2 term 1 seq 2', 'ack 1:1:2']);
@@ -129,8 +129,8 @@ describe('an append', () => {
 
   it('keeps the leaders of two terms apart within one write', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
-    bench.hear(append({ seq: 2, leader: 'n3', term: 2, verified: 3, batches: [batch(3, 1, 2)] }));
+    bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.receive(append({ seq: 2, leader: 'n3', term: 2, verified: 3, batches: [batch(3, 1, 2)] }));
     expect(brief(bench.write())).toEqual(['stored 2 for n2 term 1 seq 1', 'stored 3 for n3 term 2 seq 2', 'ack 1:1:2']);
   });
 
@@ -157,7 +157,7 @@ describe('an append', () => {
     const add = (seq: number) => brief(bench.store(append({ seq, verified: seq, batches: [batch(seq, 1, 1)] })));
     expect(add(1), 'the first makes the group’s record').toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
     expect(add(2)).toEqual(['stored 2 for n2 term 1 seq 2']);
-    expect(brief(bench.hear(tick(2)))).toEqual(['ack 1:1:2']);
+    expect(brief(bench.receive(tick(2)))).toEqual(['ack 1:1:2']);
     const every = limits.logStoreAcknowledgeEvery;
     for (let seq = 3; seq < 2 + every; seq++) expect(add(seq)).toHaveLength(1);
     expect(add(2 + every)).toEqual([`stored ${2 + every} for n2 term 1 seq ${2 + every}`, `ack 1:1:${2 + every}`]);
@@ -166,7 +166,7 @@ describe('an append', () => {
   it('puts nothing but the batches where it only adds entries, and finds them again', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
-    bench.hear(append({ seq: 2, verified: 6, batches: [batch(5, 1, 1), batch(6, 1, 1)] }));
+    bench.receive(append({ seq: 2, verified: 6, batches: [batch(5, 1, 1), batch(6, 1, 1)] }));
     expect(bench.idle()).toMatchObject([{ type: 'write', operations: [{ type: 'put' }, { type: 'put' }] }]);
     bench.sync();
     bench.restart('run-2');
@@ -176,7 +176,7 @@ describe('an append', () => {
   it('keeps the commit index beside what is written of the group, and never makes a write for it', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
-    bench.hear(append({ seq: 2, verified: 4, commit: 4 }));
+    bench.receive(append({ seq: 2, verified: 4, commit: 4 }));
     bench.idle();
     expect(bench.isWriting).toBe(false);
     bench.restart('run-2');
@@ -221,7 +221,7 @@ describe('what is refused', () => {
       const first = bench.step({ type: 'message', message: refused });
       expect(first).toMatchObject([{ type: 'log', level: 'error', fields: { seq, reason } }]);
       expect(bench.step({ type: 'message', message: refused }), 'said once').toEqual([]);
-      expect(brief(bench.hear(append({ seq: seq + 1, term: 2, verified: 3 })))).toEqual([`ack 1:1:${seq - 1}`]);
+      expect(brief(bench.receive(append({ seq: seq + 1, term: 2, verified: 3 })))).toEqual([`ack 1:1:${seq - 1}`]);
       expect(bench.idle()).toEqual([]);
       expect(bench.storage.rows).toEqual(before);
       expect(bench.core.dropped).toEqual({ [`refused_${reason}`]: 2, link_gap: 1 });
@@ -250,7 +250,7 @@ describe('what is refused', () => {
     for (const at of [0, 10, good.length - 1]) {
       const damaged = good.slice();
       damaged[at] = (damaged[at] as number) ^ 1;
-      expect(bench.hear(append({ seq: 1, verified: 2, batches: [damaged] }))).toEqual([]);
+      expect(bench.receive(append({ seq: 1, verified: 2, batches: [damaged] }))).toEqual([]);
     }
     expect(bench.core.dropped).toEqual({ refused_damaged_batch: 3 });
     expect(brief(bench.store(append({ seq: 1, verified: 2, batches: [good] })))).toEqual([
@@ -266,39 +266,39 @@ describe('the ordered link', () => {
     const bench = StoreOnABench.opened();
     const first = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] });
     const second = append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] });
-    expect(brief(bench.hear(second))).toEqual(['ack 1:1:0']);
-    bench.hear(first);
+    expect(brief(bench.receive(second))).toEqual(['ack 1:1:0']);
+    bench.receive(first);
     bench.idle();
-    expect(brief(bench.hear(first)), 'taken, but not yet synced').toEqual(['ack 1:1:0']);
+    expect(brief(bench.receive(first)), 'taken, but not yet synced').toEqual(['ack 1:1:0']);
     bench.sync();
-    expect(brief(bench.hear(first))).toEqual(['ack 1:1:1']);
+    expect(brief(bench.receive(first))).toEqual(['ack 1:1:1']);
     bench.store(second);
-    expect(brief(bench.hear(first, second))).toEqual(['ack 1:1:2', 'ack 1:1:2']);
+    expect(brief(bench.receive(first, second))).toEqual(['ack 1:1:2', 'ack 1:1:2']);
     expect(storedBatchKeys(bench.storage)).toEqual(['1', '2']);
   });
 
   it('answers ticks with what is synced', () => {
     const bench = StoreOnABench.opened();
-    expect(brief(bench.hear(tick(0)))).toEqual(['ack 1:1:0']);
-    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    expect(brief(bench.receive(tick(0)))).toEqual(['ack 1:1:0']);
+    bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
-    expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:0']);
+    expect(brief(bench.receive(tick(1)))).toEqual(['ack 1:1:0']);
     bench.sync();
-    expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:1']);
+    expect(brief(bench.receive(tick(1)))).toEqual(['ack 1:1:1']);
   });
 
   it('confirms at once, also during a write, that its session is in force', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
     const asked = confirm(7);
-    expect(bench.hear(asked)).toEqual([{ name: 'node.in_force', body: asked.body }]);
+    expect(bench.receive(asked)).toEqual([{ name: 'node.in_force', body: asked.body }]);
   });
 
   it('does not begin anew within a session: what was taken would be taken twice', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
-    expect(bench.hear(append({ link: 2, seq: 1, verified: 1, batches: [batch(1, 1, 1)] }))).toEqual([]);
+    expect(bench.receive(append({ link: 2, seq: 1, verified: 1, batches: [batch(1, 1, 1)] }))).toEqual([]);
     expect(bench.core.dropped).toEqual({ link_begun_anew: 1 });
   });
 });
@@ -306,10 +306,10 @@ describe('the ordered link', () => {
 describe('a vote', () => {
   it('is acknowledged after its sync, survives, and costs no write when repeated', () => {
     const bench = StoreOnABench.opened();
-    expect(bench.hear(vote(1, 7, 'n3'))).toEqual([]);
+    expect(bench.receive(vote(1, 7, 'n3'))).toEqual([]);
     expect(bench.idle()).toMatchObject([{ type: 'write', note: { term: 7, voted_for: 'n3' } }]);
     expect(brief(bench.sync())).toEqual(['ack 1:1:1']);
-    bench.hear(vote(2, 7, 'n3'));
+    bench.receive(vote(2, 7, 'n3'));
     expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:2']);
     bench.restart('run-2');
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ term: 7, voted_for: 'n3' });

@@ -63,7 +63,7 @@ function withThreeEntries(): StoreOnABench {
 describe('a reset', () => {
   it('begins the new history in one write: its name, the term without a vote, and the entry behind the last one', () => {
     const bench = withThreeEntries();
-    expect(bench.hear(reset({ seq: 3 }))).toEqual([]);
+    expect(bench.receive(reset({ seq: 3 }))).toEqual([]);
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -95,7 +95,7 @@ describe('a reset', () => {
       ],
     });
     const old = append({ seq: 1, session: 2, term: 101, verified: 5, batches: [batch(5, 1, 101)] });
-    expect(bench.hear(old)).toEqual([]);
+    expect(bench.receive(old)).toEqual([]);
     expect(bench.core.health().reason).toMatch(/other_group_uid/);
   });
 
@@ -127,7 +127,7 @@ describe('a reset', () => {
     ];
     for (const special of cases) {
       const bench = withThreeEntries();
-      expect(bench.hear(reset(special))).toEqual([]);
+      expect(bench.receive(reset(special))).toEqual([]);
       expect(sends(bench.idle())).toEqual([]);
       expect(bench.core.health().reason).toMatch(/message 3 of the node is refused: reset_of_other_log/);
     }
@@ -167,7 +167,7 @@ describe('read-only', () => {
 
   it('is acknowledged also where it changes nothing, without a write', () => {
     const bench = withThreeEntries();
-    bench.hear(told(3, false));
+    bench.receive(told(3, false));
     expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:3']);
     expect(bench.isWriting).toBe(false);
   });
@@ -188,7 +188,7 @@ describe('the room on the disk', () => {
     const bench = new StoreOnABench();
     bench.start();
     expect(measured(bench, 5000), 'there is no session yet').toEqual([]);
-    bench.hear(open('nonce-1', 'run-1', 0));
+    bench.receive(open('nonce-1', 'run-1', 0));
     expect(brief(bench.write())).toEqual(['opened 1 term 0 last 0 commit 0', 'disk 5000']);
     expect(measured(bench, 4000)).toEqual(['disk 4000']);
   });
@@ -198,14 +198,14 @@ describe('the room on the disk', () => {
     const disk = { type: 'disk', freeBytes: 5000 } as const;
     bench.step({ ...disk, problem: 'the disk hangs', stopsWrites: true });
     expect(bench.health()).toEqual({ healthy: false, reason: 'the disk hangs' });
-    bench.hear(append({ seq: 3, term: 3, verified: 3 }));
+    bench.receive(append({ seq: 3, term: 3, verified: 3 }));
     expect(bench.idle()).toEqual([]);
     bench.step(disk);
     expect(bench.health().healthy).toBe(true);
     expect(brief(sends(bench.idle()))).toContain('stored 3 for n2 term 3 seq 3');
 
     bench.step({ ...disk, problem: 'no free file descriptors' });
-    bench.hear(append({ seq: 4, term: 3, verified: 3 }));
+    bench.receive(append({ seq: 4, term: 3, verified: 3 }));
     expect(brief(sends(bench.idle())), 'it stores what it is given').toContain('stored 3 for n2 term 3 seq 4');
   });
 

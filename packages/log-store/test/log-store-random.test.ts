@@ -105,14 +105,14 @@ class Life {
     const commit = now.commit + this.below(Math.floor((terms.length - now.commit) / 2) + 1);
     const truncateFrom = keep < now.terms.length ? keep + 1 : 0;
     const { seq, session } = this;
-    this.hear(append({ seq, session, term, truncateFrom, verified: terms.length, commit, batches }));
+    this.receive(append({ seq, session, term, truncateFrom, verified: terms.length, commit, batches }));
     this.beliefs.push({ ...now, terms, term, vote: term > now.term ? '' : now.vote, commit });
   }
 
   private castVote(): void {
     const { now, seq, session } = this;
     const term = now.term + 1;
-    this.hear(vote(seq, term, 'n3', session));
+    this.receive(vote(seq, term, 'n3', session));
     this.beliefs.push({ ...now, term, vote: 'n3' });
   }
 
@@ -146,7 +146,7 @@ class Life {
 
   private sendChunk(transfer: Transfer): void {
     const { seq, session, now } = this;
-    this.hear(chunkMessage({ seq, session }, transfer.snapshot, transfer.sent, transfer.source));
+    this.receive(chunkMessage({ seq, session }, transfer.snapshot, transfer.sent, transfer.source));
     this.beliefs.push({ ...now, incoming: { ...transfer, sent: transfer.sent + 1 } });
   }
 
@@ -155,7 +155,7 @@ class Life {
     const { index, term } = snapshot.head;
     const to = source === 'installed' ? index : now.base + this.below(index - now.base + 1);
     const raised = source === 'installed' ? Math.max(now.term, term) : now.term;
-    this.hear(endMessage({ seq, session, source, term: raised, compactTo: to }, snapshot));
+    this.receive(endMessage({ seq, session, source, term: raised, compactTo: to }, snapshot));
     const holds = now.terms[index - 1] === term && index >= now.base;
     const counts =
       index >= (now.snapshot?.head.index ?? 0) && (holds || (source === 'installed' && index > now.commit));
@@ -180,8 +180,8 @@ class Life {
     if (this.bench.isWriting) this.listen(this.bench.sync());
   }
 
-  private hear(...messages: Parameters<StoreOnABench['hear']>): void {
-    this.listen(this.bench.hear(...messages));
+  private receive(...messages: Parameters<StoreOnABench['receive']>): void {
+    this.listen(this.bench.receive(...messages));
   }
 
   private listen(messages: readonly Message[]): void {
@@ -209,7 +209,7 @@ class Life {
   /** Opens the next session and compares what is reported with what was believed. */
   private openSession(): void {
     this.nonces += 1;
-    this.bench.hear(open(`nonce-${this.nonces}`, this.bench.incarnation, this.session));
+    this.bench.receive(open(`nonce-${this.nonces}`, this.bench.incarnation, this.session));
     const { acknowledged } = this;
     if (this.bench.isWriting) this.listen(this.bench.sync());
     this.session += 1;

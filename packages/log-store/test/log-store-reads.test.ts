@@ -24,7 +24,7 @@ function withLargeEntries(): StoreOnABench {
 describe('a read', () => {
   it('begins with the batch that holds the index, and carries the term before it', () => {
     const bench = withNineEntries();
-    expect(bench.hear(read({ from: 5, term: 2 }))).toEqual([]);
+    expect(bench.receive(read({ from: 5, term: 2 }))).toEqual([]);
     expect(bench.finishReads()).toMatchObject([
       {
         type: 'send',
@@ -35,7 +35,7 @@ describe('a read', () => {
         },
       },
     ]);
-    bench.hear(read({ from: 7, term: 2 }), read({ from: 1, term: 0, reader: 'node' }));
+    bench.receive(read({ from: 7, term: 2 }), read({ from: 1, term: 0, reader: 'node' }));
     expect(brief(sends(bench.finishReads()))).toEqual([
       'replicator.entries 1 after term 2',
       'node.entries 3 after term 0',
@@ -44,7 +44,7 @@ describe('a read', () => {
 
   it('has as many answers as it takes, where a replicator asks for more than goes into one', () => {
     const bench = withLargeEntries();
-    bench.hear(read({ bytes: 2 * limits.readBytes, term: 1 }));
+    bench.receive(read({ bytes: 2 * limits.readBytes, term: 1 }));
     const found: unknown[] = [];
     for (let answers = bench.finishReads(); answers.length > 0; answers = bench.finishReads()) {
       for (const { name, body } of sends(answers)) {
@@ -56,9 +56,9 @@ describe('a read', () => {
       [7, 1, 2, true],
       [7, 3, 2, false],
     ]);
-    bench.hear(read({ bytes: 2 * limits.readBytes, term: 1, from: 5 }));
+    bench.receive(read({ bytes: 2 * limits.readBytes, term: 1, from: 5 }));
     expect(sends(bench.finishReads())).toMatchObject([{ body: { from_index: 5, more: false } }]);
-    bench.hear(read({ bytes: 2 * limits.readBytes, term: 0, reader: 'node' }));
+    bench.receive(read({ bytes: 2 * limits.readBytes, term: 0, reader: 'node' }));
     expect(brief(sends(bench.finishReads()))).toEqual(['node.entries 2 after term 0']);
     expect(bench.finishReads()).toEqual([]);
   });
@@ -68,7 +68,7 @@ describe('a read', () => {
     const size = batches[0]?.length ?? 0;
     const found: string[] = [];
     for (const bytes of [0, 1, size, 2 * size - 1, 2 * size, 10 * size]) {
-      bench.hear(read({ term: 2, bytes }));
+      bench.receive(read({ term: 2, bytes }));
       found.push(...brief(sends(bench.finishReads())));
     }
     expect(found.map((text) => text.split(' ')[1])).toEqual(['1', '1', '1', '1', '2', '3']);
@@ -79,7 +79,7 @@ describe('a read', () => {
   it('is refused to a replicator of another term, and beyond the end', () => {
     const bench = withNineEntries();
     const messages = [read({ term: 1 }), read({ term: 3 }), read({ term: 2, from: 10 })];
-    expect(brief(bench.hear(...messages))).toEqual([
+    expect(brief(bench.receive(...messages))).toEqual([
       'replicator.entries stale_term',
       'replicator.entries stale_term',
       'replicator.entries beyond_end',
@@ -88,24 +88,24 @@ describe('a read', () => {
 
   it('is refused where the term rose while the storage was reading, even before that is synced', () => {
     const bench = withNineEntries();
-    bench.hear(read({ term: 2 }), vote(2, 3, 'n3'));
+    bench.receive(read({ term: 2 }), vote(2, 3, 'n3'));
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries stale_term']);
-    expect(brief(bench.hear(read({ term: 2 })))).toEqual(['replicator.entries stale_term']);
+    expect(brief(bench.receive(read({ term: 2 })))).toEqual(['replicator.entries stale_term']);
   });
 
   it('sees only what is synced', () => {
     const bench = withNineEntries();
-    bench.hear(append({ seq: 2, term: 2, verified: 10, batches: [batch(10, 1, 2)] }));
+    bench.receive(append({ seq: 2, term: 2, verified: 10, batches: [batch(10, 1, 2)] }));
     bench.idle();
-    expect(brief(bench.hear(read({ term: 2, from: 10 })))).toEqual(['replicator.entries beyond_end']);
+    expect(brief(bench.receive(read({ term: 2, from: 10 })))).toEqual(['replicator.entries beyond_end']);
     bench.sync();
-    bench.hear(read({ term: 2, from: 10 }));
+    bench.receive(read({ term: 2, from: 10 }));
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries 1 after term 2']);
   });
 
   it('is dropped where too many are under way', () => {
     const bench = withNineEntries();
-    for (let id = 0; id < limits.logReads + 2; id++) bench.hear(read({ term: 2, id }));
+    for (let id = 0; id < limits.logReads + 2; id++) bench.receive(read({ term: 2, id }));
     expect(bench.core.dropped).toEqual({ too_many_reads: 2 });
     expect(bench.finishReads()).toHaveLength(limits.logReads);
     expect(bench.step({ type: 'message', message: read({ term: 2 }) })).toMatchObject([{ type: 'read' }]);
@@ -126,7 +126,7 @@ describe('damage at rest', () => {
   it('in a batch that is read stops the log-store, which says where and sends nothing', () => {
     const bench = withNineEntries();
     flip(bench, firstBatch, 40);
-    bench.hear(read({ term: 2 }));
+    bench.receive(read({ term: 2 }));
     const effects = bench.finishReads();
     expect(sends(effects)).toEqual([]);
     expect(effects.at(-1)).toMatchObject({
@@ -136,7 +136,7 @@ describe('damage at rest', () => {
         /group main, key ~\/main\/0000000000000001, index 1: .*bad checksum.*delete its data folder/,
       ),
     });
-    expect(bench.hear(read({ term: 2 }), open('nonce-2', 'run-1', 1))).toEqual([]);
+    expect(bench.receive(read({ term: 2 }), open('nonce-2', 'run-1', 1))).toEqual([]);
     expect(bench.core.health().reason).toContain('ECORRUPT: group main');
   });
 
@@ -144,7 +144,7 @@ describe('damage at rest', () => {
     for (const key of [firstBatch, '~/main/0000000000000004']) {
       const bench = withNineEntries();
       bench.storage.rows.delete(key);
-      bench.hear(read({ term: 2 }));
+      bench.receive(read({ term: 2 }));
       expect(bench.finishReads().at(-1), key).toMatchObject({
         type: 'fail',
         code: 'ECORRUPT',

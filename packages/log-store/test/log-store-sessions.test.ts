@@ -31,13 +31,13 @@ describe('the opening of a log-store', () => {
       message: { name: 'node.welcome', body: { group_id: groupId, incarnation: 'run-1', session: 0 } },
     });
     expect(more).toEqual([]);
-    expect(brief(bench.hear(hello))).toEqual(['welcome run-1 session 0']);
+    expect(brief(bench.receive(hello))).toEqual(['welcome run-1 session 0']);
   });
 
-  it('hears nothing while it loads', () => {
+  it('handles no message while it loads', () => {
     const bench = new StoreOnABench();
     bench.step({ type: 'start' });
-    expect(bench.hear(hello, open('nonce-1', 'run-1', 0))).toEqual([]);
+    expect(bench.receive(hello, open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(bench.core.dropped).toEqual({ loading: 2 });
     expect(bench.core.health().healthy).toBe(false);
   });
@@ -45,7 +45,7 @@ describe('the opening of a log-store', () => {
   it('draws the store id, raises the session, and reports only after its own sync', () => {
     const bench = new StoreOnABench();
     bench.start();
-    expect(bench.hear(open('nonce-1', 'run-1', 0))).toEqual([]);
+    expect(bench.receive(open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(bench.idle()).toMatchObject([
       { type: 'write', operations: [{ type: 'put', key: 'main/m' }], note: { group_id: 'main', session: 1 } },
     ]);
@@ -73,13 +73,13 @@ describe('the opening of a log-store', () => {
   it('takes a repeated nonce for the same opening, before the sync and after', () => {
     const bench = new StoreOnABench();
     bench.start();
-    bench.hear(open('nonce-1', 'run-1', 0));
+    bench.receive(open('nonce-1', 'run-1', 0));
     bench.idle();
-    expect(bench.hear(open('nonce-1', 'run-1', 0))).toEqual([]);
+    expect(bench.receive(open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(brief(bench.sync())).toEqual(['opened 1 term 0 last 0 commit 0']);
     expect(bench.idle()).toEqual([]);
-    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
-    expect(brief(bench.hear(open('nonce-1', 'run-1', 0)))).toEqual(['opened 1 term 0 last 0 commit 0']);
+    bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    expect(brief(bench.receive(open('nonce-1', 'run-1', 0)))).toEqual(['opened 1 term 0 last 0 commit 0']);
     expect(brief(bench.write()), 'the append that was queued is still there').toEqual([
       'stored 2 for n2 term 1 seq 1',
       'ack 1:1:1',
@@ -89,8 +89,8 @@ describe('the opening of a log-store', () => {
 
   it('refuses an opening that was meant for another run, or comes after another one', () => {
     const bench = StoreOnABench.opened();
-    expect(brief(bench.hear(open('nonce-2', 'run-0', 1)))).toEqual(['welcome run-1 session 1']);
-    expect(brief(bench.hear(open('nonce-2', 'run-1', 0)))).toEqual(['welcome run-1 session 1']);
+    expect(brief(bench.receive(open('nonce-2', 'run-0', 1)))).toEqual(['welcome run-1 session 1']);
+    expect(brief(bench.receive(open('nonce-2', 'run-1', 0)))).toEqual(['welcome run-1 session 1']);
     expect(bench.idle()).toEqual([]);
     expect(bench.core.dropped).toEqual({ opening_of_other_run: 1, opening_overtaken: 1 });
   });
@@ -101,13 +101,13 @@ describe('the opening of a log-store', () => {
     bench.store(first);
     expect(brief(bench.restart('run-2'))).toEqual(['welcome run-2 session 1']);
     for (const message of [first, vote(2, 2, 'n3'), tick(1), read({ reader: 'node' })]) {
-      expect(brief(bench.hear(message)), message.name).toEqual(['welcome run-2 session 1']);
+      expect(brief(bench.receive(message)), message.name).toEqual(['welcome run-2 session 1']);
     }
-    expect(bench.hear(read({})), 'a replicator is not the one to open').toEqual([]);
+    expect(bench.receive(read({})), 'a replicator is not the one to open').toEqual([]);
     expect(bench.idle()).toEqual([]);
-    // The same node, having heard that welcome, opens anew under the same nonce: a new session all the same.
+    // The same node, having received that welcome, opens again with the same nonce: a new session nevertheless.
     expect(brief(bench.store(open('nonce-1', 'run-2', 1)))).toEqual(['opened 2 term 1 last 2 commit 0']);
-    expect(brief(bench.hear(first))).toEqual(['fenced 1 by 2']);
+    expect(brief(bench.receive(first))).toEqual(['fenced 1 by 2']);
   });
 });
 
@@ -116,19 +116,19 @@ describe('two nodes for one peer', () => {
     const bench = StoreOnABench.opened();
     expect(brief(bench.store(open('nonce-2', 'run-1', 1)))).toEqual(['opened 2 term 0 last 0 commit 0']);
     for (const message of [append({ seq: 1 }), vote(1, 1, 'n1'), tick(0), confirm(1), read({ reader: 'node' })]) {
-      expect(brief(bench.hear(message)), message.name).toEqual(['fenced 1 by 2']);
+      expect(brief(bench.receive(message)), message.name).toEqual(['fenced 1 by 2']);
     }
-    expect(bench.hear(read({})), 'a replicator is not told').toEqual([]);
-    expect(brief(bench.hear(tick(0, 2)))).toEqual(['ack 2:1:0']);
+    expect(bench.receive(read({})), 'a replicator is not told').toEqual([]);
+    expect(brief(bench.receive(tick(0, 2)))).toEqual(['ack 2:1:0']);
     expect(bench.core.dropped).toEqual({ older_session: 6 });
   });
 
   it('drops what the first had queued, waits for the running write, and reports what is durable', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.idle();
-    bench.hear(append({ seq: 2, verified: 4, term: 3, batches: [batch(3, 2, 3)] }), vote(3, 9, 'n3'));
-    bench.hear(open('nonce-2', 'run-1', 1));
+    bench.receive(append({ seq: 2, verified: 4, term: 3, batches: [batch(3, 2, 3)] }), vote(3, 9, 'n3'));
+    bench.receive(open('nonce-2', 'run-1', 1));
     expect(bench.idle(), 'one write at a time').toEqual([]);
     // What the first write made durable is true, whoever asked for it.
     expect(brief(bench.sync())).toEqual(['stored 2 for n2 term 1 seq 1', 'ack 1:1:1']);
@@ -142,19 +142,19 @@ describe('two nodes for one peer', () => {
   it('forgets a commit index that spoke of what was dropped', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 10, batches: [batch(1, 10, 1)] }));
-    bench.hear(append({ seq: 2, term: 2, truncateFrom: 8, verified: 10, commit: 9, batches: [batch(8, 3, 2)] }));
+    bench.receive(append({ seq: 2, term: 2, truncateFrom: 8, verified: 10, commit: 9, batches: [batch(8, 3, 2)] }));
     expect(brief(bench.store(open('nonce-2', 'run-1', 1)))).toEqual(['opened 2 term 1 last 10 commit 0']);
   });
 
-  it('fences who was opened but overtaken before it heard so', () => {
+  it('fences a node that was opened, and replaced before it was notified', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(open('nonce-2', 'run-1', 1));
+    bench.receive(open('nonce-2', 'run-1', 1));
     bench.idle();
-    bench.hear(open('nonce-3', 'run-1', 2));
+    bench.receive(open('nonce-3', 'run-1', 2));
     expect(brief(bench.sync())).toEqual(['opened 2 term 0 last 0 commit 0']);
-    expect(brief(bench.hear(tick(0, 2)))).toEqual(['fenced 2 by 3']);
+    expect(brief(bench.receive(tick(0, 2)))).toEqual(['fenced 2 by 3']);
     expect(brief(bench.write())).toEqual(['opened 3 term 0 last 0 commit 0']);
-    expect(brief(bench.hear(open('nonce-2', 'run-1', 1))), 'a late repeat opens nothing').toEqual([
+    expect(brief(bench.receive(open('nonce-2', 'run-1', 1))), 'a late repeat opens nothing').toEqual([
       'welcome run-1 session 3',
     ]);
   });
@@ -162,8 +162,8 @@ describe('two nodes for one peer', () => {
   it('drops the reads of the session before', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
-    bench.hear(read({}));
-    bench.hear(open('nonce-2', 'run-1', 1));
+    bench.receive(read({}));
+    bench.receive(open('nonce-2', 'run-1', 1));
     expect(bench.finishReads()).toEqual([]);
     expect(bench.core.dropped).toEqual({ reads_of_older_session: 1, read_of_older_session: 1 });
   });
@@ -177,18 +177,18 @@ describe('messages that are of no session here', () => {
       seq: number;
     };
     const message = { name: 'log-store.tick', body: messages['log-store.tick'].schema.parse(other) } as const;
-    expect(brief(bench.hear(message))).toEqual(['welcome run-1 session 1']);
+    expect(brief(bench.receive(message))).toEqual(['welcome run-1 session 1']);
 
     const empty = new StoreOnABench();
     empty.start();
     const nobody = { ...message.body, store_id: '', session: 0 };
     const parsed = { name: 'log-store.tick', body: messages['log-store.tick'].schema.parse(nobody) } as const;
-    expect(brief(empty.hear(parsed))).toEqual(['welcome run-1 session 0']);
+    expect(brief(empty.receive(parsed))).toEqual(['welcome run-1 session 0']);
   });
 
   it('answers a session that it has never opened with a welcome', () => {
     const bench = StoreOnABench.opened();
-    expect(brief(bench.hear(tick(0, 5)))).toEqual(['welcome run-1 session 1']);
+    expect(brief(bench.receive(tick(0, 5)))).toEqual(['welcome run-1 session 1']);
     expect(bench.core.dropped).toEqual({ not_opened: 1 });
   });
 
@@ -197,7 +197,7 @@ describe('messages that are of no session here', () => {
     const effects = bench.step({ type: 'write_failed', code: 'EIO', message: 'no space' });
     expect(effects).toMatchObject([{ type: 'log' }, { type: 'fail', code: 'EIO', message: 'no space' }]);
     expect(sends(effects)).toEqual([]);
-    expect(bench.hear(tick(0), open('nonce-2', 'run-1', 1))).toEqual([]);
+    expect(bench.receive(tick(0), open('nonce-2', 'run-1', 1))).toEqual([]);
     expect(bench.core.health()).toEqual({ healthy: false, reason: 'EIO: no space' });
   });
 });

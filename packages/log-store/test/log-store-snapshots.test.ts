@@ -42,7 +42,7 @@ describe('a snapshot that the node takes', () => {
   it('is stored chunk by chunk, and each is acknowledged once it is synced', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
-    bench.hear(chunkMessage({ seq: 2 }, snapshot, 0));
+    bench.receive(chunkMessage({ seq: 2 }, snapshot, 0));
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -65,7 +65,7 @@ describe('a snapshot that the node takes', () => {
     const snapshot = snapshotOf('s1', 10, 2);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number)));
     bench.clear();
-    bench.hear(endMessage({ seq: 5, compactTo: 7, term: 2 }, snapshot));
+    bench.receive(endMessage({ seq: 5, compactTo: 7, term: 2 }, snapshot));
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -98,14 +98,14 @@ describe('a snapshot that the node takes', () => {
 
   it('may stand for the whole log', () => {
     const bench = withTwelveEntries();
-    bench.hear(append({ seq: 2, term: 2, verified: 12, commit: 12 }));
+    bench.receive(append({ seq: 2, term: 2, verified: 12, commit: 12 }));
     bench.store(...bringing(snapshotOf('s1', 12, 2), { seq: 3, term: 2 }));
     bench.clear();
     expect(reopened(bench)).toMatchObject({ base_index: 12, base_term: 2, last_index: 12, term_runs: [] });
     const more = append({ seq: 1, session: 2, term: 2, verified: 14, batches: [batch(13, 2, 2)] });
     expect(brief(bench.store(more))).toEqual(['stored 14 for n2 term 2 seq 1', 'ack 2:1:1']);
     expect(reopened(bench, 3)).toMatchObject({ base_index: 12, last_index: 14, term_runs: [{ first: 13, term: 2 }] });
-    bench.hear(read({ from: 13, term: 2, session: 3 }));
+    bench.receive(read({ from: 13, term: 2, session: 3 }));
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries 1 after term 2']);
   });
 
@@ -122,7 +122,7 @@ describe('a snapshot that the node takes', () => {
   it('is replaced by the next one, whose slot is its own', () => {
     const bench = withSnapshot();
     bench.clear();
-    bench.hear(append({ seq: 6, term: 2, verified: 12, commit: 12 }));
+    bench.receive(append({ seq: 6, term: 2, verified: 12, commit: 12 }));
     bench.store(...bringing(snapshotOf('s2', 12, 2, 2), { seq: 7, compactTo: 9, term: 2 }));
     expect(storedChunkKeys(bench.storage)).toEqual(['1/0', '1/1', '1/2', '2/0', '2/1']);
     bench.clear();
@@ -147,7 +147,7 @@ describe('a snapshot that the node takes', () => {
     expect(storedChunkKeys(bench.storage)).toEqual(['1/0', '1/1', '1/2']);
     const late = chunkMessage({ seq: 1, session: 2 }, snapshotOf('s2', 12, 2), 1);
     expect(brief(bench.store(chunkMessage({ seq: 1, session: 2 }, snapshotOf('s3', 12, 2), 0)))).toEqual(['ack 2:1:1']);
-    bench.hear(late);
+    bench.receive(late);
     expect(bench.core.durableState.incoming, 'a slot is given once').toMatchObject({ slot: 3, snapshot_id: 's3' });
   });
 
@@ -195,9 +195,9 @@ describe('chunks and ends that do not fit', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
     const damaged = snapshot.chunks.map((chunk) => chunk.map((byte, at) => (at === 24 ? byte ^ 1 : byte)));
-    expect(bench.hear(chunkMessage({ seq: 2 }, { ...snapshot, chunks: damaged }, 0))).toEqual([]);
+    expect(bench.receive(chunkMessage({ seq: 2 }, { ...snapshot, chunks: damaged }, 0))).toEqual([]);
     expect(bench.core.health().reason).toMatch(/message 2 of the node is refused: damaged_chunk/);
-    expect(bench.hear(chunkMessage({ seq: 2 }, { ...snapshot, chunks: [chunkOf(10, 1, 'x')] }, 0))).toEqual([]);
+    expect(bench.receive(chunkMessage({ seq: 2 }, { ...snapshot, chunks: [chunkOf(10, 1, 'x')] }, 0))).toEqual([]);
     expect(brief(bench.store(...bringing(snapshot, { seq: 2, compactTo: 5, term: 2 })))).toEqual(['ack 1:1:5']);
     expect(bench.core.health().healthy).toBe(true);
   });
@@ -235,7 +235,7 @@ describe('chunks and ends that do not fit', () => {
   it('change nothing where they come once more', () => {
     const bench = withSnapshot();
     const snapshot = snapshotOf('s1', 10, 2);
-    bench.hear(chunkMessage({ seq: 6 }, snapshot, 0), endMessage({ seq: 7, compactTo: 7, term: 2 }, snapshot));
+    bench.receive(chunkMessage({ seq: 6 }, snapshot, 0), endMessage({ seq: 7, compactTo: 7, term: 2 }, snapshot));
     expect(brief(sends(bench.idle())), 'nothing to write, and acknowledged all the same').toEqual(['ack 1:1:7']);
     expect(bench.core.dropped).toMatchObject({ snapshot_repeat: 1, snapshot_counts_already: 1 });
     expect(bench.core.durableState).toMatchObject({ base: { index: 7 }, snapshot: { slot: 1 }, lastSlot: 1 });
@@ -245,7 +245,7 @@ describe('chunks and ends that do not fit', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number)));
-    expect(bench.hear(endMessage({ seq: 5, term: 2, uid: 'uid-2' }, snapshot))).toEqual([]);
+    expect(bench.receive(endMessage({ seq: 5, term: 2, uid: 'uid-2' }, snapshot))).toEqual([]);
     expect(bench.core.health().reason).toMatch(/other_group_uid/);
   });
 });
@@ -288,7 +288,7 @@ describe('a snapshot that a leader installs', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 11, 3);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number, 'installed')));
-    bench.hear(endMessage({ seq: 5, source: 'installed', term: 3 }, snapshot));
+    bench.receive(endMessage({ seq: 5, source: 'installed', term: 3 }, snapshot));
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -311,7 +311,7 @@ describe('a snapshot that a leader installs', () => {
       term_runs: [],
     });
     bench.store(append({ seq: 1, session: 2, term: 3, verified: 12, batches: [batch(12, 1, 3)] }));
-    bench.hear(read({ from: 12, term: 3, session: 2 }), read({ from: 11, term: 3, session: 2 }));
+    bench.receive(read({ from: 12, term: 3, session: 2 }), read({ from: 11, term: 3, session: 2 }));
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries 1 after term 3']);
     bench.clear();
     expect(storedBatchKeys(bench.storage)).toEqual(['12']);
@@ -322,7 +322,7 @@ describe('a snapshot that a leader installs', () => {
     const snapshot = snapshotOf('s1', 20, 3);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number, 'installed')));
     const late = append({ seq: 5, term: 2, verified: 13, batches: [batch(13, 1, 2)] });
-    bench.hear(late, endMessage({ seq: 6, source: 'installed', term: 3 }, snapshot));
+    bench.receive(late, endMessage({ seq: 6, source: 'installed', term: 3 }, snapshot));
     expect(brief(bench.write())).toEqual(['ack 1:1:6']);
     expect(bench.core.dropped).toMatchObject({ acknowledgements_truncated: 1 });
     expect(reopened(bench)).toMatchObject({ base_index: 20, last_index: 20 });
@@ -341,7 +341,7 @@ describe('a snapshot that a leader installs', () => {
     const chunk = (seq: number, number: number, session: number) =>
       chunkMessage({ seq, session }, snapshot, number, 'installed');
     bench.store(chunk(1, 0, 1), chunk(2, 1, 1));
-    bench.hear(chunk(3, 2, 1));
+    bench.receive(chunk(3, 2, 1));
     bench.idle();
     expect(reopened(bench), 'what was not synced is sent again').toMatchObject({
       last_index: 0,
@@ -366,15 +366,15 @@ describe('a read of a log that begins behind a base', () => {
   it('is refused where the entry is gone', () => {
     const bench = withSnapshot();
     for (const from of [1, 7]) {
-      expect(brief(bench.hear(read({ from, term: 2 })))).toEqual(['replicator.entries compacted']);
+      expect(brief(bench.receive(read({ from, term: 2 })))).toEqual(['replicator.entries compacted']);
     }
-    expect(brief(bench.hear(read({ from: 7, term: 0, reader: 'node' })))).toEqual(['node.entries compacted']);
+    expect(brief(bench.receive(read({ from: 7, term: 0, reader: 'node' })))).toEqual(['node.entries compacted']);
   });
 
   it('cuts the batch in which the base lies, and knows the term before', () => {
     const bench = withSnapshot();
     for (const from of [8, 9]) {
-      bench.hear(read({ from, term: 2 }));
+      bench.receive(read({ from, term: 2 }));
       expect(bench.finishReads()).toMatchObject([
         { message: { body: { prev_term: 2, batches: [batchFrom(batch(5, 8, 2), asLogIndex(8))], refusal: '' } } },
       ]);
@@ -383,7 +383,7 @@ describe('a read of a log that begins behind a base', () => {
 
   it('is refused where the entry went while the storage was reading', () => {
     const bench = withTwelveEntries();
-    bench.hear(read({ from: 6, term: 2 }));
+    bench.receive(read({ from: 6, term: 2 }));
     bench.store(...bringing(snapshotOf('s1', 10, 2), { seq: 2, compactTo: 7, term: 2 }));
     bench.clear();
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries compacted']);
@@ -395,7 +395,7 @@ describe('a read of the snapshot', () => {
     const bench = withSnapshot();
     const snapshot = snapshotOf('s1', 10, 2);
     for (const number of [0, 2, 1]) {
-      expect(bench.hear(readSnapshot({ number, term: 2 }))).toEqual([]);
+      expect(bench.receive(readSnapshot({ number, term: 2 }))).toEqual([]);
       expect(bench.finishChunkReads()).toMatchObject([
         {
           peerId: 'n1',
@@ -413,34 +413,34 @@ describe('a read of the snapshot', () => {
         },
       ]);
     }
-    bench.hear(readSnapshot({ id: 's1', reader: 'node' }));
+    bench.receive(readSnapshot({ id: 's1', reader: 'node' }));
     expect(brief(sends(bench.finishChunkReads()))).toEqual(['node.snapshot_chunk 0 of s1']);
   });
 
   it('says why there is none', () => {
-    expect(brief(withTwelveEntries().hear(readSnapshot()))).toEqual(['replicator.snapshot_chunk none']);
+    expect(brief(withTwelveEntries().receive(readSnapshot()))).toEqual(['replicator.snapshot_chunk none']);
     const bench = withSnapshot();
-    expect(brief(bench.hear(readSnapshot({ id: 's0' }), readSnapshot({ term: 1 })))).toEqual([
+    expect(brief(bench.receive(readSnapshot({ id: 's0' }), readSnapshot({ term: 1 })))).toEqual([
       'replicator.snapshot_chunk replaced',
       'replicator.snapshot_chunk stale_term',
     ]);
-    expect(bench.hear(readSnapshot({ number: 3 }))).toEqual([]);
+    expect(bench.receive(readSnapshot({ number: 3 }))).toEqual([]);
     expect(bench.core.dropped).toMatchObject({ chunk_beyond_end: 1 });
   });
 
   it('learns that the snapshot was replaced, or the term has risen, while the storage was reading', () => {
     const bench = withSnapshot();
-    bench.hear(readSnapshot({ number: 2 }));
+    bench.receive(readSnapshot({ number: 2 }));
     bench.store(...bringing(snapshotOf('s2', 11, 2, 1), { seq: 6, compactTo: 7, term: 2 }));
     bench.clear();
     expect(brief(sends(bench.finishChunkReads()))).toEqual(['replicator.snapshot_chunk replaced']);
-    bench.hear(readSnapshot({ term: 2 }), vote(8, 3, 'n3'));
+    bench.receive(readSnapshot({ term: 2 }), vote(8, 3, 'n3'));
     expect(brief(sends(bench.finishChunkReads()))).toEqual(['replicator.snapshot_chunk stale_term']);
   });
 
   it('is bounded, and forgotten with its session', () => {
     const bench = withSnapshot();
-    for (let at = 0; at <= limits.logReads; at++) bench.hear(readSnapshot());
+    for (let at = 0; at <= limits.logReads; at++) bench.receive(readSnapshot());
     expect(bench.core.dropped).toMatchObject({ too_many_reads: 1 });
     bench.store(open('nonce-2', 'run-1', 1));
     expect(sends(bench.finishChunkReads())).toEqual([]);
@@ -461,12 +461,12 @@ describe('a read of the snapshot', () => {
           chunk.map((byte, at) => (at === 30 ? byte ^ 4 : byte)),
         );
       else rows.set(key, chunkOf(10, 2, 'x'));
-      bench.hear(readSnapshot({ number: 1 }));
+      bench.receive(readSnapshot({ number: 1 }));
       expect(bench.finishChunkReads()).toMatchObject([
         { type: 'log', level: 'error' },
         { type: 'fail', code: 'ECORRUPT', message: expect.stringContaining(`group ${groupId}, key ${key}, index 10`) },
       ]);
-      expect(bench.hear(readSnapshot({ number: 0 })), 'it says nothing any more').toEqual([]);
+      expect(bench.receive(readSnapshot({ number: 0 })), 'it says nothing any more').toEqual([]);
       expect(bench.core.health()).toMatchObject({ healthy: false, reason: expect.stringContaining('ECORRUPT') });
     },
   );

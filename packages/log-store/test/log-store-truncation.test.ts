@@ -26,7 +26,7 @@ describe('a truncation', () => {
   it('deletes, shortens and appends in one write', () => {
     const bench = withTenEntries();
     const fresh = batch(9, 2, 2);
-    bench.hear(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 9, verified: 10, batches: [fresh] }));
+    bench.receive(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 9, verified: 10, batches: [fresh] }));
     expect(bench.idle()).toMatchObject([
       {
         type: 'write',
@@ -82,8 +82,8 @@ describe('a truncation', () => {
 
   it('reaches entries that were gathered but not yet written, also within their batch', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 6, batches: [batch(1, 3, 1), batch(4, 3, 1)] }));
-    bench.hear(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 3, verified: 3, batches: [batch(3, 1, 2)] }));
+    bench.receive(append({ seq: 1, verified: 6, batches: [batch(1, 3, 1), batch(4, 3, 1)] }));
+    bench.receive(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 3, verified: 3, batches: [batch(3, 1, 2)] }));
     expect(bench.idle()).toMatchObject([
       {
         operations: [
@@ -101,9 +101,9 @@ describe('a truncation', () => {
 
   it('comes twice into one write, the deeper one counting', () => {
     const bench = withTenEntries();
-    bench.hear(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 8, verified: 12, batches: [batch(8, 5, 2)] }));
-    bench.hear(append({ seq: 3, leader: 'n4', term: 3, truncateFrom: 4, verified: 4, batches: [batch(4, 1, 3)] }));
-    bench.hear(append({ seq: 4, leader: 'n4', term: 3, verified: 6, batches: [batch(5, 2, 3)] }));
+    bench.receive(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 8, verified: 12, batches: [batch(8, 5, 2)] }));
+    bench.receive(append({ seq: 3, leader: 'n4', term: 3, truncateFrom: 4, verified: 4, batches: [batch(4, 1, 3)] }));
+    bench.receive(append({ seq: 4, leader: 'n4', term: 3, verified: 6, batches: [batch(5, 2, 3)] }));
     expect(brief(bench.write())).toEqual(['stored 6 for n4 term 3 seq 4', 'ack 1:1:4']);
     expect(storedBatchKeys(bench.storage)).toEqual(['1', '4', '5']);
     bench.restart('run-2');
@@ -126,7 +126,7 @@ describe('a truncation', () => {
 
   it('of nothing is nothing', () => {
     const bench = withTenEntries();
-    bench.hear(append({ seq: 2, truncateFrom: 11, verified: 10 }));
+    bench.receive(append({ seq: 2, truncateFrom: 11, verified: 10 }));
     expect(brief(sends(bench.idle()))).toEqual(['stored 10 for n2 term 1 seq 2', 'ack 1:1:2']);
   });
 });
@@ -138,14 +138,14 @@ describe('the ABA race of asynchronous storage', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, leader: 'n2', term: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     // A: entry 2 of term 1 is being written.
-    bench.hear(append({ seq: 2, leader: 'n2', term: 1, verified: 2, batches: [batch(2, 1, 1)] }));
+    bench.receive(append({ seq: 2, leader: 'n2', term: 1, verified: 2, batches: [batch(2, 1, 1)] }));
     bench.idle();
     // B: another leader overwrites it.
-    bench.hear(append({ seq: 3, leader: 'n3', term: 2, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 2)] }));
+    bench.receive(append({ seq: 3, leader: 'n3', term: 2, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 2)] }));
     // A again: a third leader has the first entry 2, of term 1.
-    bench.hear(append({ seq: 4, leader: 'n4', term: 3, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 1)] }));
+    bench.receive(append({ seq: 4, leader: 'n4', term: 3, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 1)] }));
     expect(brief(bench.sync()), 'the first write is synced: no leader is told').toEqual([]);
-    expect(brief(bench.hear(tick(4))), 'the node is, with its next tick').toEqual(['ack 1:1:2']);
+    expect(brief(bench.receive(tick(4))), 'the node is, with its next tick').toEqual(['ack 1:1:2']);
     expect(brief(bench.write())).toEqual(['stored 2 for n4 term 3 seq 4', 'ack 1:1:4']);
     expect(bench.core.dropped).toEqual({ acknowledgements_truncated: 2 });
     bench.restart('run-2');
@@ -158,9 +158,9 @@ describe('the ABA race of asynchronous storage', () => {
 
   it('keeps an acknowledgement below the truncation', () => {
     const bench = StoreOnABench.opened();
-    bench.hear(append({ seq: 1, verified: 4, batches: [batch(1, 8, 1)] }));
+    bench.receive(append({ seq: 1, verified: 4, batches: [batch(1, 8, 1)] }));
     bench.idle();
-    bench.hear(append({ seq: 2, leader: 'n3', term: 2, verified: 6, truncateFrom: 6, batches: [batch(6, 1, 2)] }));
+    bench.receive(append({ seq: 2, leader: 'n3', term: 2, verified: 6, truncateFrom: 6, batches: [batch(6, 1, 2)] }));
     expect(brief(bench.sync())).toEqual(['stored 4 for n2 term 1 seq 1', 'ack 1:1:1']);
   });
 });
@@ -168,9 +168,9 @@ describe('the ABA race of asynchronous storage', () => {
 describe('a read beside a truncation', () => {
   it('waits for one that is being written', () => {
     const bench = withTenEntries();
-    bench.hear(append({ seq: 2, term: 2, truncateFrom: 7, verified: 7, batches: [batch(7, 1, 2)] }));
+    bench.receive(append({ seq: 2, term: 2, truncateFrom: 7, verified: 7, batches: [batch(7, 1, 2)] }));
     bench.idle();
-    expect(bench.hear(read({ reader: 'node', term: 0, from: 7 }))).toEqual([]);
+    expect(bench.receive(read({ reader: 'node', term: 0, from: 7 }))).toEqual([]);
     expect(bench.finishReads()).toEqual([]);
     bench.sync();
     expect(brief(sends(bench.finishReads()))).toEqual(['node.entries 1 after term 1']);
@@ -178,7 +178,7 @@ describe('a read beside a truncation', () => {
 
   it('is made anew where one has overtaken it', () => {
     const bench = withTenEntries();
-    bench.hear(read({ reader: 'node', term: 0, from: 9 }), read({ reader: 'node', term: 0, from: 6 }));
+    bench.receive(read({ reader: 'node', term: 0, from: 9 }), read({ reader: 'node', term: 0, from: 6 }));
     bench.store(append({ seq: 2, term: 2, truncateFrom: 7, verified: 7, batches: [batch(7, 1, 2)] }));
     const again = bench.finishReads();
     expect(brief(sends(again)), 'entry 9 is gone').toEqual(['node.entries beyond_end']);

@@ -148,7 +148,7 @@ export class StoreOnABench {
   static opened(): StoreOnABench {
     const bench = new StoreOnABench();
     bench.start();
-    bench.hear(open('nonce-1', 'run-1', 0));
+    bench.receive(open('nonce-1', 'run-1', 0));
     bench.write();
     return bench;
   }
@@ -181,7 +181,7 @@ export class StoreOnABench {
   }
 
   /** Hears messages, without a pause between. */
-  hear(...messages: LogStoreMessage[]): Message[] {
+  receive(...messages: LogStoreMessage[]): Message[] {
     return messages.flatMap((message) => sends(this.step({ type: 'message', message })));
   }
 
@@ -199,7 +199,7 @@ export class StoreOnABench {
     return sends(this.step({ type: 'written' }));
   }
 
-  /** The outstanding write reaches the storage, but the process is killed before it hears of that. */
+  /** The outstanding write reaches the storage, but the process is killed before it knows that. */
   syncUnheard(): void {
     this.storage.apply((this.outstanding ?? []).flatMap((operation) => this.plain(operation)));
     this.outstanding = undefined;
@@ -213,7 +213,7 @@ export class StoreOnABench {
 
   /** Hears, is idle, and has it synced. */
   store(...messages: LogStoreMessage[]): Message[] {
-    return [...this.hear(...messages), ...this.write()];
+    return [...this.receive(...messages), ...this.write()];
   }
 
   /** The reads that are under way are answered from what is stored. */

@@ -26,11 +26,11 @@ let overload: Outcome = 'not_done';
 
 /** A core that does what the test orders, so that only the shell is tested. */
 class ScriptedCore implements ServingCore {
-  readonly heard: NodeInput[] = [];
+  readonly received: NodeInput[] = [];
   constructor(private readonly script: (input: NodeInput) => readonly NodeEffect[]) {}
 
   step(input: NodeInput): readonly NodeEffect[] {
-    if (input.type !== 'idle') this.heard.push(input);
+    if (input.type !== 'idle') this.received.push(input);
     return this.script(input);
   }
   health() {
@@ -226,7 +226,13 @@ describe('the requests to a node', () => {
     expect(packed.data[0]).not.toBe(0x7b);
     expect(answerOf(packed)).toEqual(expected);
     expect(await ask('conclave.g.admin.status', '')).toEqual({ body: { command: 'status', body: {} }, ...fine });
-    expect(cores[0]?.heard[1]).toEqual({ type: 'admin', requestId: 1, addressee: 'group', command: 'add_peer', body });
+    expect(cores[0]?.received[1]).toEqual({
+      type: 'admin',
+      requestId: 1,
+      addressee: 'group',
+      command: 'add_peer',
+      body,
+    });
   });
 
   it.each([
@@ -259,7 +265,7 @@ describe('the requests to a node', () => {
   it('promise 35: learns from NATS that no client is subscribed to what it publishes for a watch', async () => {
     const body = { after: 1, revision: 2, changes: [] };
     let unheard: (watchId: string) => void;
-    const heard = new Promise<string>((resolve) => {
+    const received = new Promise<string>((resolve) => {
       unheard = resolve;
     });
     script = (input) => {
@@ -272,7 +278,7 @@ describe('the requests to a node', () => {
     const messages = client.subscribe('conclave.g.watch.me.subscribed', { max: 1 });
     client.publish('conclave.g.kv.watch', JSON.stringify({ id: 'me.subscribed' }));
     for await (const message of messages) expect(message.json()).toEqual(body);
-    expect(await heard).toBe('me.gone');
+    expect(await received).toBe('me.gone');
   });
 
   it('continues a watch in JSON without a change that is too large for a message', async () => {
@@ -317,7 +323,7 @@ describe('the requests to a node', () => {
 
   it('refuses what is malformed with EINVAL, and nothing of it reaches the core', async () => {
     await start();
-    const { heard } = cores[0] as ScriptedCore;
+    const { received } = cores[0] as ScriptedCore;
     for (const bad of [
       '{',
       '[1]',
@@ -337,7 +343,7 @@ describe('the requests to a node', () => {
       expect(body).toMatchObject({ error: { code: 'EINVAL', outcome: 'not_done' } });
       expect(code).toBe('400');
     }
-    expect(heard.map(({ type }) => type)).toEqual(['start']);
+    expect(received.map(({ type }) => type)).toEqual(['start']);
   });
 
   it('passes writes and reads to the core, and returns its results', async () => {
@@ -363,7 +369,7 @@ describe('the requests to a node', () => {
     expect(await ask('conclave.g.n1.kv.put', {})).toEqual(
       refusal('EPERM', 421, 'a write goes to <group>.kv, which the leader answers', { leader_id: 'n2' }),
     );
-    expect(cores[0]?.heard.length).toBe(1);
+    expect(cores[0]?.received.length).toBe(1);
   });
 
   it('returns the refusals of the core, and those of the reply', async () => {
@@ -399,7 +405,7 @@ describe('the requests to a node', () => {
     client.publish('conclave.g.admin.add_peer', '{"peer_id":"n4"}');
     client.publish('conclave.g.admin.add_peer', 'garbage');
     expect(await ask('conclave.g.admin.status', {})).toMatchObject(fine);
-    expect(cores[0]?.heard.map((input) => (input.type === 'admin' ? input.command : input.type))).toEqual([
+    expect(cores[0]?.received.map((input) => (input.type === 'admin' ? input.command : input.type))).toEqual([
       'start',
       'add_peer',
       'status',
@@ -556,7 +562,7 @@ describe('the requests to a node', () => {
     script = answerAll;
     await connection.settled();
     expect(await ask('conclave.g.kv.put', { key: 'a' })).toMatchObject(fine);
-    expect(cores[1]?.heard.map(({ type }) => type)).toEqual(['start', 'propose']);
+    expect(cores[1]?.received.map(({ type }) => type)).toEqual(['start', 'propose']);
   });
 });
 

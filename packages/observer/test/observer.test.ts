@@ -65,15 +65,15 @@ describe('events', () => {
 
   it('can be chosen, and be called for', async () => {
     const observation = observe({ connection, groupId: 'main', events: ['peer_removed'] });
-    const heard: string[] = [];
-    const calling = observe({ connection, groupId: 'main', onEvent: ({ name }) => heard.push(name) });
+    const received: string[] = [];
+    const calling = observe({ connection, groupId: 'main', onEvent: ({ name }) => received.push(name) });
     await Promise.all([observation.ready, calling.ready]);
     publishEvent('leader_elected', elected);
     publishEvent('peer_removed', removed);
     const [event] = await take(observation, 1);
     expect(event?.body.index).toBe(9);
     await connection.flush();
-    expect(heard).toEqual(['leader_elected', 'peer_removed']);
+    expect(received).toEqual(['leader_elected', 'peer_removed']);
     observation.close();
     calling.close();
   });

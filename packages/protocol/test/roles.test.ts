@@ -158,8 +158,8 @@ it('permissions for one group are none for another', () => {
     expect(allowed('publish', subject, [main]), subject).toEqual([]);
     expect(allowed('publish', subject, [main, other]), subject).not.toEqual([]);
   }
-  const heard = [subjects.event(other, 'leader_elected', n1), subjects.watch(other, 'me.x')];
-  for (const subject of heard) expect(allowed('subscribe', subject, [main])).toEqual([]);
+  const received = [subjects.event(other, 'leader_elected', n1), subjects.watch(other, 'me.x')];
+  for (const subject of received) expect(allowed('subscribe', subject, [main])).toEqual([]);
 });
 
 describe('names of peers that are words of subjects', () => {

@@ -30,25 +30,25 @@ describe('a target whose store is not known', () => {
     ]);
     expect(group.tick()).toEqual(['n4 identify #1']);
     expect(group.tick()).toEqual(['n4 identify #1']);
-    expect(group.hear(identity('n4', 1, ''))).toEqual(['n4 after 0/0 #2']);
-    expect(group.hear(identity('n4', 1, ''))).toEqual([]);
+    expect(group.receive(identity('n4', 1, ''))).toEqual(['n4 after 0/0 #2']);
+    expect(group.receive(identity('n4', 1, ''))).toEqual([]);
     expect(group.core.dropped).toEqual({ not_asked: 1 });
     expect(group.progress()).toMatchObject([{ store_id: 's4', state: 'probe', next_index: 1 }]);
   });
 
   it('may hold this history already, and is probed at the end of its log', () => {
-    group.hear(group.lead('n4:+', 100));
-    expect(group.hear(identity('n4', 1, 'uid', 100))).toEqual(['n4 after 100/5 #2']);
+    group.receive(group.lead('n4:+', 100));
+    expect(group.receive(identity('n4', 1, 'uid', 100))).toEqual(['n4 after 100/5 #2']);
   });
 
   it('is asked again if it has no store yet', () => {
-    group.hear(group.lead('n4:+', 100));
-    expect(group.hear(identity('n4:', 1, ''))).toEqual([]);
+    group.receive(group.lead('n4:+', 100));
+    expect(group.receive(identity('n4:', 1, ''))).toEqual([]);
     expect(group.tick()).toEqual(['n4 identify #2']);
   });
 
   it('a target that holds another history is rejected at once, and asked again only after an election timeout', () => {
-    group.hear(group.lead('n4:+', 100));
+    group.receive(group.lead('n4:+', 100));
     group.nowMs = 20;
     expect(news(identity('n4', 1, 'other'))).toMatchObject([
       { state: 'refused', refusal: 'ENOTEMPTY', caught_up: false },
@@ -60,41 +60,41 @@ describe('a target whose store is not known', () => {
     for (let n = 0; n < 9; n++) expect(group.tick()).toEqual([]);
     // An operator has wiped it.
     expect(group.tick()).toEqual(['n4 identify #3']);
-    expect(group.hear(identity('n4:s9', 3, ''))).toEqual(['n4 after 0/0 #4']);
+    expect(group.receive(identity('n4:s9', 3, ''))).toEqual(['n4 after 0/0 #4']);
     expect(group.progress()).toMatchObject([{ state: 'probe', refusal: '', store_id: 's9' }]);
   });
 
   it('whose store changes while it catches up starts again', () => {
-    group.hear(group.lead('n4:+', 100));
-    group.hear(identity('n4', 1, ''));
-    group.hear(stored('n4', 0));
+    group.receive(group.lead('n4:+', 100));
+    group.receive(identity('n4', 1, ''));
+    group.receive(stored('n4', 0));
     const heartbeat = idOf(group.tick()[0]);
-    const lines = group.hear(rejected('n4:s9', heartbeat, 0, [0, 0], { reason: 'store' }));
+    const lines = group.receive(rejected('n4:s9', heartbeat, 0, [0, 0], { reason: 'store' }));
     expect(lines).toEqual([expect.stringMatching(/^n4 identify/)]);
-    expect(group.hear(stored('n4', 0))).toEqual([]);
-    expect(group.hear(identity('n4:s9', idOf(lines[0]), ''))).toEqual([expect.stringMatching(/^n4 after 0\/0/)]);
+    expect(group.receive(stored('n4', 0))).toEqual([]);
+    expect(group.receive(identity('n4:s9', idOf(lines[0]), ''))).toEqual([expect.stringMatching(/^n4 after 0\/0/)]);
     expect(group.core.dropped).toEqual({ other_store: 1 });
   });
 });
 
 describe('a member', () => {
   it('that has another store is refused at once, and accepted again once it has its own store', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     const refusal = rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' });
     expect(news(refusal)).toMatchObject([{ state: 'refused', refusal: 'ESTORE', store_id: 's2', in_flight: 0 }]);
-    expect(group.hear(refusal)).toEqual([]);
+    expect(group.receive(refusal)).toEqual([]);
     expect(group.core.dropped).toEqual({ not_in_flight: 1 });
     for (let n = 0; n < 9; n++) expect(group.tick()).toEqual([]);
     expect(group.tick()).toEqual(['n2 identify #2']);
-    expect(group.hear(identity('n2:s9', 2, ''))).toEqual([]);
+    expect(group.receive(identity('n2:s9', 2, ''))).toEqual([]);
     for (let n = 0; n < 9; n++) expect(group.tick()).toEqual([]);
     const again = group.tick();
-    expect(group.hear(identity('n2', idOf(again[0]), 'uid', 10))).toEqual(['n2 after 10/5 #4']);
+    expect(group.receive(identity('n2', idOf(again[0]), 'uid', 10))).toEqual(['n2 after 10/5 #4']);
   });
 
   it('that answers more slowly than the ticks are sent is refused, too', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(stored('n2', 10));
+    group.receive(group.lead('n2', 10));
+    group.receive(stored('n2', 10));
     group.tick(1000);
     const [heartbeat] = group.tick();
     group.tick();
@@ -103,14 +103,14 @@ describe('a member', () => {
   });
 
   it('promise 6: is not refused for another store under its name as long as its own store answers; the other store is reported', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(stored('n2', 10));
+    group.receive(group.lead('n2', 10));
+    group.receive(stored('n2', 10));
     const [heartbeat] = group.tick();
-    expect(group.hear(rejected('n2:s9', idOf(heartbeat), 0, [0, 0], { reason: 'store' }))).toEqual([]);
+    expect(group.receive(rejected('n2:s9', idOf(heartbeat), 0, [0, 0], { reason: 'store' }))).toEqual([]);
     // That one may have taken the place of the other.
     expect(group.progress()[0]?.found).toBeUndefined();
     group.tick();
-    group.hear(stored('n2', 10));
+    group.receive(stored('n2', 10));
     expect(group.progress()).toMatchObject([
       { state: 'replicate', refusal: '', store_id: 's2', found: { store_id: 's9', bound_silent_ms: 0 } },
     ]);
@@ -118,58 +118,58 @@ describe('a member', () => {
     // It has said nothing for long: it is no longer there.
     for (let n = 0; n < 60; n++) {
       group.tick();
-      group.hear(stored('n2', 10));
+      group.receive(stored('n2', 10));
     }
     expect(group.progress()[0]?.found).toBeUndefined();
   });
 
   it('that is silent is asked for its store: it may hold another history, and ignore this leader', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
-    expect(group.hear(identity('n2', idOf(asked), 'other', 7))).toEqual(["log warn: n2 holds another group's log"]);
+    expect(group.receive(identity('n2', idOf(asked), 'other', 7))).toEqual(["log warn: n2 holds another group's log"]);
     expect(group.progress()).toMatchObject([{ state: 'refused', refusal: 'ENOTEMPTY' }]);
   });
 
   it('that has another store with another history is refused for that', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
-    group.hear(identity('n2:s9', idOf(asked), 'other', 7));
+    group.receive(identity('n2:s9', idOf(asked), 'other', 7));
     expect(group.progress()).toMatchObject([
       { refusal: 'ENOTEMPTY', store_id: 's2', found: { store_id: 's9', group_uid: 'other', last_index: 7 } },
     ]);
   });
 
   it('that reports the same store as before is not changed', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
-    expect(group.hear(identity('n2', idOf(asked), 'uid', 10))).toEqual([]);
+    expect(group.receive(identity('n2', idOf(asked), 'uid', 10))).toEqual([]);
     expect(group.progress()).toMatchObject([{ state: 'probe', silent_ms: 0 }]);
   });
 
   it('that is refused is logged', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([
       'log warn: n2 has another store than the one in the configuration',
     ]);
   });
 
   it('is not refused because of a late message of its own store', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 1, 0, [0, 0], { reason: 'store' }))).toEqual([]);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 1, 0, [0, 0], { reason: 'store' }))).toEqual([]);
     expect(group.core.dropped).toEqual({ same_store: 1 });
   });
 });
 
 describe('the targets', () => {
   it('a target keeps its replication state when the configuration begins to name its store', () => {
-    group.hear(group.lead('n2 n4:+', 10));
-    group.hear(stored('n2', 10));
-    group.hear(identity('n4', 2, '', 0));
-    group.hear(stored('n4', 0));
-    expect(group.hear(group.targets('n2 n4'))).toEqual([]);
+    group.receive(group.lead('n2 n4:+', 10));
+    group.receive(stored('n2', 10));
+    group.receive(identity('n4', 2, '', 0));
+    group.receive(stored('n4', 0));
+    expect(group.receive(group.targets('n2 n4'))).toEqual([]);
     expect(group.progress()).toMatchObject([
       { peer_id: 'n2', state: 'replicate', match_index: 10 },
       { peer_id: 'n4', state: 'replicate', store_id: 's4', caught_up: false },
@@ -177,39 +177,39 @@ describe('the targets', () => {
   });
 
   it('targets that are not listed are deleted, and their messages are dropped', () => {
-    group.hear(group.lead('n2 n3', 10));
-    group.hear(group.targets('n3'));
+    group.receive(group.lead('n2 n3', 10));
+    group.receive(group.targets('n3'));
     expect(group.tick().every((line) => line.startsWith('n3 '))).toBe(true);
-    expect(group.hear(stored('n2', 10))).toEqual([]);
-    expect(group.hear(echo('n2', 1))).toEqual([]);
-    expect(group.hear(identity('n2', 1, ''))).toEqual([]);
+    expect(group.receive(stored('n2', 10))).toEqual([]);
+    expect(group.receive(echo('n2', 1))).toEqual([]);
+    expect(group.receive(identity('n2', 1, ''))).toEqual([]);
     expect(group.core.dropped).toEqual({ not_a_target: 3 });
   });
 
   it('that are bound to another store start again', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(stored('n2', 10));
-    expect(group.hear(group.targets('n2:s9'))).toEqual(['n2 after 10/5 #2']);
+    group.receive(group.lead('n2', 10));
+    group.receive(stored('n2', 10));
+    expect(group.receive(group.targets('n2:s9'))).toEqual(['n2 after 10/5 #2']);
     expect(group.progress()).toMatchObject([{ match_index: 0, store_id: 's9', state: 'probe' }]);
   });
 
   it('whose store becomes known by the configuration before they answer are probed', () => {
-    group.hear(group.lead('n4:', 10));
-    expect(group.hear(group.targets('n4'))).toEqual(['n4 after 10/5 #2']);
+    group.receive(group.lead('n4:', 10));
+    expect(group.receive(group.targets('n4'))).toEqual(['n4 after 10/5 #2']);
   });
 
   it('that were refused for their store and are new again are asked', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }));
-    expect(group.hear(group.targets('n2:+'))).toEqual([expect.stringMatching(/^n2 identify/)]);
+    group.receive(group.lead('n2', 10));
+    group.receive(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }));
+    expect(group.receive(group.targets('n2:+'))).toEqual([expect.stringMatching(/^n2 identify/)]);
   });
 
   it('never hold the leader itself, and only those of the term that is led count', () => {
-    group.hear(group.lead('n1', 10));
+    group.receive(group.lead('n1', 10));
     expect(group.progress()).toEqual([]);
-    group.hear(group.stop());
-    group.hear(group.targets('n2'));
-    group.hear(group.transfer('n2', 1));
+    group.receive(group.stop());
+    group.receive(group.targets('n2'));
+    group.receive(group.transfer('n2', 1));
     expect(group.core.dropped).toEqual({ target_is_the_leader: 1, not_leading: 2 });
   });
 });
@@ -218,11 +218,11 @@ describe('a new peer', () => {
   /** `n4` is known and empty; the leader's log ends there. */
   function joins(lastIndex: number, configurationIndex = 1, others = ''): void {
     const targets = `n4:+ ${others}`;
-    group.hear(group.lead(targets, lastIndex, 5, { configuration_index: asLogIndex(configurationIndex) }));
-    group.hear(identity('n4', 1, ''));
+    group.receive(group.lead(targets, lastIndex, 5, { configuration_index: asLogIndex(configurationIndex) }));
+    group.receive(identity('n4', 1, ''));
   }
 
-  /** The next tick, after which `n4` says that it hears the leader's appends itself. What the node is told at once. */
+  /** The next tick, after which `n4` reports that it receives the feed. Returns what is sent to the node at once. */
   function hearsFeed() {
     group.tick();
     return news(echo('n4', group.tickId, { hears_feed: true }));
@@ -241,28 +241,28 @@ describe('a new peer', () => {
 
   it('has not caught up, however few entries it lacks, while it takes longer for them than members do', () => {
     joins(100, 1, 'n2 n3');
-    group.hear(stored('n2', 100));
-    group.hear(stored('n4', 100));
+    group.receive(stored('n2', 100));
+    group.receive(stored('n4', 100));
     hearsFeed();
-    group.hear(group.append(commands(101)));
+    group.receive(group.append(commands(101)));
     group.nowMs += 40;
-    group.hear(stored('n1', 101));
-    group.hear(stored('n2', 101));
+    group.receive(stored('n1', 101));
+    group.receive(stored('n2', 101));
     group.nowMs += 45;
     expect(group.progress()).toMatchObject([{ peer_id: 'n4', match_index: 100, caught_up: false }, {}, {}]);
-    group.hear(stored('n4', 101));
-    group.hear(group.append(commands(102)));
+    group.receive(stored('n4', 101));
+    group.receive(group.append(commands(102)));
     group.nowMs += 40;
-    group.hear(stored('n1', 102));
-    group.hear(stored('n2', 102));
+    group.receive(stored('n1', 102));
+    group.receive(stored('n2', 102));
     group.nowMs += 40;
     expect(news(stored('n4', 102))).toMatchObject([{ peer_id: 'n4', caught_up: true }, {}, {}]);
   });
 
   it('has not caught up while it lacks earlier entries, even if nothing new is written', () => {
     joins(100);
-    const [asked] = group.hear(stored('n4', 0));
-    group.hear(group.entries(idOf(asked), 1, 0, [commands(1, 50), commands(51, 100)]));
+    const [asked] = group.receive(stored('n4', 0));
+    group.receive(group.entries(idOf(asked), 1, 0, [commands(1, 50), commands(51, 100)]));
     expect(news(stored('n4', 50))).toBeUndefined();
     expect(hearsFeed()).toBeUndefined();
     expect(group.progress()).toMatchObject([{ caught_up: false, match_index: 50, next_index: 101 }]);
@@ -271,13 +271,13 @@ describe('a new peer', () => {
 
   it('is not compared with a member that makes no progress', () => {
     joins(100, 1, 'n2 n3');
-    for (const peer of ['n2', 'n3', 'n4']) group.hear(stored(peer, 100));
+    for (const peer of ['n2', 'n3', 'n4']) group.receive(stored(peer, 100));
     hearsFeed();
-    group.hear(group.append(commands(101)));
-    group.hear(stored('n1', 101));
-    group.hear(stored('n2', 101));
+    group.receive(group.append(commands(101)));
+    group.receive(stored('n1', 101));
+    group.receive(stored('n2', 101));
     group.nowMs += 200;
-    group.hear(stored('n4', 101));
+    group.receive(stored('n4', 101));
     expect(group.progress()).toMatchObject([{ peer_id: 'n4', caught_up: false }, {}, {}]);
   });
 
@@ -289,45 +289,45 @@ describe('a new peer', () => {
 
   it('a new peer has not caught up before it has the latest configuration entry', () => {
     joins(97, 95);
-    group.hear(stored('n4', 97));
-    group.hear(group.targets('n4:+', 98));
+    group.receive(stored('n4', 97));
+    group.receive(group.targets('n4:+', 98));
     expect(hearsFeed()).toBeUndefined();
-    group.hear(group.append(commands(98)));
+    group.receive(group.append(commands(98)));
     expect(news(stored('n4', 98))).toMatchObject([{ caught_up: true }]);
   });
 
   it('a new peer that falls behind again has not caught up', () => {
     joins(10);
-    group.hear(stored('n4', 10));
+    group.receive(stored('n4', 10));
     expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
-    group.hear(group.append(commands(11)));
-    group.hear(stored('n1', 11));
+    group.receive(group.append(commands(11)));
+    group.receive(stored('n1', 11));
     expect(group.progress(100)).toMatchObject([{ caught_up: false }]);
     expect(news(stored('n4', 11))).toBeUndefined();
-    group.hear(group.append(commands(12)));
+    group.receive(group.append(commands(12)));
     expect(news(stored('n4', 12))).toMatchObject([{ caught_up: true }]);
   });
 
   it('is measured from the start when it is added again', () => {
     joins(10);
-    group.hear(stored('n4', 10));
+    group.receive(stored('n4', 10));
     expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
-    group.hear(group.targets('n4'));
+    group.receive(group.targets('n4'));
     expect(group.progress()).toMatchObject([{ caught_up: false }]);
-    group.hear(group.targets('n4+'));
+    group.receive(group.targets('n4+'));
     expect(group.progress()).toMatchObject([{ caught_up: false }]);
     expect(news(stored('n4', 10))).toMatchObject([{ caught_up: true }]);
   });
 
   it('that writers outrun requests slower writers, for a moment', () => {
     joins(10);
-    group.hear(stored('n4', 0));
+    group.receive(stored('n4', 0));
     let last = 10;
     // Each round takes as long as the one before.
     for (let round = 0; round < 6; round++) {
-      group.hear(group.append(commands(last + 1, last + 10)));
+      group.receive(group.append(commands(last + 1, last + 10)));
       group.nowMs += 300;
-      group.hear(stored('n4', last));
+      group.receive(stored('n4', last));
       last += 10;
     }
     expect(group.progress()).toMatchObject([{ caught_up: false, wants_throttle: true }]);
@@ -335,7 +335,7 @@ describe('a new peer', () => {
   });
 
   it('is not reported as caught up if it does not catch up', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     expect(news(stored('n2', 10))).toBeUndefined();
   });
 });

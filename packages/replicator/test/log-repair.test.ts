@@ -89,16 +89,16 @@ class Repair {
     maxEntries = 2,
   ) {
     this.log = new LeaderLog(leader, maxEntries);
-    this.hear(this.group.lead('n2', leader.length, leader.at(-1) ?? 0, { term: asTerm(term) }));
+    this.receive(this.group.lead('n2', leader.length, leader.at(-1) ?? 0, { term: asTerm(term) }));
     const first = this.group.append(commands(leader.length + 1, leader.length + 1, term));
-    this.hear({ ...first, body: { ...first.body, term: asTerm(term) } });
+    this.receive({ ...first, body: { ...first.body, term: asTerm(term) } });
     this.carryAll();
   }
 
   /** Ticks until the logs are the same, at most so often. */
   run(maxTicks: number): void {
     for (let tick = 0; tick < maxTicks && !this.isRepaired(); tick++) {
-      this.hear(this.group.tickMessage(100, { term: asTerm(term) }));
+      this.receive(this.group.tickMessage(100, { term: asTerm(term) }));
       this.carryAll();
     }
     expect(this.follower.terms).toEqual([...this.leader, term]);
@@ -109,7 +109,7 @@ class Repair {
     return this.follower.acknowledged === this.leader.length + 1;
   }
 
-  private hear(message: ReplicatorMessage): void {
+  private receive(message: ReplicatorMessage): void {
     for (const effect of this.group.step(message)) if (effect.type === 'send') this.onTheWay.push(effect.message);
   }
 
@@ -120,12 +120,12 @@ class Repair {
   }
 
   private carry(message: Message): void {
-    if (message.name === 'log-store.read') this.hear(this.log.read(this.group, message.body));
+    if (message.name === 'log-store.read') this.receive(this.log.read(this.group, message.body));
     if (message.name !== 'node.append_entries') return;
     const answer = this.follower.onAppendEntries(message.body);
     // Entries that were sent with a probe are rejected with it.
     if (answer.name === 'replicator.rejected' && message.body.batches.length === 0) this.mismatches += 1;
-    if (!this.isLost()) this.hear(answer);
+    if (!this.isLost()) this.receive(answer);
   }
 }
 

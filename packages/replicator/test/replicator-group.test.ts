@@ -20,18 +20,18 @@ describe('the link', () => {
   it('starts again without targets', () => {
     group.inStep();
     group.beginLink();
-    expect(group.hear(group.stop())).toEqual([]);
+    expect(group.receive(group.stop())).toEqual([]);
     expect(group.tick()).toEqual([]);
-    expect(group.hear(group.lead('n2', 10))).toHaveLength(1);
+    expect(group.receive(group.lead('n2', 10))).toHaveLength(1);
   });
 
   it('of a newer session makes the older one stale', () => {
     group.inStep();
     group.beginLink(2);
-    group.hear(group.stop());
+    group.receive(group.stop());
     group.beginLink(1);
-    expect(group.hear(group.entries(1, 5, 5, []))).toEqual([]);
-    expect(group.hear(group.lead('n2', 10))).toEqual([]);
+    expect(group.receive(group.entries(1, 5, 5, []))).toEqual([]);
+    expect(group.receive(group.lead('n2', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({ other_session: 1, link_stale: 1 });
   });
 
@@ -40,9 +40,9 @@ describe('the link', () => {
     const lost = group.append(commands(11));
     const next = group.append(commands(12));
     expect(group.step(next)).toMatchObject([{ message: { name: 'node.ack', body: { seq: 1 } } }]);
-    expect(group.hear(lost)).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
-    expect(group.hear(next)).toEqual(['n2 12..12 after 11/5 #3 hear the feed']);
-    expect(group.hear(next)).toEqual([]);
+    expect(group.receive(lost)).toEqual(['n2 11..11 after 10/5 #2 subscribe to the feed']);
+    expect(group.receive(next)).toEqual(['n2 12..12 after 11/5 #3 subscribe to the feed']);
+    expect(group.receive(next)).toEqual([]);
     expect(group.core.dropped).toEqual({ link_gap: 1, link_repeat: 1 });
   });
 
@@ -59,15 +59,17 @@ describe('the link', () => {
       { runs: [{ ...run, bytes: 1 }] },
       { runs: [{ ...run, last_index: asLogIndex(10) }], batches: [] },
     ];
-    for (const over of wrong) expect(group.hear({ ...append, body: { ...body, ...over } })).toEqual([]);
-    expect(group.hear(append)).toHaveLength(1);
+    for (const over of wrong) expect(group.receive({ ...append, body: { ...body, ...over } })).toEqual([]);
+    expect(group.receive(append)).toHaveLength(1);
     expect(group.core.dropped).toEqual({ malformed_append: wrong.length });
-    expect(() => group.hear(group.append(commands(14)))).toThrow(InvariantError);
+    expect(() => group.receive(group.append(commands(14)))).toThrow(InvariantError);
   });
 
   it('ignores entries of an append that `lead` contained already', () => {
     group.inStep();
-    expect(group.hear(group.append(commands(9, 10), commands(11)))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
+    expect(group.receive(group.append(commands(9, 10), commands(11)))).toEqual([
+      'n2 11..11 after 10/5 #2 subscribe to the feed',
+    ]);
     expect(group.core.dropped).toEqual({ appended_before: 1 });
   });
 });
@@ -75,30 +77,30 @@ describe('the link', () => {
 describe('the hand-over', () => {
   it('timeout_now is sent once the target has all entries, and again on every tick until the transfer is withdrawn', () => {
     group.inStep('n2 n3');
-    group.hear(group.append(commands(11)));
-    expect(group.hear(group.transfer('n2', 11))).toEqual([]);
-    expect(group.hear(stored('n3', 10)).slice(1)).toEqual([]);
+    group.receive(group.append(commands(11)));
+    expect(group.receive(group.transfer('n2', 11))).toEqual([]);
+    expect(group.receive(stored('n3', 10)).slice(1)).toEqual([]);
     const body = { group_id: 'main', group_uid: uid, leader_id: self, term: 5, target_store_id: 's2' };
     expect(group.step(stored('n2', 11))).toEqual([
       { type: 'send', peerId: 'n2', message: { name: 'node.timeout_now', body } },
     ]);
-    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual([]);
     expect(group.tick()).toContain('n2 timeout_now s2');
-    group.hear(group.transfer('', 0));
+    group.receive(group.transfer('', 0));
     expect(group.tick()).not.toContain('n2 timeout_now s2');
   });
 
   it('timeout_now is sent at once if the target has all entries, and never to an unknown peer', () => {
     group.inStep();
-    expect(group.hear(group.transfer('n9', 10))).toEqual([]);
-    expect(group.hear(group.transfer('n2', 10))).toEqual(['n2 timeout_now s2']);
+    expect(group.receive(group.transfer('n9', 10))).toEqual([]);
+    expect(group.receive(group.transfer('n2', 10))).toEqual(['n2 timeout_now s2']);
   });
 
   it('ends with a new term', () => {
     group.inStep();
-    group.hear(group.transfer('n2', 10));
-    group.hear(group.lead('n2', 10));
-    group.hear(stored('n2', 10));
+    group.receive(group.transfer('n2', 10));
+    group.receive(group.lead('n2', 10));
+    group.receive(stored('n2', 10));
     expect(group.tick()).not.toContain('n2 timeout_now s2');
   });
 });

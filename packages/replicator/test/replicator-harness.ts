@@ -64,7 +64,7 @@ export class LedGroup {
   }
 
   /** The effects of a step, in short, without acknowledgements of the link and progress. */
-  hear(message: ReplicatorMessage): string[] {
+  receive(message: ReplicatorMessage): string[] {
     return this.step(message)
       .map(told)
       .filter((line) => line !== '');
@@ -72,13 +72,13 @@ export class LedGroup {
 
   /** Leads with `n2` caught up at entry 10 of term 5. */
   inStep(targets = 'n2'): void {
-    this.hear(this.lead(targets, 10));
-    this.hear(stored('n2', 10));
+    this.receive(this.lead(targets, 10));
+    this.receive(stored('n2', 10));
   }
 
   /** A tick that much later: what goes out, in short. */
   tick(afterMs = 100, over: Partial<Body<'replicator.tick'>> = {}): string[] {
-    return this.hear(this.tickMessage(afterMs, over));
+    return this.receive(this.tickMessage(afterMs, over));
   }
 
   tickMessage(afterMs = 100, over: Partial<Body<'replicator.tick'>> = {}): ReplicatorMessage {
@@ -97,7 +97,7 @@ export class LedGroup {
     return { name: 'replicator.tick', body };
   }
 
-  /** What the node hears of the targets on the next tick. */
+  /** What the node receives about the targets on the next tick. */
   progress(afterMs = 0): Progress[] {
     const told = this.step(this.tickMessage(afterMs)).flatMap((effect) =>
       effect.type === 'send' && effect.message.name === 'node.progress' ? [effect.message.body.targets] : [],
@@ -347,11 +347,11 @@ function toldQuietly(message: Message): string {
   return message.name;
 }
 
-/** `n2 after 10/5 #3`, or `n2 11..14 after 10/5 #3`, with `hear the feed` where it asks for that. */
+/** `n2 after 10/5 #3`, or `n2 11..14 after 10/5 #3`, with `subscribe to the feed` if it requests that. */
 export function toldAppendEntries(peerId: string, body: Body<'node.append_entries'>): string {
   const headers = body.batches.map(batchHeader);
   const entries = headers.length === 0 ? '' : ` ${headers[0]?.first}..${headers.at(-1)?.last}`;
-  const feed = body.hear_feed ? ' hear the feed' : '';
+  const feed = body.hear_feed ? ' subscribe to the feed' : '';
   return `${peerId}${entries} after ${body.prev_index}/${body.prev_term} #${body.request_id}${feed}`;
 }
 

@@ -35,81 +35,83 @@ describe('the probe', () => {
   });
 
   it('is one at a time: the first entries go with it, once, and the later ones wait until it is answered', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(group.append(commands(11, 12)))).toEqual(['n2 11..12 after 10/5 #1 hear the feed']);
-    expect(group.hear(group.append(commands(13)))).toEqual([]);
-    expect(group.hear(group.append(commands(14)))).toEqual([]);
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 hear the feed']);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(group.append(commands(11, 12)))).toEqual(['n2 11..12 after 10/5 #1 subscribe to the feed']);
+    expect(group.receive(group.append(commands(13)))).toEqual([]);
+    expect(group.receive(group.append(commands(14)))).toEqual([]);
+    expect(group.receive(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 subscribe to the feed']);
     expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 2, next_index: 15, match_index: 10 });
   });
 
   it('is answered by the acknowledgement of the entries that were sent with it', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(group.append(commands(11, 12)));
-    expect(group.hear(stored('n2', 12))).toEqual([]);
+    group.receive(group.lead('n2', 10));
+    group.receive(group.append(commands(11, 12)));
+    expect(group.receive(stored('n2', 12))).toEqual([]);
     expect(group.progress()[0]).toMatchObject({ state: 'replicate', match_index: 12, in_flight: 0 });
-    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #3 hear the feed']);
+    expect(group.receive(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #3 subscribe to the feed']);
   });
 
   it('is sent again without the entries, and these again when it is found where the logs match', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(group.append(commands(11)));
-    expect(group.tick(250)).toContain('n2 after 10/5 #1 hear the feed');
-    expect(group.hear(rejected('n2', 1, 9))).toEqual(['read from 10, 1 bytes #3']);
+    group.receive(group.lead('n2', 10));
+    group.receive(group.append(commands(11)));
+    expect(group.tick(250)).toContain('n2 after 10/5 #1 subscribe to the feed');
+    expect(group.receive(rejected('n2', 1, 9))).toEqual(['read from 10, 1 bytes #3']);
     // The entries that went with the probe are rejected with it: that says nothing new.
-    expect(group.hear(rejected('n2', 1, 9))).toEqual([]);
-    expect(group.hear(group.entries(3, 10, 5, [commands(10)]))).toEqual(['n2 after 9/5 #4 hear the feed']);
-    expect(group.hear(stored('n2', 9))[0]).toContain('n2 10..10 after 9/5');
+    expect(group.receive(rejected('n2', 1, 9))).toEqual([]);
+    expect(group.receive(group.entries(3, 10, 5, [commands(10)]))).toEqual(['n2 after 9/5 #4 subscribe to the feed']);
+    expect(group.receive(stored('n2', 9))[0]).toContain('n2 10..10 after 9/5');
   });
 
   it('carries nothing to where the logs may differ', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
-    expect(group.hear(group.append(commands(11)))).toEqual([]);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
+    expect(group.receive(group.append(commands(11)))).toEqual([]);
   });
 
   it('carries nothing to a target that has lost entries of this leader', () => {
     group.inStep();
-    for (let n = 11; n <= 13; n++) group.hear(group.append(commands(n)));
-    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #5 hear the feed']);
-    expect(group.hear(group.append(commands(14)))).toEqual([]);
+    for (let n = 11; n <= 13; n++) group.receive(group.append(commands(n)));
+    expect(group.receive(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #5 subscribe to the feed']);
+    expect(group.receive(group.append(commands(14)))).toEqual([]);
   });
 
   it('backs off past the end of a shorter log, and asks the log-store for the term there', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 1, 6))).toEqual(['read from 7, 1 bytes #2']);
-    expect(group.hear(group.entries(2, 7, 3, [commands(7, 8, 4)]))).toEqual(['n2 after 6/3 #3']);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 1, 6))).toEqual(['read from 7, 1 bytes #2']);
+    expect(group.receive(group.entries(2, 7, 3, [commands(7, 8, 4)]))).toEqual(['n2 after 6/3 #3']);
     // The batch that was read for the term goes out first; the rest is read.
-    expect(group.hear(stored('n2', 6))).toEqual(['n2 7..8 after 6/3 #4', `read from 9, ${readBytes} bytes #5`]);
-    expect(group.hear(group.entries(5, 9, 4, [commands(9, 10)]))).toEqual(['n2 9..10 after 8/4 #6']);
-    expect(group.hear(stored('n2', 10))).toEqual([]);
+    expect(group.receive(stored('n2', 6))).toEqual(['n2 7..8 after 6/3 #4', `read from 9, ${readBytes} bytes #5`]);
+    expect(group.receive(group.entries(5, 9, 4, [commands(9, 10)]))).toEqual(['n2 9..10 after 8/4 #6']);
+    expect(group.receive(stored('n2', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({});
   });
 
   it('backs off before the conflicting term', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(group.append(commands(11)));
-    expect(group.hear(rejected('n2', 1, 20, [3, 4]))).toEqual(['read from 4, 1 bytes #2']);
+    group.receive(group.lead('n2', 10));
+    group.receive(group.append(commands(11)));
+    expect(group.receive(rejected('n2', 1, 20, [3, 4]))).toEqual(['read from 4, 1 bytes #2']);
     // The batch that holds entry 4 begins before it: the term of entry 3 is its own.
-    expect(group.hear(group.entries(2, 4, 1, [commands(2, 6, 2)]))).toEqual(['n2 after 3/2 #3 hear the feed']);
-    expect(group.hear(stored('n2', 3))[0]).toBe('n2 2..6 after 1/1 #4 hear the feed');
+    expect(group.receive(group.entries(2, 4, 1, [commands(2, 6, 2)]))).toEqual([
+      'n2 after 3/2 #3 subscribe to the feed',
+    ]);
+    expect(group.receive(stored('n2', 3))[0]).toBe('n2 2..6 after 1/1 #4 subscribe to the feed');
   });
 
   it('needs no read at the very beginning', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
   });
 
   it('ignores rejections that are not in flight, and answers twice', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 7, 3))).toEqual([]);
-    group.hear(rejected('n2', 1, 0));
-    expect(group.hear(rejected('n2', 1, 0))).toEqual([]);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 7, 3))).toEqual([]);
+    group.receive(rejected('n2', 1, 0));
+    expect(group.receive(rejected('n2', 1, 0))).toEqual([]);
     expect(group.core.dropped).toEqual({ not_in_flight: 2 });
   });
 
   it('is sent again with the same id, ever more rarely while nobody answers', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     const probes: number[] = [];
     for (let at = 100; at <= 4000; at += 100) {
       // Who is silent for long is also asked who it is.
@@ -125,28 +127,30 @@ describe('the probe', () => {
   });
 
   it('waits for the next tick where the target is busy', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(rejected('n2', 1, 0, [0, 0], { reason: 'busy' }))).toEqual([]);
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(rejected('n2', 1, 0, [0, 0], { reason: 'busy' }))).toEqual([]);
     expect(group.tick()).toEqual(['n2 after 0/0 #2', 'n2 after 10/5 #3']);
   });
 
   it('is answered by whatever shows that the log agrees up to there', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(group.append(commands(11)));
-    expect(group.hear(stored('n2', 4))).toEqual([]);
-    expect(group.hear(stored('n2', 11))).toEqual([]);
-    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #2 hear the feed']);
+    group.receive(group.lead('n2', 10));
+    group.receive(group.append(commands(11)));
+    expect(group.receive(stored('n2', 4))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual([]);
+    expect(group.receive(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #2 subscribe to the feed']);
   });
 });
 
 describe('replication', () => {
   it('is pipelined', () => {
     group.inStep();
-    expect(group.hear(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2 hear the feed']);
-    expect(group.hear(group.append(commands(15), commands(16, 17)))).toEqual(['n2 15..17 after 14/5 #3 hear the feed']);
-    expect(group.hear(stored('n2', 14))).toEqual([]);
+    expect(group.receive(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2 subscribe to the feed']);
+    expect(group.receive(group.append(commands(15), commands(16, 17)))).toEqual([
+      'n2 15..17 after 14/5 #3 subscribe to the feed',
+    ]);
+    expect(group.receive(stored('n2', 14))).toEqual([]);
     expect(group.progress()).toMatchObject([{ state: 'replicate', match_index: 14, next_index: 18, in_flight: 1 }]);
-    expect(group.hear(stored('n2', 17))).toEqual([]);
+    expect(group.receive(stored('n2', 17))).toEqual([]);
     expect(group.progress()).toMatchObject([{ match_index: 17, next_index: 18, in_flight: 0 }]);
   });
 
@@ -157,8 +161,8 @@ describe('replication', () => {
       const { name, body } = group.append();
       return { name, body: { ...body, commit_index: asLogIndex(index) } };
     };
-    expect(group.hear(committed(10))).toEqual([]);
-    group.hear(committed(9));
+    expect(group.receive(committed(10))).toEqual([]);
+    group.receive(committed(9));
     const [effect] = group.step(group.append(commands(11)));
     expect(effect).toMatchObject({ message: { body: { leader_commit: 10, tick_id: 1 } } });
   });
@@ -166,92 +170,95 @@ describe('replication', () => {
   it('keeps within the window of messages, and joins what has waited', () => {
     group.inStep();
     const sent: string[] = [];
-    for (let n = 0; n < 70; n++) sent.push(...group.hear(group.append(commands(11 + n))));
+    for (let n = 0; n < 70; n++) sent.push(...group.receive(group.append(commands(11 + n))));
     expect(sent.length).toBe(limits.replicatorWindowMessages);
-    expect(sent.at(-1)).toBe('n2 74..74 after 73/5 #65 hear the feed');
-    expect(group.hear(stored('n2', 11))).toEqual(['n2 75..80 after 74/5 #66 hear the feed']);
+    expect(sent.at(-1)).toBe('n2 74..74 after 73/5 #65 subscribe to the feed');
+    expect(group.receive(stored('n2', 11))).toEqual(['n2 75..80 after 74/5 #66 subscribe to the feed']);
   });
 
   it('keeps within the window of bytes', () => {
     group.inStep();
     const batch = (n: number) => commands(11 + n, 11 + n, 5, 500_000);
     const sent: string[] = [];
-    for (let n = 0; n < 20; n++) sent.push(...group.hear(group.append(batch(n))));
+    for (let n = 0; n < 20; n++) sent.push(...group.receive(group.append(batch(n))));
     expect(sent.length).toBe(Math.floor(limits.replicatorWindowBytes / batch(0).length));
-    expect(group.hear(stored('n2', 12)).length).toBe(2);
+    expect(group.receive(stored('n2', 12)).length).toBe(2);
   });
 
   it('keeps a message within its bounds, in bytes and in batches', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     const large = Array.from({ length: 4 }, (_, n) => commands(11 + n, 11 + n, 5, 300_000));
-    expect(group.hear(group.append(...large))).toEqual(['n2 11..12 after 10/5 #1 hear the feed']);
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 hear the feed']);
-    group.hear(stored('n2', 14));
+    expect(group.receive(group.append(...large))).toEqual(['n2 11..12 after 10/5 #1 subscribe to the feed']);
+    expect(group.receive(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 subscribe to the feed']);
+    group.receive(stored('n2', 14));
     const small = Array.from({ length: limits.appendBatches + 1 }, (_, n) => commands(15 + n));
-    expect(group.hear(group.append(...small))).toEqual([
-      'n2 15..270 after 14/5 #3 hear the feed',
-      'n2 271..271 after 270/5 #4 hear the feed',
+    expect(group.receive(group.append(...small))).toEqual([
+      'n2 15..270 after 14/5 #3 subscribe to the feed',
+      'n2 271..271 after 270/5 #4 subscribe to the feed',
     ]);
   });
 
   it('goes back to probing on a rejection, from what the target has; the others in flight are void', () => {
     group.inStep();
-    for (let n = 11; n <= 14; n++) group.hear(group.append(commands(n)));
+    for (let n = 11; n <= 14; n++) group.receive(group.append(commands(n)));
     // The message with 12 was lost: those with 13 and 14 are refused.
-    group.hear(stored('n2', 11));
-    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #6 hear the feed']);
-    expect(group.hear(rejected('n2', 5, 11))).toEqual([]);
-    expect(group.hear(stored('n2', 11))).toEqual(['n2 12..14 after 11/5 #7 hear the feed']);
+    group.receive(stored('n2', 11));
+    expect(group.receive(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #6 subscribe to the feed']);
+    expect(group.receive(rejected('n2', 5, 11))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual(['n2 12..14 after 11/5 #7 subscribe to the feed']);
     expect(group.core.dropped).toEqual({ not_in_flight: 1 });
   });
 
   it('never goes back below what is known to match', () => {
     group.inStep();
-    group.hear(group.append(commands(11)));
-    group.hear(group.append(commands(12)));
-    group.hear(stored('n2', 11));
-    expect(group.hear(rejected('n2', 3, 30, [4, 2]))).toEqual([]);
+    group.receive(group.append(commands(11)));
+    group.receive(group.append(commands(12)));
+    group.receive(stored('n2', 11));
+    expect(group.receive(rejected('n2', 3, 30, [4, 2]))).toEqual([]);
     expect(group.core.dropped).toEqual({ acknowledged_entries_missing: 1 });
-    expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed']);
+    expect(group.tick()).toEqual(['n2 after 11/5 #4 subscribe to the feed']);
   });
 
   it('continues sending to a target that acknowledges nothing for a while, and asks whether all messages have arrived', () => {
     group.inStep();
-    group.hear(group.append(commands(11)));
+    group.receive(group.append(commands(11)));
     for (let n = 0; n < 4; n++) group.tick();
-    expect(group.tick()[1]).toMatch(/^n2 after 11\/5 #\d+ hear the feed$/);
+    expect(group.tick()[1]).toMatch(/^n2 after 11\/5 #\d+ subscribe to the feed$/);
     expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 1 });
-    expect(group.hear(group.append(commands(12)))[0]).toContain('n2 12..12 after 11/5');
+    expect(group.receive(group.append(commands(12)))[0]).toContain('n2 12..12 after 11/5');
     // Once, and again only after as long.
     for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
     expect(group.tick()[1]).toContain('n2 after 12/5');
-    expect(group.hear(stored('n2', 12))).toEqual([]);
+    expect(group.receive(stored('n2', 12))).toEqual([]);
   });
 
   it('asks whether all messages have arrived after half an election timeout without progress', () => {
     group.inStep();
-    group.hear(group.append(commands(11)));
-    group.hear(group.append(commands(12)));
+    group.receive(group.append(commands(11)));
+    group.receive(group.append(commands(12)));
     for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
-    expect(group.tick()[1]).toBe('n2 after 12/5 #9 hear the feed');
+    expect(group.tick()[1]).toBe('n2 after 12/5 #9 subscribe to the feed');
     // A slow disk: all is there, and nothing is sent again.
-    expect(group.hear(stored('n2', 12))).toEqual([]);
-    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10 hear the feed']);
+    expect(group.receive(stored('n2', 12))).toEqual([]);
+    expect(group.receive(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10 subscribe to the feed']);
     for (let n = 0; n < 4; n++) group.tick();
-    expect(group.tick()[1]).toBe('n2 after 13/5 #16 hear the feed');
+    expect(group.tick()[1]).toBe('n2 after 13/5 #16 subscribe to the feed');
     // A loss: the rejection tells where the gap begins.
-    expect(group.hear(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17 hear the feed']);
-    expect(group.hear(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18 hear the feed']);
+    expect(group.receive(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17 subscribe to the feed']);
+    expect(group.receive(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18 subscribe to the feed']);
   });
 
   it('waits for the next tick where the target is busy, and resumes before what was refused', () => {
     group.inStep();
-    group.hear(group.append(commands(11)));
-    group.hear(group.append(commands(12)));
-    group.hear(rejected('n2', 3, 11, [0, 0], { reason: 'busy' }));
-    expect(group.hear(group.append(commands(13)))).toEqual([]);
-    expect(group.hear(stored('n2', 11))).toEqual([]);
-    expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed', 'n2 12..13 after 11/5 #5 hear the feed']);
+    group.receive(group.append(commands(11)));
+    group.receive(group.append(commands(12)));
+    group.receive(rejected('n2', 3, 11, [0, 0], { reason: 'busy' }));
+    expect(group.receive(group.append(commands(13)))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual([]);
+    expect(group.tick()).toEqual([
+      'n2 after 11/5 #4 subscribe to the feed',
+      'n2 12..13 after 11/5 #5 subscribe to the feed',
+    ]);
   });
 
   it.each([
@@ -270,15 +277,15 @@ describe('replication', () => {
     ['not_a_target', rejected('n9', 2, 3)],
   ])('drops what is not for it: %s', (reason, message) => {
     group.inStep();
-    group.hear(group.append(commands(11)));
-    expect(group.hear(message)).toEqual([]);
+    group.receive(group.append(commands(11)));
+    expect(group.receive(message)).toEqual([]);
     expect(group.core.dropped).toEqual({ [reason]: 1 });
     expect(group.progress()).toMatchObject([{ match_index: 10, in_flight: 1, state: 'replicate', silent_ms: 0 }]);
   });
 
   it("takes the leader's own store for nobody's target, and counts nothing", () => {
     group.inStep();
-    expect(group.hear(stored('n1', 10))).toEqual([]);
+    expect(group.receive(stored('n1', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({});
   });
 });
@@ -286,7 +293,7 @@ describe('replication', () => {
 describe('the ticks of the node', () => {
   it('send one heartbeat each, at the position that is known to match', () => {
     group.inStep('n2 n3');
-    group.hear(group.append(commands(11, 12)));
+    group.receive(group.append(commands(11, 12)));
     const effects = group.step(group.tickMessage(100, { commit_index: asLogIndex(10) }));
     expect(effects.map((effect) => (effect.type === 'send' ? effect.message.name : ''))).toEqual([
       'node.ack',
@@ -305,8 +312,8 @@ describe('the ticks of the node', () => {
   it('only a new tick of the node sends a heartbeat: a repeated or older one sends nothing', () => {
     group.inStep();
     const tick = group.tickMessage();
-    expect(group.hear(tick)).toHaveLength(1);
-    expect(group.hear(tick)).toEqual([]);
+    expect(group.receive(tick)).toHaveLength(1);
+    expect(group.receive(tick)).toEqual([]);
     expect(group.core.dropped).toEqual({ old_tick: 1 });
   });
 
@@ -314,9 +321,9 @@ describe('the ticks of the node', () => {
     group.inStep();
     expect(group.tick(100, { term: asTerm(4) })).toEqual([]);
     expect(group.tick(100, { leading: false })).toEqual([]);
-    group.hear(group.stop());
+    group.receive(group.stop());
     expect(group.tick()).toEqual([]);
-    expect(group.hear(stored('n2', 10))).toEqual([]);
+    expect(group.receive(stored('n2', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({ not_leading: 1 });
   });
 
@@ -324,16 +331,16 @@ describe('the ticks of the node', () => {
     group.inStep();
     group.tick();
     group.nowMs += 999;
-    expect(group.hear(group.append(commands(11)))).toHaveLength(1);
+    expect(group.receive(group.append(commands(11)))).toHaveLength(1);
     group.nowMs += 1;
-    expect(group.hear(group.append(commands(12)))).toEqual([]);
-    expect(group.hear(stored('n2', 11))).toEqual([]);
-    expect(group.hear(rejected('n2', 3, 9))).toEqual([]);
-    expect(group.hear(group.targets('n2 n3 n4:'))).toEqual([]);
-    expect(group.hear(group.transfer('n2', 11))).toEqual([]);
+    expect(group.receive(group.append(commands(12)))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual([]);
+    expect(group.receive(rejected('n2', 3, 9))).toEqual([]);
+    expect(group.receive(group.targets('n2 n3 n4:'))).toEqual([]);
+    expect(group.receive(group.transfer('n2', 11))).toEqual([]);
     expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([
-      'n2 after 11/5 hear the feed',
-      'n2 12..12 after 11/5 hear the feed',
+      'n2 after 11/5 subscribe to the feed',
+      'n2 12..12 after 11/5 subscribe to the feed',
       'n3 after 0/0',
       'n3 after 12/5',
       'n4 identify',
@@ -342,48 +349,48 @@ describe('the ticks of the node', () => {
   });
 
   it('promise 27: tell how long ago each target has stored, whatever else it has answered since', () => {
-    group.hear(group.lead('n2 n3', 10));
-    group.hear(stored('n2', 10));
+    group.receive(group.lead('n2 n3', 10));
+    group.receive(stored('n2', 10));
     group.tick(600);
-    group.hear(echo('n2', 1));
+    group.receive(echo('n2', 1));
     expect(group.progress(50)).toMatchObject([{ silent_ms: 50, stored_ms: 650 }, { stored_ms: -1 }]);
-    group.hear(stored('n2', 10));
+    group.receive(stored('n2', 10));
     expect(group.progress(100)).toMatchObject([{ silent_ms: 100, stored_ms: 100 }, {}]);
-    group.hear(stored('n2', 10, { store_id: 's9' as never }));
+    group.receive(stored('n2', 10, { store_id: 's9' as never }));
     expect(group.progress(50)).toMatchObject([{ stored_ms: 150 }, {}]);
   });
 
   it('tell which targets do not campaign, as one of their own actors is silent', () => {
-    group.hear(group.lead('n2 n3', 10));
-    group.hear(echo('n2', 1, { lacks_actor: true }));
-    group.hear(echo('n3', 1));
+    group.receive(group.lead('n2 n3', 10));
+    group.receive(echo('n2', 1, { lacks_actor: true }));
+    group.receive(echo('n3', 1));
     const lacking = () => group.progress().map(({ lacks_actor }) => lacks_actor);
     expect(lacking()).toEqual([true, undefined]);
-    group.hear(echo('n2', 2));
+    group.receive(echo('n2', 2));
     expect(lacking()).toEqual([undefined, undefined]);
   });
 
   it('tell that a target is behind though it has the whole log, while it has not applied that', () => {
-    group.hear(group.lead('n2 n3', 10));
-    for (const peer of ['n2', 'n3']) group.hear(stored(peer, 10));
+    group.receive(group.lead('n2 n3', 10));
+    for (const peer of ['n2', 'n3']) group.receive(stored(peer, 10));
     const behind = () => group.progress().map((target) => target.behind);
     expect(behind()).toEqual([undefined, undefined]);
-    group.hear(echo('n2', 1, { unapplied: true }));
+    group.receive(echo('n2', 1, { unapplied: true }));
     expect(behind()).toEqual([true, undefined]);
-    group.hear(echo('n2', 2));
+    group.receive(echo('n2', 2));
     expect(behind()).toEqual([undefined, undefined]);
   });
 
   it('promise 31: tell which commands the state machine of each target reads', () => {
-    group.hear(group.lead('n2 n3', 10));
-    group.hear(echo('n2', 1, { command_version: 4 }));
-    group.hear(echo('n3', 1));
+    group.receive(group.lead('n2 n3', 10));
+    group.receive(echo('n2', 1, { command_version: 4 }));
+    group.receive(echo('n3', 1));
     expect(group.progress().map(({ command_version }) => command_version)).toEqual([4, undefined]);
   });
 
   it('tell how long each target has been silent', () => {
-    group.hear(group.lead('n2 n3', 10));
-    group.hear(echo('n2', 0));
+    group.receive(group.lead('n2 n3', 10));
+    group.receive(echo('n2', 0));
     expect(group.progress(250).map(({ silent_ms }) => silent_ms)).toEqual([250, -1]);
     expect(group.step(group.tickMessage(0)).at(-1)).toEqual({
       type: 'send',
@@ -422,113 +429,117 @@ describe('the ticks of the node', () => {
 });
 
 describe('a target that receives the leader’s feed', () => {
-  /** `n2` in step at entry 10, hearing the feed as of tick 1. */
-  function heard(): void {
+  /** `n2` has caught up at entry 10, and is subscribed to the feed since tick 1. */
+  function subscribed(): void {
     group.inStep();
-    expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
-    group.hear(echo('n2', 1, { hears_feed: true }));
+    expect(group.tick()).toEqual(['n2 after 10/5 #2 subscribe to the feed']);
+    group.receive(echo('n2', 1, { hears_feed: true }));
   }
 
   it('a target near the end of the log is asked to subscribe to the feed, and is sent the entries until its echo confirms that', () => {
     group.inStep();
-    expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
-    expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #3 hear the feed']);
-    group.hear(echo('n2', 1));
-    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #4 hear the feed']);
-    group.hear(echo('n2', 1, { hears_feed: true }));
-    expect(group.hear(group.append(commands(13)))).toEqual([]);
+    expect(group.tick()).toEqual(['n2 after 10/5 #2 subscribe to the feed']);
+    expect(group.receive(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #3 subscribe to the feed']);
+    group.receive(echo('n2', 1));
+    expect(group.receive(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #4 subscribe to the feed']);
+    group.receive(echo('n2', 1, { hears_feed: true }));
+    expect(group.receive(group.append(commands(13)))).toEqual([]);
   });
 
   it('a target is asked to subscribe with the first entries near the end of the log, so that its next echo confirms it', () => {
-    group.hear(group.lead('n2', 10));
-    expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #1 hear the feed']);
-    group.hear(stored('n2', 10));
+    group.receive(group.lead('n2', 10));
+    expect(group.receive(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #1 subscribe to the feed']);
+    group.receive(stored('n2', 10));
     group.tick();
-    group.hear(echo('n2', 1, { hears_feed: true }));
-    expect(group.hear(group.append(commands(12)))).toEqual([]);
+    group.receive(echo('n2', 1, { hears_feed: true }));
+    expect(group.receive(group.append(commands(12)))).toEqual([]);
   });
 
   it('a target is not asked to subscribe with entries that are far from the end of the log', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
-    expect(group.hear(group.append(...large))).toEqual(['n2 11..11 after 10/5 #1']);
-    const [first, ...rest] = group.hear(stored('n2', 10));
+    expect(group.receive(group.append(...large))).toEqual(['n2 11..11 after 10/5 #1']);
+    const [first, ...rest] = group.receive(stored('n2', 10));
     expect(first).toBe('n2 12..12 after 11/5 #2');
-    expect(rest.at(-1)).not.toContain('hear the feed');
+    expect(rest.at(-1)).not.toContain('subscribe to the feed');
     // What is left is no more than one read would bring.
-    group.hear(stored('n2', 20));
-    expect(group.hear(group.append(commands(21)))).toEqual([expect.stringMatching(/^n2 21..21 .* hear the feed$/)]);
+    group.receive(stored('n2', 20));
+    expect(group.receive(group.append(commands(21)))).toEqual([
+      expect.stringMatching(/^n2 21..21 .* subscribe to the feed$/),
+    ]);
   });
 
   it('a target that lags far behind is not asked to subscribe', () => {
-    group.hear(group.lead('n2', 10));
+    group.receive(group.lead('n2', 10));
     expect(group.tick()).toEqual(['n2 after 0/0 #2']);
   });
 
   it('a subscribed target is sent only heartbeats while it acknowledges the entries of the feed', () => {
-    heard();
+    subscribed();
     for (const index of [11, 12, 13]) {
-      expect(group.hear(group.append(commands(index)))).toEqual([]);
-      group.hear(stored('n2', index));
-      expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([`n2 after ${index}/5 hear the feed`]);
+      expect(group.receive(group.append(commands(index)))).toEqual([]);
+      group.receive(stored('n2', index));
+      expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([
+        `n2 after ${index}/5 subscribe to the feed`,
+      ]);
     }
   });
 
   it('a subscribed target that acknowledges nothing for two heartbeats is asked what it lacks, and is sent that', () => {
-    heard();
-    group.hear(group.append(commands(11)));
-    group.hear(group.append(commands(12)));
+    subscribed();
+    group.receive(group.append(commands(11)));
+    group.receive(group.append(commands(12)));
     expect(group.tick()).toHaveLength(1);
     const [heartbeat, probe] = group.tick();
     expect(heartbeat).toContain('n2 after 10/5');
-    expect(probe).toMatch(/^n2 after 12\/5 #\d+ hear the feed$/);
-    const repaired = group.hear(rejected('n2', idOf(probe), 10));
+    expect(probe).toMatch(/^n2 after 12\/5 #\d+ subscribe to the feed$/);
+    const repaired = group.receive(rejected('n2', idOf(probe), 10));
     expect(repaired[0]).toContain('n2 after 10/5');
-    expect(group.hear(stored('n2', 10))[0]).toContain('n2 11..12 after 10/5');
+    expect(group.receive(stored('n2', 10))[0]).toContain('n2 11..12 after 10/5');
   });
 
   it('a subscribed target that has all entries is not sent them again, because the probe matches', () => {
-    heard();
-    group.hear(group.append(commands(11)));
+    subscribed();
+    group.receive(group.append(commands(11)));
     group.tick();
     expect(group.tick()).toHaveLength(2);
-    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.receive(stored('n2', 11))).toEqual([]);
     expect(group.progress()[0]).toMatchObject({ state: 'replicate', match_index: 11, next_index: 12 });
   });
 
   it('a target is sent the entries again when it is no longer subscribed to the feed', () => {
-    heard();
-    group.hear(echo('n2', 2));
-    expect(group.hear(group.append(commands(11)))).toHaveLength(1);
+    subscribed();
+    group.receive(echo('n2', 2));
+    expect(group.receive(group.append(commands(11)))).toHaveLength(1);
   });
 
   it('a target is requested to unsubscribe when more messages are unacknowledged than the window allows', () => {
-    heard();
+    subscribed();
     for (let index = 11; index < 11 + limits.replicatorWindowMessages; index++) {
-      expect(group.hear(group.append(commands(index)))).toEqual([]);
+      expect(group.receive(group.append(commands(index)))).toEqual([]);
     }
     const last = 11 + limits.replicatorWindowMessages;
-    expect(group.hear(group.append(commands(last)))).toEqual([]);
-    expect(group.tick()[0]).not.toContain('hear the feed');
-    expect(group.hear(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
+    expect(group.receive(group.append(commands(last)))).toEqual([]);
+    expect(group.tick()[0]).not.toContain('subscribe to the feed');
+    expect(group.receive(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
   });
 
   it('a subscribed target needs no content from the node, as the progress of a tick reports; when it falls behind, that is reported at once', () => {
-    heard();
+    subscribed();
     expect(wanted(group.step(group.tickMessage()))).toBe(false);
     expect(wanted(group.step(group.appendPlaces(commands(11), commands(12))))).toBeUndefined();
-    group.hear(stored('n2', 11));
+    group.receive(stored('n2', 11));
     expect(wanted(group.step(echo('n2', 2)))).toBe(true);
-    expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
+    expect(group.receive(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
   it('a target far from the end of the log needs no content from the node, because earlier entries are read first', () => {
-    group.hear(group.lead('n2', 10));
-    group.hear(rejected('n2', 1, 0));
-    group.hear(stored('n2', 0));
+    group.receive(group.lead('n2', 10));
+    group.receive(rejected('n2', 1, 0));
+    group.receive(stored('n2', 0));
     expect(wanted(group.step(group.tickMessage()))).toBe(false);
     const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
-    for (const batch of large) group.hear(group.appendPlaces(batch));
+    for (const batch of large) group.receive(group.appendPlaces(batch));
     expect(wanted(group.step(group.tickMessage()))).toBe(false);
     const near = 20 - Math.floor(limits.replicatorReadBytes / 500_100);
     expect(wanted(group.step(stored('n2', near - 1)))).toBeUndefined();
@@ -536,17 +547,17 @@ describe('a target that receives the leader’s feed', () => {
   });
 
   it('entries that the replicators received without content are read from the log-store', () => {
-    heard();
-    group.hear(group.appendPlaces(commands(11), commands(12)));
+    subscribed();
+    group.receive(group.appendPlaces(commands(11), commands(12)));
     group.tick();
     const [, probe] = group.tick();
-    group.hear(rejected('n2', idOf(probe), 10));
-    const [read] = group.hear(stored('n2', 10));
+    group.receive(rejected('n2', idOf(probe), 10));
+    const [read] = group.receive(stored('n2', 10));
     expect(read).toContain('read from 11');
-    const sent = group.hear(group.entries(idOf(read), 11, 5, [commands(11), commands(12)]));
+    const sent = group.receive(group.entries(idOf(read), 11, 5, [commands(11), commands(12)]));
     expect(sent).toEqual([expect.stringMatching(/^n2 11..12 after 10\/5/)]);
     // Then from memory again.
-    expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
+    expect(group.receive(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
   /** What the node is told about content; undefined: nothing. */
@@ -563,20 +574,20 @@ describe('a read-only target', () => {
 
   it('a read-only target receives only heartbeats, and all entries that it lacks once it accepts entries again', () => {
     group.inStep();
-    group.hear(echo('n2', 1, readOnly));
-    expect(group.hear(group.append(commands(11)))).toEqual([]);
+    group.receive(echo('n2', 1, readOnly));
+    expect(group.receive(group.append(commands(11)))).toEqual([]);
     expect(group.tick()).toHaveLength(1);
     expect(group.progress()[0]).toMatchObject({ read_only: true, match_index: 10 });
     expect(wants(group.tick())).toEqual([]);
-    expect(group.hear(echo('n2', 2))[0]).toContain('n2 11..11 after 10/5');
-    group.hear(stored('n2', 10));
+    expect(group.receive(echo('n2', 2))[0]).toContain('n2 11..11 after 10/5');
+    group.receive(stored('n2', 10));
     expect(group.progress()[0]).toMatchObject({ read_only: false });
   });
 
   it('a target is considered read-only even if it only rejects messages that were in flight', () => {
     group.inStep();
-    const [sent] = group.hear(group.append(commands(11)));
-    expect(group.hear(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);
+    const [sent] = group.receive(group.append(commands(11)));
+    expect(group.receive(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);
     expect(wants(group.tick())).toEqual([]);
     expect(group.progress()[0]).toMatchObject({ read_only: true });
   });

@@ -1,4 +1,4 @@
-/** A snapshot on its way to a follower that stores chunks in order, crashes now and then, and hears not everything. */
+/** A snapshot on its way to a follower that stores chunks in order, crashes now and then, and does not receive everything. */
 import type { Body, Message, ReplicatorMessage } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { commands, head, LedGroup, rejected, snapshotStored, stored } from './replicator-harness.js';
@@ -29,7 +29,7 @@ class Transfer {
     private readonly draw: () => number,
     private readonly loss: number,
   ) {
-    this.hear(this.group.lead('n2', 1000));
+    this.receive(this.group.lead('n2', 1000));
   }
 
   /** Ticks until it has caught up, at most so often. Answers how many it took. */
@@ -38,11 +38,11 @@ class Transfer {
       this.carryAll();
       if (this.group.progress()[0]?.match_index === 1000) return tick;
       expect(tick, 'it has caught up by now').toBeLessThan(maxTicks);
-      this.hear(this.group.tickMessage());
+      this.receive(this.group.tickMessage());
     }
   }
 
-  private hear(message: ReplicatorMessage): void {
+  private receive(message: ReplicatorMessage): void {
     for (const effect of this.group.step(message)) if (effect.type === 'send') this.onTheWay.push(effect.message);
   }
 
@@ -90,7 +90,7 @@ class Transfer {
   }
 
   private answer(message: ReplicatorMessage): void {
-    if (this.draw() >= this.loss) this.hear(message);
+    if (this.draw() >= this.loss) this.receive(message);
   }
 }
 

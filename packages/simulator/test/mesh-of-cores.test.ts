@@ -94,7 +94,7 @@ describe('a mesh of the four cores', () => {
   });
 
   test.each([1, 2, 3, 4, 5])(
-    'changes members at once with a new leader that has not heard from all peers, seed %i',
+    'changes members at once with a new leader that has not received messages from all peers, seed %i',
     (seed) => {
       const mesh = founded([n1, n2, n3], [], seed);
       mesh.crashPeer(n1);

@@ -64,9 +64,9 @@ export function formatEffect(effect: NodeEffect): string | undefined {
     case 'event':
       return tellEvent(effect.event);
     case 'subscribe_led_histories':
-      return effect.isWanted ? 'hear the leaders' : 'hear no leaders';
+      return effect.isWanted ? 'subscribe to leaders' : 'unsubscribe from leaders';
     case 'subscribe_feed':
-      return effect.peerId === '' ? 'hear nobody’s feed' : `hear the feed of ${effect.peerId}`;
+      return effect.peerId === '' ? 'unsubscribe from the feed' : `subscribe to the feed of ${effect.peerId}`;
     case 'publish': {
       const { after, revision, changes, error } = effect.body;
       const said = error === undefined ? `${changes.map(short).join(' ') || 'nothing'}` : error.code;

@@ -723,7 +723,7 @@ export class NodeHarness {
     return this.receive({ name: 'node.install_snapshot', body });
   }
 
-  /** What the leader says to its own actors, where this node hears that too. */
+  /** What the leader sends to its own actors and this node also receives. */
   feedAppend(over: {
     from?: string;
     term?: number;

@@ -127,8 +127,8 @@ test('leases-hold reports a voter that grants a vote although it receives ticks 
   const { nowMs } = group.mesh;
   const voter = group.actor(n3, 'node');
   const body = { ...group.own(n2), candidate_id: n2, kind: 'pre_vote', transfer: false };
-  const heard = { type: 'message', message: { name: 'node.request_vote', body } };
-  group.invariants.onStepping(voter, heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+  const received = { type: 'message', message: { name: 'node.request_vote', body } };
+  group.invariants.onStepping(voter, received, { nowMs, wallTimeMs: nowMs, random: 0 });
   const granted = { kind: 'pre_vote', granted: true } as const;
   expectBroken(
     'leases-hold',
@@ -231,8 +231,8 @@ test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', 
   const leader = group.actor(n1, 'node');
   const grant = () => {
     const body = { ...group.own(n2), candidate_id: n2, kind, transfer: false };
-    const heard = { type: 'message', message: { name: 'node.request_vote', body } };
-    group.invariants.onStepping(leader, heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+    const received = { type: 'message', message: { name: 'node.request_vote', body } };
+    group.invariants.onStepping(leader, received, { nowMs, wallTimeMs: nowMs, random: 0 });
     if (kind === 'pre_vote') return group.sendAs(n1, 'node', 'ballot-box.vote_response', { kind, granted: true }, n2);
     const vote = { ...group.own(n1), term: next(group.own(n1).term), voted_for: n2, link: 1, seq: 1000 };
     group.sendAs(n1, 'node', 'log-store.vote', vote);
@@ -250,8 +250,8 @@ test('leases-hold reports a voter that grants a vote just after its start, even 
   group.mesh.wait('it is open', () => group.status(n3).role === 'follower', 1000);
   const { nowMs } = group.mesh;
   const body = { ...group.own(n2), candidate_id: n2, kind: 'vote', transfer: true };
-  const heard = { type: 'message', message: { name: 'node.request_vote', body } };
-  group.invariants.onStepping(group.actor(n3, 'node'), heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+  const received = { type: 'message', message: { name: 'node.request_vote', body } };
+  group.invariants.onStepping(group.actor(n3, 'node'), received, { nowMs, wallTimeMs: nowMs, random: 0 });
   const vote = { ...group.own(n3), term: next(group.own(n3).term), voted_for: n2, link: 1, seq: 1000 };
   expectBroken('leases-hold', () => group.sendAs(n3, 'node', 'log-store.vote', vote), /after it has started/);
 });

@@ -7,7 +7,7 @@ import { VirtualTime } from '../../src/mesh/virtual-time.js';
 
 let time: VirtualTime;
 let network: VirtualNetwork;
-let heard: string[];
+let received: string[];
 
 function endpoint(name: string, server: 's1' | 's2' | 's3' = 's1'): Endpoint {
   const one = { name, owner: name.split('.')[0] as string, connection: new NatsConnection(server) };
@@ -16,7 +16,7 @@ function endpoint(name: string, server: 's1' | 's2' | 's3' = 's1'): Endpoint {
 }
 
 function send(from: Endpoint, to: Endpoint, what: string): void {
-  network.send(from, to.name, (target) => heard.push(`${target.name} ${what}`));
+  network.send(from, to.name, (target) => received.push(`${target.name} ${what}`));
 }
 
 function run(untilMs: number): void {
@@ -25,7 +25,7 @@ function run(untilMs: number): void {
 
 beforeEach(() => {
   time = new VirtualTime();
-  heard = [];
+  received = [];
   network = new VirtualNetwork(new Random(1), new Coverage(), time);
 });
 
@@ -37,7 +37,7 @@ describe('a link', () => {
     network.conditions.delay = 100;
     for (const number of numbers) send(a, b, String(number));
     run(200);
-    expect(heard).toEqual(numbers.map((number) => `n2.node ${number}`));
+    expect(received).toEqual(numbers.map((number) => `n2.node ${number}`));
   });
 
   test('has no order relative to other links', () => {
@@ -45,8 +45,8 @@ describe('a link', () => {
     network.conditions.delay = 100;
     for (const number of numbers) send(number % 2 === 0 ? a : b, c, String(number));
     run(200);
-    expect(heard).toHaveLength(50);
-    expect(heard).not.toEqual(numbers.map((number) => `n3.node ${number}`));
+    expect(received).toHaveLength(50);
+    expect(received).not.toEqual(numbers.map((number) => `n3.node ${number}`));
   });
 
   test('loses and repeats messages', () => {
@@ -54,10 +54,10 @@ describe('a link', () => {
     network.conditions = { loss: 0.5, repeat: 0.5, delay: 1, turn: 0 };
     for (const number of numbers) send(a, b, String(number));
     run(1000);
-    const different = new Set(heard).size;
+    const different = new Set(received).size;
     expect(different).toBeGreaterThan(10);
     expect(different).toBeLessThan(40);
-    expect(heard.length).toBeGreaterThan(different);
+    expect(received.length).toBeGreaterThan(different);
   });
 
   test('delivers what was sent to a crashed process to its successor', () => {
@@ -66,7 +66,7 @@ describe('a link', () => {
     network.disconnect(b);
     endpoint('n2.node');
     run(10);
-    expect(heard).toEqual(['n2.node late']);
+    expect(received).toEqual(['n2.node late']);
   });
 });
 
@@ -85,13 +85,13 @@ describe('a cut', () => {
     send(b, c, 'over');
     send(store, a, 'own');
     run(10);
-    expect(heard.toSorted()).toEqual(expected.toSorted());
+    expect(received.toSorted()).toEqual(expected.toSorted());
     network.endCuts();
-    heard = [];
+    received = [];
     send(a, b, 'there');
     send(store, a, 'own');
     run(20);
-    expect(heard.toSorted()).toEqual(['n1.node own', 'n2.node there']);
+    expect(received.toSorted()).toEqual(['n1.node own', 'n2.node there']);
   });
 });
 
@@ -103,9 +103,9 @@ describe('a slow peer', () => {
     send(b, a, 'back');
     send(store, a, 'own');
     run(100);
-    expect(heard).toEqual(['n1.node own']);
+    expect(received).toEqual(['n1.node own']);
     run(310);
-    expect(heard.toSorted()).toEqual(['n1.node back', 'n1.node own', 'n2.node there']);
+    expect(received.toSorted()).toEqual(['n1.node back', 'n1.node own', 'n2.node there']);
     expect([...network.slowOwners]).toEqual(['n1']);
     network.endCuts();
     expect([...network.slowOwners]).toEqual([]);
@@ -117,7 +117,7 @@ describe('a slow peer', () => {
     network.slowDown('n2', 0);
     send(a, b, 'there');
     run(10);
-    expect(heard).toEqual(['n2.node there']);
+    expect(received).toEqual(['n2.node there']);
   });
 });
 
@@ -125,12 +125,12 @@ describe('what the network reports', () => {
   test('is when a message arrives, and nothing for one that is lost', () => {
     const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
     network.conditions.delay = 10;
-    const arrivesMs = network.send(a, b.name, () => heard.push('there'));
+    const arrivesMs = network.send(a, b.name, () => received.push('there'));
     expect(arrivesMs).toBeLessThan(10);
     run((arrivesMs ?? 0) - 0.001);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     run(arrivesMs ?? 0);
-    expect(heard).toEqual(['there']);
+    expect(received).toEqual(['there']);
     network.conditions.loss = 1;
     expect(network.send(a, b.name, () => {})).toBeUndefined();
   });
@@ -162,14 +162,14 @@ describe('a NATS server', () => {
     run(2000);
     send(a, b, 'by another');
     run(3000);
-    expect(heard).toEqual(['n2.node by another']);
+    expect(received).toEqual(['n2.node by another']);
     network.nats.up('s1');
     network.nats.down('s2');
     network.nats.down('s3');
     run(6000);
     send(a, b, 'by the first');
     run(7000);
-    expect(heard).toEqual(['n2.node by another', 'n2.node by the first']);
+    expect(received).toEqual(['n2.node by another', 'n2.node by the first']);
   });
 
   test('passes nothing over a cut route, not even through a third server', () => {
@@ -179,10 +179,10 @@ describe('a NATS server', () => {
     send(a, c, 'whole');
     send(c, b, 'whole');
     run(10);
-    expect(heard.toSorted()).toEqual(['n2.node whole', 'n3.node whole']);
+    expect(received.toSorted()).toEqual(['n2.node whole', 'n3.node whole']);
     network.endCuts();
     send(a, b, 'healed');
     run(20);
-    expect(heard).toContain('n2.node healed');
+    expect(received).toContain('n2.node healed');
   });
 });

@@ -54,7 +54,7 @@ describe('a peer that an operator made read-only', () => {
 
   test('subscribes to no feed: it would not accept the appends', () => {
     const node = follower(true);
-    expect(node.appendEntries({ term: 2, prev: [2, 2], hearFeed: true })).not.toContain('hear the feed of n2');
+    expect(node.appendEntries({ term: 2, prev: [2, 2], hearFeed: true })).not.toContain('subscribe to the feed of n2');
     expect(node.feedAppend({ term: 2, prev: [2, 2], entries: [2] })).toEqual([]);
     expect(node.dropped('feed_append_read_only')).toBe(1);
   });

@@ -414,10 +414,10 @@ describe('applying', () => {
 });
 
 describe('the leader’s feed', () => {
-  /** In step with n2 in term 2, and hearing its feed. */
-  function hearing(): NodeHarness {
+  /** Caught up with n2 in term 2, and subscribed to its feed. */
+  function subscribed(): NodeHarness {
     const node = follower();
-    expect(node.appendEntries({ prev: [3, 2], hearFeed: true })).toContain('hear the feed of n2');
+    expect(node.appendEntries({ prev: [3, 2], hearFeed: true })).toContain('subscribe to the feed of n2');
     node.step({ type: 'feed_subscribed', peerId: asPeerId('n2') });
     return node;
   }
@@ -428,25 +428,25 @@ describe('the leader’s feed', () => {
     node.appendEntries({ prev: [3, 2], hearFeed: true, tick: 2 });
     expect(echo(node)).toMatchObject({ tick_id: 2, hears_feed: false });
     node.step({ type: 'feed_subscribed', peerId: asPeerId('n2') });
-    expect(node.appendEntries({ prev: [3, 2], hearFeed: true, tick: 3 })).not.toContain('hear the feed of n2');
+    expect(node.appendEntries({ prev: [3, 2], hearFeed: true, tick: 3 })).not.toContain('subscribe to the feed of n2');
     expect(echo(node)).toMatchObject({ tick_id: 3, hears_feed: true });
   });
 
   test('is unsubscribed from when the replicator requests it, and when its leader has fallen silent', () => {
-    expect(hearing().appendEntries({ prev: [3, 2], tick: 2 })).toContain('hear nobody’s feed');
-    expect(hearing().wait(2 * electionTimeoutMs)).toContain('hear nobody’s feed');
+    expect(subscribed().appendEntries({ prev: [3, 2], tick: 2 })).toContain('unsubscribe from the feed');
+    expect(subscribed().wait(2 * electionTimeoutMs)).toContain('unsubscribe from the feed');
   });
 
   test('is unsubscribed from by a peer that leads itself', () => {
-    const node = hearing();
+    const node = subscribed();
     node.timeoutNow(2);
     node.elected();
     expect(node.summary.role).toBe('leader');
-    expect(node.wait(100)).toContain('hear nobody’s feed');
+    expect(node.wait(100)).toContain('unsubscribe from the feed');
   });
 
   test('an earlier subscription is not mistaken for a later one', () => {
-    const node = hearing();
+    const node = subscribed();
     node.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true });
     node.step({ type: 'feed_subscribed', peerId: asPeerId('n2') });
     node.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true, tick: 2 });
@@ -455,7 +455,7 @@ describe('the leader’s feed', () => {
   });
 
   test('a feed append is accepted like AppendEntries, but does not restart the election timer', () => {
-    const node = hearing();
+    const node = subscribed();
     expect(node.feedAppend({ prev: [3, 2], entries: [2, 2], commit: 4 })).toEqual([
       'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
     ]);
@@ -468,7 +468,7 @@ describe('the leader’s feed', () => {
   });
 
   test('a feed append is dropped if an earlier entry is missing or conflicts: the replicator resolves that', () => {
-    const node = hearing();
+    const node = subscribed();
     expect(node.feedAppend({ prev: [4, 2], entries: [2] })).toEqual([]);
     expect(node.feedAppend({ prev: [3, 1], entries: [2] })).toEqual([]);
     expect(node.dropped('feed_append_without_previous')).toBe(2);
@@ -481,14 +481,14 @@ describe('the leader’s feed', () => {
     ['a later term', { term: 3 }],
     ['another history', { group: 'other' }],
   ])('brings nothing from %s, and raises no term', (_name, over) => {
-    const node = hearing();
+    const node = subscribed();
     expect(node.feedAppend({ prev: [3, 2], entries: [1], ...over })).toEqual([]);
     expect(node.dropped('feed_append_of_other_leader')).toBe(1);
     expect(node.summary).toMatchObject({ term: 2, last_index: 3, leader_id: 'n2' });
   });
 
   test('a feed append is dropped if it has no entries, or entries of a later term than its own', () => {
-    const node = hearing();
+    const node = subscribed();
     expect(node.feedAppend({ prev: [3, 2] })).toEqual([]);
     expect(node.feedAppend({ prev: [3, 2], entries: [3] })).toEqual([]);
     expect(node.dropped('feed_append_malformed')).toBe(2);

@@ -31,7 +31,7 @@ describe('transfer_leader', () => {
   test('a second transfer is refused while one is in progress', () => {
     const node = leader();
     node.admin('transfer_leader');
-    // The next leader may have heard the same, and lead already.
+    // The next leader may have received the same, and lead already.
     expect(node.admin('transfer_leader')).toEqual(['refuse 2 EBUSY unknown']);
   });
 

@@ -10,7 +10,7 @@ function leader(): NodeHarness {
   return node;
 }
 
-function hears(node: NodeHarness, over: Partial<HistoryAnnouncement> = {}): string[] {
+function receive(node: NodeHarness, over: Partial<HistoryAnnouncement> = {}): string[] {
   const body: HistoryAnnouncement = {
     group_id: groupId,
     group_uid: 'other' as GroupUid,
@@ -40,10 +40,10 @@ describe('promise 29: two histories under one name stop each other', () => {
   test('a leader that learns of a later leader of its own history steps down, and refuses waiting requests as unknown', () => {
     const node = leader();
     node.propose('a');
-    expect(hears(node, { group_uid: own, term: asTerm(node.summary.term) })).toEqual([]);
-    expect(hears(node, { group_uid: own, term: asTerm(1) })).toEqual([]);
+    expect(receive(node, { group_uid: own, term: asTerm(node.summary.term) })).toEqual([]);
+    expect(receive(node, { group_uid: own, term: asTerm(1) })).toEqual([]);
     expect(node.summary.role).toBe('leader');
-    const lines = hears(node, { group_uid: own, term: asTerm(node.summary.term + 1) });
+    const lines = receive(node, { group_uid: own, term: asTerm(node.summary.term + 1) });
     expect(lines).toContain('event leader_stepped_down, n4 leads term 3');
     expect(lines).toContain('refuse 1 EPERM unknown');
     expect(node.summary.role).toBe('follower');
@@ -51,9 +51,9 @@ describe('promise 29: two histories under one name stop each other', () => {
 
   test('a leader that learns of another history reports it once, and announces to the other at once that it has stopped', () => {
     const node = leader();
-    expect(hears(node)).toEqual([seen]);
+    expect(receive(node)).toEqual([seen]);
     expect(node.ledHistories.at(-1)).toMatchObject({ group_uid: 'uid', stopped_for: 'other' });
-    expect(hears(node)).toEqual([]);
+    expect(receive(node)).toEqual([]);
     expect(node.status.other_history).toEqual({ group_uid: 'other', leader_id: 'n4' });
     expect(node.core.health()).toMatchObject({
       healthy: false,
@@ -63,7 +63,7 @@ describe('promise 29: two histories under one name stop each other', () => {
 
   test('it serves neither writes, reads, watches nor changes on the group’s subjects; status is answered', () => {
     const node = leader();
-    hears(node, { stopped_for: own });
+    receive(node, { stopped_for: own });
     expect(node.propose('a')).toContain('refuse 1 EHISTORY not_done');
     expect(node.read('a')).toContain('refuse 2 EHISTORY not_done');
     expect(node.watch('w', 'a')).toContain('refuse 3 EHISTORY not_done');
@@ -74,15 +74,15 @@ describe('promise 29: two histories under one name stop each other', () => {
 
   test('a write is not reported as not done while the other leader may do it', () => {
     const node = leader();
-    hears(node);
+    receive(node);
     expect(node.propose('a')).toContain('refuse 1 EHISTORY unknown');
-    hears(node, { stopped_for: own });
+    receive(node, { stopped_for: own });
     expect(node.propose('b')).toContain('refuse 2 EHISTORY not_done');
   });
 
   test('it serves again when the other has been silent for a while', () => {
     const node = leader();
-    hears(node);
+    receive(node);
     node.keepConfirmed(limits.otherHistoryMs - 200);
     expect(node.propose('a')).toContain('refuse 1 EHISTORY unknown');
     node.keepConfirmed(400);
@@ -92,11 +92,11 @@ describe('promise 29: two histories under one name stop each other', () => {
 
   test('its own history stops no leader, and no announcement stops a follower', () => {
     const node = leader();
-    expect(hears(node, { group_uid: own, peer_id: asPeerId('n2') })).toEqual([]);
+    expect(receive(node, { group_uid: own, peer_id: asPeerId('n2') })).toEqual([]);
     expect(node.status.other_history).toBe(null);
     const follower = new NodeHarness();
     follower.open();
-    expect(hears(follower)).toEqual([]);
+    expect(receive(follower)).toEqual([]);
     expect(follower.status.other_history).toBe(null);
   });
 });

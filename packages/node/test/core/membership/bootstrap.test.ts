@@ -76,7 +76,7 @@ describe('founding a group', () => {
       'log-store.vote term 1 for n1',
       'log-store.append term 1 of n1: entry 1 of term 1 {n1 for n1 n2 n3 level 1} verified 1',
       'event configuration_appended, n1, -, 1',
-      'hear no leaders',
+      'unsubscribe from leaders',
       'log-store.vote term 2 for n1',
       'ballot-box.elect vote term 2 of n1 for n1 n2 n3 level 1',
     ]);

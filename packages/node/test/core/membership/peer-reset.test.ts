@@ -140,7 +140,7 @@ describe('promises 15 and 24: reset_peer', () => {
   });
 
   test.each([
-    ['a leader is heard', 'EBUSY', (node: NodeHarness) => node.appendEntries({ term: 4, prev: [3, 2] })],
+    ['a leader is reachable', 'EBUSY', (node: NodeHarness) => node.appendEntries({ term: 4, prev: [3, 2] })],
     [
       'the log-store is silent',
       'EBUSY',

@@ -65,8 +65,8 @@ describe('promise 6: a member that has lost its store is healed', () => {
 
   test('the store is not replaced while the bound one may be alive', () => {
     const node = leader();
-    const heard = { ...n3Lost, found: ['s9', 2 * electionTimeoutMs - 1] } as const;
-    node.progress(n2, heard);
+    const received = { ...n3Lost, found: ['s9', 2 * electionTimeoutMs - 1] } as const;
+    node.progress(n2, received);
     expect(node.status.stage).toBe('none');
     expect(node.progress(n2, { peer: 'n3', match: 2, found: ['s9', 0] })).toEqual([
       'event peer_refused, n3, another store answers under its name, besides the one that it is bound to',

@@ -112,7 +112,7 @@ describe('watches by keys', () => {
     const node = leader();
     node.machine.changeBytes = 40_000;
     const told = new Map<string, { prefix: string; after: number; upTo: number; texts: string[] }>();
-    const hear = (lines: string[]): void => {
+    const receive = (lines: string[]): void => {
       for (const line of watched(lines)) {
         const [, watchId = '', range = '', ...rest] = line.split(' ');
         const watch = told.get(watchId);
@@ -129,29 +129,29 @@ describe('watches by keys', () => {
       const choice = random(10);
       if (choice < 5) {
         node.propose(...Array.from({ length: 1 + random(4) }, () => text(1, 4)));
-        hear(node.committed(node.summary.last_index));
+        receive(node.committed(node.summary.last_index));
       } else if (choice < 6 && known !== undefined) {
         told.delete(watchId);
-        hear(node.unwatch(watchId));
+        receive(node.unwatch(watchId));
       } else if (choice < 8 && known === undefined) {
         const revision = node.machine.applied.length;
         const from = random(2) === 0 ? undefined : 1 + random(revision + 1);
         const after = from === undefined ? revision : from - 1;
         const watch = { prefix: text(0, 3), after, upTo: after, texts: [] };
         told.set(watchId, watch);
-        hear(node.watch(watchId, watch.prefix, from));
+        receive(node.watch(watchId, watch.prefix, from));
       } else if (known !== undefined) {
-        hear(node.watch(watchId, known.prefix));
+        receive(node.watch(watchId, known.prefix));
       } else {
-        hear(node.wait(1));
+        receive(node.wait(1));
       }
-      if (turn % 10 === 0) hear(beat(node, 100));
+      if (turn % 10 === 0) receive(beat(node, 100));
     }
     for (let turn = 0; turn < 25; turn++) {
-      for (const [watchId, { prefix }] of told) hear(node.watch(watchId, prefix));
-      hear(beat(node, 100));
+      for (const [watchId, { prefix }] of told) receive(node.watch(watchId, prefix));
+      receive(beat(node, 100));
     }
-    hear(beat(node, 1200));
+    receive(beat(node, 1200));
     expect(told.size).toBeGreaterThan(3);
     for (const { prefix, after, upTo, texts } of told.values()) {
       expect(upTo).toBe(node.machine.applied.length);

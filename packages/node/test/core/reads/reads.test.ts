@@ -624,7 +624,7 @@ describe('a peer outside the group', () => {
     node.step({ type: 'led_history', body: { ...led, group_uid: 'another' as never } });
     expect(node.status.leader_id).toBe('');
     expect(node.appendEntries({ term: 3, prev: [2, 2], entries: [[3, 'n1 n2 n3']], commit: 3 })).toBeDefined();
-    expect(node.wait(100)).toContain('hear no leaders');
+    expect(node.wait(100)).toContain('unsubscribe from leaders');
     node.step({ type: 'led_history', body: led });
     expect(node.status.leader_id).toBe('n2');
   });
