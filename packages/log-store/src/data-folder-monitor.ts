@@ -1,8 +1,8 @@
 /**
- * Checks whether the files of an open store still have their names. A process keeps using opened files: after `rm -rf`, or when
- * another folder is moved to that name, it would write into files that nobody can find again.
+ * Checks whether the files of an open store still exist under their paths. A process can use opened files after `rm -rf`, or after
+ * another folder was moved to their path: it would write into files that nobody can find again.
  *
- * Owns: the identities of the folders and of the side file that were opened. Does not own which tables count (`level-manifest.ts`).
+ * Owns: the identities of the folders and of the side file that were opened. Does not own which tables must exist (`level-manifest.ts`).
  */
 import { constants } from 'node:fs';
 import { access, open, readdir, stat } from 'node:fs/promises';
@@ -10,14 +10,14 @@ import path from 'node:path';
 import { missingFile } from './level-log-check.js';
 import { LevelManifest } from './level-manifest.js';
 
-/** The sizes of the tables are checked each time that the files were checked this often. */
+/** One of this many checks also checks the sizes of the tables. */
 const sizesEvery = 10;
 
 /** What is wrong with the data folder. */
 export type FolderFault =
   /** The open files no longer exist under their names: permanent. */
   | { readonly type: 'gone'; readonly message: string }
-  /** A condition that may end keeps the store from working. `stopsWrites`: nothing can be stored meanwhile. */
+  /** The store cannot work now, but may work again later. `stopsWrites`: nothing can be stored meanwhile. */
   | { readonly type: 'trouble'; readonly message: string; readonly stopsWrites: boolean };
 
 interface Identity {
@@ -38,7 +38,7 @@ export class DataFolderMonitor {
     this.manifest = new LevelManifest(levelFolder);
   }
 
-  /** Call it when all files have just been opened. */
+  /** Must be called right after all files were opened. */
   static async begin(folder: string, levelFolder: string, sideFile: string): Promise<DataFolderMonitor> {
     return new DataFolderMonitor(
       levelFolder,
@@ -49,8 +49,8 @@ export class DataFolderMonitor {
 
   /**
    * Checks the files.
-   * @param isIdle nothing was stored since the last check: it then writes and syncs a file of its own, to detect a disk that
-   *   stores nothing. This takes as long as the disk takes.
+   * @param isIdle nothing was stored since the last check. Then the check writes and syncs a file of its own, to detect a disk that
+   *   stores nothing. If the disk hangs, the check hangs, too.
    * @returns what is wrong; undefined: nothing
    */
   async check(isIdle: boolean): Promise<FolderFault | undefined> {
@@ -80,7 +80,7 @@ export class DataFolderMonitor {
       await file.write('.');
       await file.datasync();
     } catch (error) {
-      // The free space is measured separately.
+      // A full disk is no fault here: `DiskMonitor` measures the free space.
       if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     } finally {
       await file.close();
@@ -92,7 +92,7 @@ export class DataFolderMonitor {
     if (missing !== undefined) return missing;
     const names = await readdir(this.levelFolder);
     if (!names.includes('LOCK')) return `${path.join(this.levelFolder, 'LOCK')} is not there any more`;
-    // The new one is created before the last one is deleted.
+    // LevelDB creates its next log before it deletes the last one, so there is always one.
     if (!names.some((name) => name.endsWith('.log'))) return `${this.levelFolder} has no log any more`;
     this.checks += 1;
     return this.manifest.lostTable(names, this.checks % sizesEvery === 1);

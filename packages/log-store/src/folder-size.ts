@@ -1,4 +1,4 @@
-/** How much a folder holds. */
+/** The size of a folder. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 

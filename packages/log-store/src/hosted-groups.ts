@@ -1,13 +1,13 @@
 /**
- * The groups that were created at this peer while it ran: a list in the store, beside the groups' own data.
+ * The groups that were created at this peer while it ran (`create_group`), as a list in the store, in addition to the groups' own data.
  *
  *     !/g    {version, groups: [{group_id, hosting_id}], leaving: [group_id]}
  *
  * Invariants:
- * 1. A change counts once it is synced; changes are made one after the other.
- * 2. A group is removed in three synced steps: it is taken off the list and marked as leaving; its data are deleted, `meta` last;
- *    the mark is deleted. A restart in between continues with these steps before any group is started.
- * 3. The version grows with each change of the list.
+ * 1. A change takes effect once it is synced. Changes are made one after the other.
+ * 2. A group is deleted in three synced steps: it is moved from `groups` to `leaving`; its data are deleted, `meta` last; it is
+ *    removed from `leaving`. After a restart in between, the remaining steps are executed before any group is started.
+ * 3. The version increases with each change of `groups`.
  */
 import {
   addChecksum,
@@ -29,8 +29,8 @@ export class HostedGroups {
   ) {}
 
   /**
-   * Reads the list, and removes the data of groups that were leaving.
-   * @throws ConclaveError ECORRUPT
+   * Reads the list, and deletes the data of groups that are still in `leaving`.
+   * @throws ConclaveError ECORRUPT if the list is damaged
    */
   static async open(storage: LogStorage): Promise<HostedGroups> {
     const row = await storage.get(hostedGroupsKey);
@@ -57,7 +57,7 @@ export class HostedGroups {
     await this.write({ ...this.stored, version: this.version + 1, groups: [...this.stored.groups, group] });
   }
 
-  /** Takes a group off the list; `remove` deletes its data once its actors have stopped. */
+  /** Moves a group from `groups` to `leaving`. After its actors have stopped, `remove` deletes its data. */
   async release(groupId: GroupId): Promise<void> {
     const { groups, leaving } = this.stored;
     await this.write({
@@ -72,16 +72,17 @@ export class HostedGroups {
     return (await this.storage.keysOf(groupId, 1)).length > 0;
   }
 
-  /** Deletes all data of a group that leaves. No actor writes there any more. */
+  /** Deletes all data of a group in `leaving`. Its actors must have stopped. */
   async remove(groupId: GroupId): Promise<void> {
     const meta = metaKey(groupId);
     for (;;) {
       const keys = await this.storage.keysOf(groupId, limits.groupDeleteKeys);
       const others = keys.filter((key) => key !== meta);
-      const going = others.length > 0 ? others : keys;
-      if (going.length === 0) break;
+      // The last round deletes `meta`.
+      const batch = others.length > 0 ? others : keys;
+      if (batch.length === 0) break;
       await this.storage.write(
-        going.map((key) => ({ type: 'delete', key })),
+        batch.map((key) => ({ type: 'delete', key })),
         [],
       );
     }

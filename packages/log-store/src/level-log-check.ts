@@ -1,10 +1,10 @@
 /**
  * Checks LevelDB's write-ahead log before LevelDB opens it. On opening, LevelDB silently skips damaged records and continues
- * with the following ones. A torn end is normal after a crash: the write was not synced, and not acknowledged. Damage with a
- * later write after it means that a synced write is lost.
+ * with the following ones. An incomplete record at the end is normal after a crash: the write was not synced, and not acknowledged. If
+ * a later write follows a damaged record, a synced write is lost.
  *
- * The log is blocks of 32 KiB, each of records: u32 masked CRC-32C of type and data, u16 length, u8 type
- * (1 whole, 2 first, 3 middle, 4 last part of a write), little-endian; see LevelDB's doc/log_format.md.
+ * The log consists of blocks of 32 KiB, and each block of records: u32 masked CRC-32C of type and data, u16 length, u8 type (1 a whole
+ * write; 2 the first, 3 a middle, 4 the last part of a write), data; all numbers little-endian. See LevelDB's doc/log_format.md.
  */
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ import path from 'node:path';
 export const blockBytes = 32 * 1024;
 export const headerBytes = 7;
 
-/** The place of damage that a crash does not explain. */
+/** Where a log is damaged in a way that no crash of a process or machine can cause. */
 export interface LogDamage {
   readonly file: string;
   /** Offset of the first damaged record, in bytes. */
@@ -25,7 +25,7 @@ export async function findLogDamage(folder: string): Promise<LogDamage | undefin
   for (const name of names.filter((each) => /^\d+\.log$/.test(each)).sort()) {
     const file = path.join(folder, name);
     const log = await readNamed(file).catch(async (error) => {
-      // Another process has this folder open, and has just deleted the log: LevelDB's lock will say so.
+      // Another process has this folder open, and has just deleted the log. LevelDB's lock will reject this process.
       if (await isDeleted(file)) return undefined;
       throw error;
     });
@@ -36,25 +36,25 @@ export async function findLogDamage(folder: string): Promise<LogDamage | undefin
 }
 
 /**
- * @returns which file is missing that LevelDB needs to know its tables; undefined: none, or the folder is new. LevelDB itself
- * would consider a folder without `CURRENT` new, and delete its tables.
+ * @returns which of the files is missing that list LevelDB's tables: `CURRENT`, and the manifest that it names; undefined: none, or the
+ * folder is new. LevelDB itself would treat a folder without `CURRENT` as new, and delete its tables.
  */
 export async function missingFile(folder: string): Promise<string | undefined> {
   const names = await fileNames(folder);
   if (!names.some((name) => /^(\d+\.(ldb|sst|log)|MANIFEST-\d+|CURRENT)$/.test(name))) return undefined;
   const current = path.join(folder, 'CURRENT');
-  if (!names.includes('CURRENT')) return `${current} is missing, which says which of the files there count`;
-  // The manifest may be replaced meanwhile: then the second attempt finds the new one.
-  for (let look = 0; look < 2; look++) {
+  if (!names.includes('CURRENT')) return `${current} is missing, which names the manifest`;
+  // LevelDB may replace the manifest meanwhile: then the second attempt finds the new one.
+  for (let attempt = 0; attempt < 2; attempt++) {
     const manifest = (await readNamed(current)).toString().trim();
     if (!/^MANIFEST-\d+$/.test(manifest)) return `${current} is damaged: it names no manifest`;
     if ((await fileNames(folder)).includes(manifest)) return undefined;
-    if (look === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
+    if (attempt === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
   }
   return undefined;
 }
 
-/** Reads a file. An error names the file: that of a folder in its place does not by itself. */
+/** Reads a file. Each error names the file; that of Node.js does not if the path is a folder. */
 export function readNamed(file: string): Promise<Buffer> {
   return naming(file, readFile(file));
 }
@@ -119,7 +119,7 @@ export function recordLength(log: Buffer, at: number, end: number): number | und
   return masked(crc32c(data)) === log.readUInt32LE(at) ? length : undefined;
 }
 
-/** LevelDB stores checksums masked, as its data may contain checksums. */
+/** LevelDB masks the checksums that it stores, because the CRC of data that contain CRCs is a weak check. */
 function masked(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

@@ -1,19 +1,19 @@
 /**
- * Stores the groups' logs in LevelDB, one database for the whole process, each write synced. The side file of
- * `DurabilityMarker` is in the same folder.
+ * Stores the groups' logs in LevelDB, one database for the whole process, each write synced. The side file, which records the last
+ * synced write (`SideFile`), is in the same folder.
  *
  *     <folder>/level       LevelDB
  *     <folder>/last-write  the side file
- *     <folder>/unverified  that the side file was missing or damaged once, and which groups were verified since
+ *     <folder>/unverified  exists if the side file was missing or damaged once; lists the groups verified since
  *
  * Invariants:
  * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same batch. A write
  *    that only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down unchanged.
  * 2. A write is recorded in the side file only once it is synced.
- * 3. After a change of LevelDB that failed there is none until the store is reopened: the failed one may have left a part of itself
- *    in LevelDB's log, and at the next start LevelDB would skip what follows it, although it was synced.
- * 4. If LevelDB comes back with less than was recorded, it is not served: if a recorded number is missing, or entries of a
- *    recorded write that only added entries. It is never repaired silently.
+ * 3. After LevelDB has failed to execute a change, no other change is made until the store is reopened: the failed change may be partly
+ *    in LevelDB's log, and at the next start LevelDB would skip all synced changes after it.
+ * 4. `open` fails with ECORRUPT if LevelDB lacks the write that the side file records: its number or, if it only added entries, its
+ *    entries. The store is never repaired silently.
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -30,7 +30,6 @@ import { Level } from 'level';
 import {
   type BatchRange,
   batchKey,
-  type DurabilityNote,
   endOfPart,
   type Garbage,
   howToRepair,
@@ -39,6 +38,7 @@ import {
   isBatchKey,
   metaKey,
   type PlainOperation,
+  type RecordedGroup,
   type Row,
   recordKeys,
   type StoredRows,
@@ -48,12 +48,12 @@ import {
   writeNumberKey,
 } from './core/index.js';
 import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
-import { DurabilityMarker, type MarkedWrite } from './durability-marker.js';
 import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
 import { lostTable } from './level-manifest.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
+import { type RecordedWrite, SideFile } from './side-file.js';
 import { VerifiedGroups } from './verified-groups.js';
 
 const MiB = 1024 * 1024;
@@ -67,22 +67,22 @@ export interface LevelLogStorageOptions {
 
 export class LevelLogStorage implements LogStorage {
   private opened: Level<string, Uint8Array> | undefined;
-  private notes: DurabilityMarker | undefined;
-  private watch: DataFolderMonitor | undefined;
+  private sideFile: SideFile | undefined;
+  private monitor: DataFolderMonitor | undefined;
   private writeNumber = 0;
-  private writesAtLastLook = 0;
+  /** `writeNumber` at the last call of `fault`. */
+  private checkedWriteNumber = 0;
   private lastWrite: Promise<void> = Promise.resolve();
   private lastPurge: Promise<void> = Promise.resolve();
-  /** Why no more changes are made. */
+  /** The error of the first change that failed: after it, no more changes are made. */
   private failure: { readonly error: unknown } | undefined;
-
   private readonly verified: VerifiedGroups;
 
   constructor(private readonly options: LevelLogStorageOptions) {
     this.verified = new VerifiedGroups(path.join(options.folder, 'unverified'));
   }
 
-  /** How many writes this store has had. */
+  /** The number of the last write: how many writes this store has had, also in earlier runs. */
   get writes(): number {
     return this.writeNumber;
   }
@@ -93,7 +93,7 @@ export class LevelLogStorage implements LogStorage {
       throw isNoFile(error) ? this.corrupt(error.message) : error;
     });
     if (fault !== undefined) throw this.corrupt(fault);
-    // Not earlier: LevelDB opens by itself soon after it is constructed, and then deletes its log.
+    // Constructed only after `fileFault`: LevelDB opens soon after construction, and deletes the log that `fileFault` reads.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
@@ -107,8 +107,8 @@ export class LevelLogStorage implements LogStorage {
     });
     try {
       await this.upgradeRows();
-      await this.compareWithNotes();
-      this.watch = await DataFolderMonitor.begin(this.options.folder, this.levelFolder, this.sideFile);
+      await this.compareWithSideFile();
+      this.monitor = await DataFolderMonitor.begin(this.options.folder, this.levelFolder, this.sideFilePath);
     } catch (error) {
       await this.close();
       throw error;
@@ -144,9 +144,9 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
-  write(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void> {
-    const write = this.lastWrite.then(() => this.writeNext(operations, notes));
-    // Whoever requested the write receives the failure.
+  write(operations: readonly PlainOperation[], groups: readonly RecordedGroup[]): Promise<void> {
+    const write = this.lastWrite.then(() => this.writeNext(operations, groups));
+    // A failure is reported by the returned promise; the next write only waits for the end of this one.
     this.lastWrite = write.catch(() => undefined);
     return write;
   }
@@ -157,7 +157,7 @@ export class LevelLogStorage implements LogStorage {
       try {
         const from = batchKey(groupId, range.fromIndex);
         const found = await this.rowsFrom(groupId, from, range, snapshot);
-        // Sequential reads begin at the start of a batch; others search for the batch that holds the index.
+        // Sequential reads begin at the start of a batch. For other reads, the batch that contains the index is searched.
         if (found[0]?.key === from) return found;
         const [holding] = await this.level
           .keys({ gte: batchKey(groupId, 0), lt: from, reverse: true, limit: 1, snapshot })
@@ -190,11 +190,11 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
-  /** @returns what keeps the files of this store from being used now; undefined: nothing */
+  /** @returns why the files of this store cannot be used now; undefined: they can */
   async fault(): Promise<FolderFault | undefined> {
-    const isIdle = this.writeNumber === this.writesAtLastLook;
-    this.writesAtLastLook = this.writeNumber;
-    const fault = await this.watch?.check(isIdle);
+    const isIdle = this.writeNumber === this.checkedWriteNumber;
+    this.checkedWriteNumber = this.writeNumber;
+    const fault = await this.monitor?.check(isIdle);
     return fault?.type === 'gone' ? { ...fault, message: this.corrupt(fault.message).message } : fault;
   }
 
@@ -221,16 +221,16 @@ export class LevelLogStorage implements LogStorage {
   }
 
   purge(groupId: GroupId, garbage: Garbage): Promise<void> {
-    const clearing = this.lastPurge.then(() => this.reading(() => this.purgeNext(groupId, garbage)));
-    this.lastPurge = clearing.catch(() => undefined);
-    return clearing;
+    const purge = this.lastPurge.then(() => this.reading(() => this.purgeNext(groupId, garbage)));
+    this.lastPurge = purge.catch(() => undefined);
+    return purge;
   }
 
   async close(): Promise<void> {
     await this.lastWrite;
     await this.lastPurge;
-    await this.notes?.close();
-    this.notes = undefined;
+    await this.sideFile?.close();
+    this.sideFile = undefined;
     await this.opened?.close();
   }
 
@@ -244,7 +244,7 @@ export class LevelLogStorage implements LogStorage {
     return path.join(this.options.folder, 'level');
   }
 
-  private get sideFile(): string {
+  private get sideFilePath(): string {
     return path.join(this.options.folder, 'last-write');
   }
 
@@ -255,7 +255,7 @@ export class LevelLogStorage implements LogStorage {
     if (moved > 0) warn?.('entries were moved', { folder, batches: moved });
   }
 
-  private async writeNext(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void> {
+  private async writeNext(operations: readonly PlainOperation[], groups: readonly RecordedGroup[]): Promise<void> {
     const write = this.writeNumber + 1;
     const entriesAlone = operations.every(({ type, key }) => type === 'put' && isBatchKey(key));
     const batch = operations.map((operation) =>
@@ -264,7 +264,7 @@ export class LevelLogStorage implements LogStorage {
     const number = { type: 'put', key: writeNumberKey, value: addChecksum(write) } as const;
     await this.change(() => this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true }));
     this.writeNumber = write;
-    this.notes?.note({ write, entries_alone: entriesAlone, groups: notes });
+    this.sideFile?.record({ write, entries_alone: entriesAlone, groups });
   }
 
   /** Changes LevelDB, unless a change has failed before. @throws the error of the first change that failed */
@@ -280,11 +280,11 @@ export class LevelLogStorage implements LogStorage {
 
   private async purgeNext(groupId: GroupId, garbage: Garbage): Promise<void> {
     const first = batchKey(groupId, 0);
-    // It may hold entries above the base.
-    const [holding] = await this.level
+    // The last batch that begins at or just above the base stays, because it may contain entries above the base.
+    const [kept] = await this.level
       .keys({ gte: first, lte: batchKey(groupId, garbage.upTo + 1), reverse: true, limit: 1 })
       .all();
-    if (holding !== undefined) await this.change(() => this.level.clear({ gte: first, lt: holding }));
+    if (kept !== undefined) await this.change(() => this.level.clear({ gte: first, lt: kept }));
     for (const { from, before } of slotsToPurge(garbage)) {
       await this.change(() => this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) }));
     }
@@ -316,26 +316,26 @@ export class LevelLogStorage implements LogStorage {
     }
   }
 
-  /** @throws ConclaveError ECORRUPT if LevelDB has less than was recorded */
-  private async compareWithNotes(): Promise<void> {
+  /** @throws ConclaveError ECORRUPT if LevelDB lacks the write that the side file records */
+  private async compareWithSideFile(): Promise<void> {
     const stored = (await this.reading(() => this.level.get(writeNumberKey))) as Uint8Array | undefined;
     try {
       this.writeNumber = stored === undefined ? 0 : (removeChecksum(stored) as number);
     } catch {
       throw this.corrupt(`the write number under ${writeNumberKey} is damaged (bad checksum)`);
     }
-    const file = this.sideFile;
-    this.notes = await DurabilityMarker.open(file, (error) => {
+    const file = this.sideFilePath;
+    this.sideFile = await SideFile.open(file, (error) => {
       this.options.warn?.('could not record the last write: a loss of data might go unnoticed', {
         file,
         error: String(error),
       });
     });
-    const { found } = this.notes;
+    const { found } = this.sideFile;
     if (found !== undefined) await this.compare(found);
     else if (this.writeNumber > 0) {
       this.options.warn?.('there is no record of the last write: a loss of data cannot be detected', { file });
-      // Before the first record of this run: after a crash the side file would look as if there had been no loss.
+      // Stored before this run records its first write: otherwise, after a crash, the side file would look as if nothing had been lost.
       await this.verified.begin();
     }
     await this.verified.open();
@@ -349,10 +349,10 @@ export class LevelLogStorage implements LogStorage {
     return this.verified.add(groupId);
   }
 
-  /** @throws ConclaveError ECORRUPT if what was recorded is missing */
-  private async compare(found: MarkedWrite): Promise<void> {
+  /** @throws ConclaveError ECORRUPT if the recorded write is missing */
+  private async compare(found: RecordedWrite): Promise<void> {
     if (this.writeNumber >= found.write) return;
-    // No write that deletes entries came after the recorded one: it would have left a higher number.
+    // The entries of the recorded write must still exist: a later write that deleted entries would have stored a higher number.
     if (!found.entries_alone) throw this.corrupt(missing(found, `write ${this.writeNumber}`));
     for (const { group_id, last_index } of found.groups) {
       const { lastBatch } = await this.load(group_id);
@@ -362,7 +362,7 @@ export class LevelLogStorage implements LogStorage {
     this.writeNumber = found.write;
   }
 
-  /** Reads; damage that LevelDB itself finds becomes ECORRUPT. */
+  /** Awaits an access to LevelDB. @throws ConclaveError ECORRUPT if LevelDB reports damage */
   private async reading<T>(read: () => Promise<T>): Promise<T> {
     try {
       return await read();
@@ -387,17 +387,17 @@ export class LevelLogStorage implements LogStorage {
   }
 }
 
-function missing(noted: MarkedWrite, found: string): string {
-  const groups = noted.groups
+function missing(recorded: RecordedWrite, found: string): string {
+  const groups = recorded.groups
     .map(
       ({ group_id, last_index, term, voted_for, session }) =>
         `${group_id} (last index ${last_index}, term ${term}, vote ${voted_for || 'none'}, session ${session})`,
     )
     .join(', ');
-  return `LevelDB came back with ${found}, but write ${noted.write} had been synced, which brought ${groups}`;
+  return `LevelDB has only ${found}, but write ${recorded.write} was synced, after which it had ${groups}`;
 }
 
-/** The last entry of a stored batch, damaged or not: damage is reported when the group is loaded. */
+/** Returns the last index of a stored batch; infinity if the batch is damaged, which is reported when the group is loaded. */
 function lastOf(row: Row): number {
   try {
     return batchHeader(row.value).last;
@@ -416,7 +416,7 @@ function isDamage(error: unknown): boolean {
   return code === 'LEVEL_CORRUPTION' || (code === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message));
 }
 
-/** Whether something else than a file has the name of one: a folder, or a link that leads nowhere. */
+/** Whether this error means that a path of one of LevelDB's files is not a regular file, but a folder or a dangling link. */
 function isNoFile(error: unknown): error is Error {
   return ['EISDIR', 'ENOTDIR', 'ENOENT'].includes(String(codeOf(error)));
 }

@@ -2,21 +2,21 @@
  * Moves the entries of a store of an older version to their new keys: they had the keys `<group>/e/<index>`
  * (docs/decisions/0050).
  *
- * Moving is not a write of the storage, and has no number: the content is the same before and after, and opening compares it
- * with the side file only afterwards.
+ * Moving is not a numbered write of the storage: the entries are the same before and after, and `open` compares LevelDB with the side
+ * file only afterwards.
  */
 import { asGroupId, type GroupId } from '@conclave/protocol';
 import type { Level } from 'level';
 import { batchKey, indexOfKey } from './core/index.js';
 
-/** Bytes put in one write. */
-const pieceBytes = 1024 * 1024;
-const pieceBatches = 4096;
-/** Bytes moved before LevelDB has to free the space of the old rows. */
+/** The limits of one write to LevelDB: bytes and batches. */
+const writeBytes = 1024 * 1024;
+const writeBatches = 4096;
+/** The bytes of a stage. After each stage the old rows are deleted, and LevelDB frees their disk space. */
 const stageBytes = 32 * 1024 * 1024;
 
 type Store = Level<string, Uint8Array>;
-/** In Node a `Level` is a `ClassicLevel`, which has more than its type says. */
+/** In Node.js a `Level` is a `ClassicLevel`, which has methods that the type `Level` lacks. */
 type CompactingStore = Store & { compactRange(start: string, end: string): Promise<void> };
 interface Put {
   readonly type: 'put';
@@ -24,17 +24,17 @@ interface Put {
   readonly value: Uint8Array;
 }
 
-/** What was put under the new keys. */
+/** The result of a stage: how many batches were put under their new keys. */
 interface Stage {
   readonly batches: number;
-  /** The last key of the older version. */
+  /** The old key of the last one. */
   readonly upTo: string;
 }
 
 /**
- * Moves the batches from the lowest index on, stage by stage: first all batches of a stage are put under their new keys, then
- * the old keys are deleted. After a crash the next opening continues, and puts some batches a second time.
- * @param onBegin called before the first one is moved
+ * Moves the batches in the order of their indexes, stage by stage: all batches of a stage are put under their new keys, then their old
+ * keys are deleted. After a crash the next `open` continues, and puts some batches a second time.
+ * @param onBegin called before the first batch is moved; not called if there is none
  * @returns how many batches were moved
  */
 export async function moveBatches(level: Store, onBegin: () => void): Promise<number> {
@@ -45,11 +45,11 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
     for (;;) {
       const { batches, upTo } = await putSome(level, groupId, behind, moved === 0 ? onBegin : () => undefined);
       if (batches === 0) break;
-      // Makes LevelDB write the new rows to a table, so that no table has them and the deletions that follow: it would overlap
-      // all other tables.
+      // Makes LevelDB write the new rows to a table of their own. A table with both the new rows and the deletions that follow would
+      // overlap all other tables.
       await compact(level, batchKey(groupId, 0), batchKey(groupId, 0));
       await level.clear({ gt: behind, lte: upTo });
-      // Also writes the deletions to a table. From here on they cannot be lost, which would bring deleted rows back.
+      // Writes the deletions to a table, too: `clear` does not sync them, and after a crash the deleted rows would exist again.
       await compact(level, behind, upTo);
       moved += batches;
       behind = upTo;
@@ -58,7 +58,7 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
   return moved;
 }
 
-/** Puts the batches of a group after this key, up to the bytes of a stage. */
+/** Puts the batches of a group after the old key `behind` under their new keys, until a stage is full. */
 async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: () => void): Promise<Stage> {
   let stage: Stage = { batches: 0, upTo: behind };
   let puts: Put[] = [];
@@ -74,7 +74,7 @@ async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: 
     puts.push({ type: 'put', key: batchKey(groupId, indexOfKey(key)), value });
     bytes += value.length;
     stage = { batches: stage.batches + 1, upTo: key };
-    if (bytes >= pieceBytes || puts.length >= pieceBatches) await write();
+    if (bytes >= writeBytes || puts.length >= writeBatches) await write();
     if (written >= stageBytes) break;
   }
   if (puts.length > 0) await write();
@@ -85,7 +85,7 @@ function compact(level: Store, start: string, end: string): Promise<void> {
   return (level as CompactingStore).compactRange(start, end);
 }
 
-/** The groups that have rows other than entries under the new keys. */
+/** Returns the groups of the store: each has rows that are no entries under new keys. */
 async function groupsOf(level: Store): Promise<string[]> {
   const groups: string[] = [];
   const keys = level.keys({ gte: '!/~', lt: '~' });

@@ -1,11 +1,14 @@
 /**
- * Reads which tables LevelDB counts on, from its manifest. LevelDB keeps tables open, so it does not notice while it runs that one
- * was deleted or cut; the next start would find that the data are lost.
+ * Reads from LevelDB's manifest which tables contain its data: the *live* tables. LevelDB keeps tables open, so it does not notice
+ * while it runs that one was deleted or cut; only at the next start the loss of data would be found.
  *
- * The manifest is a log of changes, in the records of LevelDB's logs (`level-log-check.ts`). A change is a sequence of fields, each a
- * number of its kind and then its content; see LevelDB's class VersionEdit.
+ * The manifest is a log of changes. It has the format of LevelDB's write-ahead log (`level-log-check.ts`). Each change is a sequence
+ * of fields. A field is the number of its kind, followed by its content; see LevelDB's class VersionEdit.
  *
- * Owns: how far the manifest was read. Invariant: each change is applied once.
+ * Owns: how far the manifest was read.
+ *
+ * Invariants:
+ * 1. Each change is applied once.
  */
 import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -25,26 +28,27 @@ const field = {
 
 export class LevelManifest {
   private name = '';
-  /** Where the next record begins. */
+  /** The position in the file after the last change that was applied. */
   private offset = 0;
+  /** The live tables: their numbers and sizes. */
   private readonly sizes = new Map<number, number>();
-  /** A change could not be parsed: nothing is known from there on. */
+  /** Whether a change could not be parsed: then the live tables are unknown. */
   private isUnreadable = false;
 
   constructor(private readonly folder: string) {}
 
   /**
-   * Returns which tables are lost; undefined: none.
+   * Returns which live table is missing or cut; undefined: none.
    * @param names the files of the folder
-   * @param checksSizes whether to check the sizes of the tables that are there, which takes longer
+   * @param checksSizes whether to check the sizes of the existing tables, too, which takes longer
    */
   async lostTable(names: readonly string[], checksSizes: boolean): Promise<string | undefined> {
     const present = new Set(names);
     for (const number of await this.live()) {
       const name = tableNames(number).find((each) => present.has(each));
       if (name === undefined) {
-        // It may be newer than the list of the files. And LevelDB deletes a table after it has written that it does not count on it
-        // any more: what is still counted on and was not there before that is lost.
+        // The table may have been created after `names` were read. Or LevelDB may have deleted it: then the manifest, read again, does
+        // not list it any more, because LevelDB changes the manifest before it deletes a table. Otherwise the table is lost.
         const now = await fileNames(this.folder);
         if (tableNames(number).some((each) => now.includes(each))) continue;
         if ((await this.live()).includes(number)) return `${this.pathOf(number)} is not there any more`;
@@ -70,7 +74,7 @@ export class LevelManifest {
     return path.join(this.folder, tableNames(number)[0]);
   }
 
-  /** Reads what was added to the manifest, and returns the numbers of the tables that count. */
+  /** Reads what was added to the manifest, and returns the numbers of the live tables. */
   private async live(): Promise<number[]> {
     const name = (await readNamed(path.join(this.folder, 'CURRENT'))).toString().trim();
     if (name !== this.name) {
@@ -102,7 +106,7 @@ export class LevelManifest {
         continue;
       }
       const end = Math.min(blockEnd, bytes.length);
-      // The last record may not be written completely yet.
+      // An incomplete record at the end is read the next time.
       const length = at + headerBytes > end ? undefined : recordLength(bytes, at, end);
       if (length === undefined) return;
       const type = bytes.readUInt8(at + 6);
@@ -126,19 +130,19 @@ export class LevelManifest {
   }
 }
 
-/** Returns which table of a folder that is not open is lost; undefined: none, or the folder is new. */
+/** Returns which live table is missing or cut in a folder that is not open; undefined: none, or the folder is new. */
 export async function lostTable(folder: string): Promise<string | undefined> {
   const names = await fileNames(folder);
   return names.includes('CURRENT') ? new LevelManifest(folder).lostTable(names, true) : undefined;
 }
 
-/** The names that a table may have. */
+/** The two names that a table can have; old versions of LevelDB used the second one. */
 function tableNames(number: number): [string, string] {
   const digits = String(number).padStart(6, '0');
   return [`${digits}.ldb`, `${digits}.sst`];
 }
 
-/** @throws RangeError if it is no change, or one of an unknown kind */
+/** @throws RangeError if the bytes are no change, or contain a field of an unknown kind */
 function parseChange(change: Buffer): { readonly deleted: number[]; readonly added: [number, number][] } {
   const deleted: number[] = [];
   const added: [number, number][] = [];

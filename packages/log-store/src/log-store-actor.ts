@@ -28,11 +28,11 @@ import type { WriteScheduler } from './write-scheduler.js';
 export interface LogStoreDependencies {
   /** Already open. */
   readonly storage: LogStorage;
-  /** Of that storage; one per process. */
+  /** Schedules the writes of `storage`; one per process. */
   readonly scheduler: WriteScheduler;
   /** One per process. */
   readonly disk: DiskMonitor;
-  /** Called if the storage cannot write or read now, and is to be reopened when it can. Undefined: the process exits instead. */
+  /** Called if the storage cannot write or read: its owner reopens it when that is possible. Undefined: the process exits instead. */
   readonly onStorageFailed?: (error: Error) => void;
 }
 
@@ -112,7 +112,7 @@ export class LogStoreActor implements Actor {
         );
         return;
       case 'write':
-        this.write(scheduler.submit(effect.operations, effect.note));
+        this.write(scheduler.submit(effect.operations, effect.group));
         return;
       case 'read':
         this.submit(
@@ -139,8 +139,8 @@ export class LogStoreActor implements Actor {
         });
         return;
       case 'fail':
-        // Damage concerns this group only, and its health reports it; the other groups are served. A storage that cannot write
-        // serves no group: the process exits, and restarts from what is durable.
+        // Damage concerns this group only, and its health reports it; the other groups continue. A storage that cannot write or read
+        // concerns all groups: it is reopened, or the process exits and restarts from what is durable.
         if (effect.code === 'EIO') this.onStorageFailed(new Error(effect.message));
         return;
     }
@@ -154,7 +154,7 @@ export class LogStoreActor implements Actor {
 
   private write(write: Promise<void>): void {
     this.lastWrite = write.catch(() => undefined);
-    // What was received by now is in this write, or was there before.
+    // A message received by now is synced with this write, or was synced before.
     if (!this.runner.spans.isEmpty) void this.lastWrite.then(this.runner.spans.take());
     this.submit(
       write.then(() => ({ type: 'written' })),
@@ -162,7 +162,7 @@ export class LogStoreActor implements Actor {
     );
   }
 
-  /** Garbage that is not deleted now only takes space, and is deleted another time. The storage fails at its next write, and is reopened. */
+  /** A failure does no harm: the garbage only uses disk space, and is deleted later. If the storage is broken, its next write fails, too. */
   private purge(garbage: Garbage): void {
     this.purging = this.dependencies.storage.purge(this.context.groupId, garbage).catch((error) => {
       this.runner.log.write('warn', 'could not delete what a snapshot has replaced', { error: messageOf(error) });

@@ -1,6 +1,6 @@
 /**
- * Stores everything in memory, and distinguishes synced writes from others: `crash` drops the latter. With `holdSyncs`
- * a write waits until `sync` is called, so that its driver, such as a simulator, decides when.
+ * Stores everything in memory, and distinguishes synced writes from unsynced ones: `crash` drops the unsynced ones. With `holdSyncs` a
+ * write waits until `sync` is called, so that a test or the simulator decides when it is synced.
  */
 import type { GroupId, LogIndex } from '@conclave/protocol';
 import {
@@ -86,7 +86,7 @@ export class MemoryLogStorage implements LogStorage {
     for (const { reject } of this.unsynced.splice(0)) reject(new Error('the storage has crashed'));
   }
 
-  // The same without promises, for the simulator.
+  // The same methods without promises, for the simulator.
 
   apply(operations: readonly PlainOperation[]): void {
     for (const operation of operations) {
@@ -136,7 +136,7 @@ export class MemoryLogStorage implements LogStorage {
   }
 }
 
-/** The first rows that fit the bounds; at least one. */
+/** Returns the first rows that together stay within the bounds, at least one. */
 export function withinBounds(rows: readonly Row[], { maxBytes, maxBatches }: BatchRange): Row[] {
   let bytes = 0;
   const fitting = rows.findIndex(({ value }, at) => {

@@ -1,28 +1,29 @@
 /**
- * Periodically reads and checks all that is stored: damage in rows that nobody reads would be found only when they are needed.
+ * Periodically reads all stored rows and verifies their checksums. Otherwise damage in rows that are rarely read would be found
+ * only when they are needed.
  *
  * Owns: the position of the running pass.
  *
  * Invariants:
- * 1. It reads a bounded number of bytes per second, so that it does not slow down other reads and writes.
+ * 1. The scrubber reads a bounded number of bytes per second, so that it does not slow down other reads and writes.
  * 2. Damage is reported for the group that the row belongs to, like damage found by a read.
  */
 import { batchIsIntact, ConclaveError, type GroupId, limits, removeChecksum } from '@conclave/protocol';
 import { chunkIsIntact, corrupt, groupOfKey, indexOfKey, isBatchKey, isChunkKey, type Row } from './core/index.js';
 
 export interface ScrubberOptions {
-  /** Between the starts of two passes, in milliseconds; 0: never. */
+  /** The time between the starts of two passes; 0: there are no passes. */
   readonly intervalMs: number;
-  /** Before the first pass, in milliseconds. */
+  /** The time before the first pass. */
   readonly firstAfterMs: number;
   readonly bytesPerSecond: number;
 }
 
 export interface ScrubberDependencies {
   readonly rowsAfter: (key: string, maxBytes: number) => Promise<readonly Row[]>;
-  /** A row of this group is damaged; undefined: a row that all groups share. */
+  /** Called if a row of this group is damaged; undefined: a row that belongs to no single group. */
   readonly onDamage: (groupId: GroupId | undefined, message: string) => void;
-  /** A pass has ended. */
+  /** Called when a pass has ended. */
   readonly onPass: (rows: number, bytes: number) => void;
 }
 
@@ -46,7 +47,7 @@ export class Scrubber {
   }
 
   private wait(ms: number): void {
-    // Timers of Node are limited to 25 days.
+    // Node.js limits timers to 2^31 - 1 ms, about 25 days.
     this.timer = setTimeout(() => void this.pass(), Math.min(ms, 2 ** 31 - 1)).unref();
   }
 
@@ -56,7 +57,7 @@ export class Scrubber {
     let rowCount = 0;
     let bytes = 0;
     while (!this.stopped) {
-      const rows = await this.piece(key);
+      const rows = await this.rowsAfter(key);
       if (rows === undefined || rows.length === 0) break;
       for (const row of rows) this.check(row);
       const read = rows.reduce((sum, row) => sum + row.key.length + row.value.length, 0);
@@ -70,15 +71,15 @@ export class Scrubber {
     this.wait(Math.max(0, this.options.intervalMs - (performance.now() - beganMs)));
   }
 
-  /** The next rows; undefined: they cannot be read. */
-  private async piece(key: string): Promise<readonly Row[] | undefined> {
+  /** Returns the next rows; undefined: they cannot be read. */
+  private async rowsAfter(key: string): Promise<readonly Row[] | undefined> {
     try {
       return await this.dependencies.rowsAfter(key, limits.scrubBytes);
     } catch (error) {
       if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
         this.dependencies.onDamage(groupOfKey(key), error.message);
       }
-      // Other errors concern all reads and writes, which report them.
+      // Other errors affect all reads and writes, and are reported there.
       return undefined;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Which groups of a store were verified since its side file was missing or damaged. One small file, replaced as a whole; without
- * it, no group needs verification.
+ * Which groups of a store were verified since its side file was missing or damaged (decision 0082). The list is one small file, which
+ * is replaced as a whole. If the file does not exist, no group needs verification.
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import type { GroupId } from '@conclave/protocol';
@@ -12,13 +12,13 @@ export class VerifiedGroups {
 
   constructor(private readonly file: string) {}
 
-  /** From now on all groups need verification. */
+  /** Records that the side file was missing or damaged: all groups need verification. */
   begin(): Promise<void> {
     this.verified = new Set();
     return this.write();
   }
 
-  /** Reads the file of earlier runs. */
+  /** Reads the file, which an earlier run or `begin` has written. */
   async open(): Promise<void> {
     try {
       this.verified = new Set(JSON.parse(await readFile(this.file, 'utf8')) as GroupId[]);
@@ -28,6 +28,7 @@ export class VerifiedGroups {
     }
   }
 
+  /** Whether the group needs verification. */
   lacks(groupId: GroupId): boolean {
     return this.verified !== undefined && !this.verified.has(groupId);
   }

@@ -3,23 +3,23 @@
  *
  * Invariants:
  * 1. One write of the storage runs at a time.
- * 2. The writes of a group keep their order. A group has at most one outstanding: its log-store's core sees to that.
- * 3. Which rows a truncation deletes is read from the storage directly before the write that contains it, when no other write
- *    runs. The deletions and the entries that replace them are in that one write.
+ * 2. The writes of a group keep their order. The core of its log-store submits a write only after the previous one has ended.
+ * 3. The rows that a truncation deletes are looked up in the storage directly before the write that contains the truncation, while no
+ *    other write runs. The deletions and the entries that replace the deleted ones are in that one write.
  */
 import { FixedHistogram } from '@conclave/actor/core';
 import { asLogIndex } from '@conclave/protocol';
-import { type DurabilityNote, type PlainOperation, type StorageOperation, truncationOperations } from './core/index.js';
+import { type PlainOperation, type RecordedGroup, type StorageOperation, truncationOperations } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
 
 interface Submission {
   readonly operations: readonly StorageOperation[];
-  readonly note: DurabilityNote;
+  readonly group: RecordedGroup;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** A submission whose truncations are replaced by the deletions and puts of rows that they mean (`PlainOperation`). */
+/** A submission in which each truncation is replaced by the deletions and puts of rows that execute it (`PlainOperation`). */
 interface Prepared {
   readonly submission: Submission;
   readonly operations: readonly PlainOperation[];
@@ -35,11 +35,14 @@ export class WriteScheduler {
 
   constructor(private readonly storage: LogStorage) {}
 
-  /** Resolves once all of it is synced. Rejects with the error of the storage, or ECORRUPT if a truncation finds damage. */
-  submit(operations: readonly StorageOperation[], note: DurabilityNote): Promise<void> {
+  /**
+   * Resolves once all operations are synced. Rejects with the error of the storage, or ECORRUPT if a truncation finds damage.
+   * @param group the state of the group after the write, for the side file
+   */
+  submit(operations: readonly StorageOperation[], group: RecordedGroup): Promise<void> {
     this.counts.submitted += 1;
     return new Promise((resolve, reject) => {
-      this.waiting.push({ operations, note, resolve, reject });
+      this.waiting.push({ operations, group, resolve, reject });
       // Begins in a microtask, so that groups that submit in the same turn of the event loop share the sync.
       this.running ??= Promise.resolve().then(() => this.run());
     });
@@ -72,7 +75,7 @@ export class WriteScheduler {
       const beganMs = performance.now();
       await this.storage.write(
         operations,
-        prepared.map(({ submission }) => submission.note),
+        prepared.map(({ submission }) => submission.group),
       );
       this.syncSeconds.record((performance.now() - beganMs) / 1000);
       this.counts.synced += 1;

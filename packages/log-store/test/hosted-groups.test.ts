@@ -1,6 +1,6 @@
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, type HostedGroup, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { batchKey, type DurabilityNote, hostedGroupsKey, metaKey } from '../src/core/index.js';
+import { batchKey, hostedGroupsKey, metaKey, type RecordedGroup } from '../src/core/index.js';
 import { HostedGroups } from '../src/hosted-groups.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
@@ -87,7 +87,7 @@ describe('HostedGroups', () => {
 
   it('leave LevelDB with nothing that looks lost, when a group has gone whose entries were the last write', async () => {
     const folder = await makeFolder();
-    const note: DurabilityNote = {
+    const note: RecordedGroup = {
       group_id: orders,
       last_index: asLogIndex(1),
       term: asTerm(1),

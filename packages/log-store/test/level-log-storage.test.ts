@@ -4,7 +4,7 @@ import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { batchKey, chunkKey, type DurabilityNote, metaKey, type PlainOperation } from '../src/core/index.js';
+import { batchKey, chunkKey, metaKey, type PlainOperation, type RecordedGroup } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { LevelManifest } from '../src/level-manifest.js';
@@ -14,7 +14,7 @@ import { makeFolder } from './temporary-folder.js';
 
 const main = asGroupId('main');
 
-function noteOf(lastIndex: number): DurabilityNote {
+function groupOf(lastIndex: number): RecordedGroup {
   const voted_for = asPeerId('n3');
   return { group_id: main, last_index: asLogIndex(lastIndex), term: asTerm(7), voted_for, session: asSession(2) };
 }
@@ -52,7 +52,7 @@ describe('a LevelDB that is not what it was', () => {
   /** Writes of one batch each, from `from` on. */
   async function write(from: number, count: number, bytes?: number): Promise<void> {
     const open = storage ?? (await reopen());
-    for (let index = from; index < from + count; index++) await open.write([putBatch(index, bytes)], [noteOf(index)]);
+    for (let index = from; index < from + count; index++) await open.write([putBatch(index, bytes)], [groupOf(index)]);
   }
 
   async function close(): Promise<void> {
@@ -85,7 +85,7 @@ describe('a LevelDB that is not what it was', () => {
     const opening = reopen();
     await expect(opening).rejects.toMatchObject({ code: 'ECORRUPT' });
     await expect(opening).rejects.toThrow(
-      /came back with main ending at 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*delete its data folder/,
+      /has only main ending at 3, but write 5 was synced, .*main \(last index 5, term 7, vote n3, session 2\).*delete its data folder/,
     );
     await expect(reopen(), 'and again, whoever tries').rejects.toMatchObject({ code: 'ECORRUPT' });
   });
@@ -96,11 +96,11 @@ describe('a LevelDB that is not what it was', () => {
     const older = path.join(folder, 'older');
     await cp(level(), older, { recursive: true });
     await reopen();
-    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [noteOf(3)]);
+    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [groupOf(3)]);
     await close();
     await rm(level(), { recursive: true });
     await cp(older, level(), { recursive: true });
-    await expect(reopen()).rejects.toThrow('came back with write 0, but write 4 had been synced');
+    await expect(reopen()).rejects.toThrow('has only write 0, but write 4 was synced');
   });
 
   it('is refused where it is gone altogether, or lost its beginning', async () => {
@@ -109,10 +109,10 @@ describe('a LevelDB that is not what it was', () => {
     await rm(path.join(level(), 'CURRENT'));
     await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT' });
     await rm(level(), { recursive: true });
-    await expect(reopen()).rejects.toThrow('came back with main ending at 0, but write 3 had been synced');
+    await expect(reopen()).rejects.toThrow('has only main ending at 0, but write 3 was synced');
   });
 
-  it('serves a newer one than was noted, as the note is not synced', async () => {
+  it('serves a newer one than was recorded, as the record is not synced', async () => {
     await write(1, 3);
     await close();
     const older = await readFile(path.join(folder, 'last-write'));
@@ -125,7 +125,7 @@ describe('a LevelDB that is not what it was', () => {
 
   it('is served with one slot of the side file damaged, and with both, but then that is said', async () => {
     await write(1, 3);
-    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [noteOf(3)]);
+    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [groupOf(3)]);
     await close();
     const file = path.join(folder, 'last-write');
     await flip(file, 20);
@@ -162,7 +162,7 @@ describe('a LevelDB that is not what it was', () => {
     const file = await open(log, 'r+');
     await file.truncate((await file.stat()).size - 10);
     await file.close();
-    await expect(reopen()).rejects.toThrow('came back with main ending at 49, but write 50 had been synced');
+    await expect(reopen()).rejects.toThrow('has only main ending at 49, but write 50 was synced');
   });
 
   it.each(['a write', 'a purge'])(
@@ -335,7 +335,7 @@ describe('a LevelDB that is not what it was', () => {
   it('promise 38: whose side file was missing has to be verified, also after a crash, until that is kept', async () => {
     await write(1, 1);
     const number = { type: 'put', key: metaKey(main), value: new Uint8Array(1) } as const;
-    await storage?.write([number], [noteOf(1)]);
+    await storage?.write([number], [groupOf(1)]);
     expect(storage?.isUnverified(main)).toBe(false);
     await close();
     await rm(path.join(folder, 'last-write'));
@@ -345,7 +345,7 @@ describe('a LevelDB that is not what it was', () => {
     await storage?.onVerified(main);
     expect((await reopen()).isUnverified(main)).toBe(false);
     await close();
-    await writeFile(path.join(folder, 'last-write'), 'no note at all');
+    await writeFile(path.join(folder, 'last-write'), 'no record at all');
     expect((await reopen()).isUnverified(main)).toBe(true);
   });
 
@@ -364,7 +364,7 @@ describe('a LevelDB that is not what it was', () => {
     await write(1, 60, 40_000);
     const bad = Uint8Array.from(batch(61, 1, 7, 64));
     bad[20] = (bad[20] ?? 0) ^ 1;
-    await open.write([{ type: 'put', key: batchKey(main, 61), value: bad }], [noteOf(61)]);
+    await open.write([{ type: 'put', key: batchKey(main, 61), value: bad }], [groupOf(61)]);
     const found: unknown[] = [];
     const rows = await new Promise((resolve) => {
       const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9 };
@@ -388,7 +388,7 @@ describe('a LevelDB that is not what it was', () => {
     const count = 40;
     await write(1, count);
     const puts = Array.from({ length: count }, (_, at) => ({ ...putBatch(at + 1), key: batchKey(other, at + 1) }));
-    await storage?.write(puts, [{ ...noteOf(count), group_id: other }]);
+    await storage?.write(puts, [{ ...groupOf(count), group_id: other }]);
     await close();
     const before = new Level<string, Uint8Array>(level(), { valueEncoding: 'view' });
     for (const group of [main, other]) {

@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   batchKey,
   chunkKey,
-  type DurabilityNote,
   indexedKey,
   metaKey,
   type PlainOperation,
+  type RecordedGroup,
   type Row,
   snapshotKey,
 } from '../src/core/index.js';
@@ -21,7 +21,7 @@ export interface Ground {
 
 const main = asGroupId('main');
 
-function note(groupId: GroupId = main): DurabilityNote {
+function note(groupId: GroupId = main): RecordedGroup {
   return { group_id: groupId, last_index: asLogIndex(0), term: asTerm(0), voted_for: '', session: asSession(1) };
 }
 

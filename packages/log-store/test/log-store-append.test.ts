@@ -35,7 +35,7 @@ describe('an append', () => {
           { type: 'put', key: 'main/t/0000000000000001' },
           { type: 'put', key: 'main/m' },
         ],
-        note: { group_id: 'main', last_index: 5, term: 1, voted_for: '', session: 1 },
+        group: { group_id: 'main', last_index: 5, term: 1, voted_for: '', session: 1 },
       },
     ]);
     expect(bench.step({ type: 'idle' })).toEqual([]);
@@ -307,7 +307,7 @@ describe('a vote', () => {
   it('is acknowledged after its sync, survives, and costs no write when repeated', () => {
     const bench = StoreOnABench.opened();
     expect(bench.receive(vote(1, 7, 'n3'))).toEqual([]);
-    expect(bench.idle()).toMatchObject([{ type: 'write', note: { term: 7, voted_for: 'n3' } }]);
+    expect(bench.idle()).toMatchObject([{ type: 'write', group: { term: 7, voted_for: 'n3' } }]);
     expect(brief(bench.sync())).toEqual(['ack 1:1:1']);
     bench.receive(vote(2, 7, 'n3'));
     expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:2']);

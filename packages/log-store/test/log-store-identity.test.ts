@@ -73,7 +73,7 @@ describe('a reset', () => {
           { type: 'put', key: 'main/c/0000000000000004' },
           { type: 'put', key: 'main/m' },
         ],
-        note: { last_index: 4, term: 100, voted_for: '' },
+        group: { last_index: 4, term: 100, voted_for: '' },
       },
     ]);
     expect(brief(bench.sync())).toEqual(['ack 1:1:3']);

@@ -47,7 +47,7 @@ describe('the opening of a log-store', () => {
     bench.start();
     expect(bench.receive(open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(bench.idle()).toMatchObject([
-      { type: 'write', operations: [{ type: 'put', key: 'main/m' }], note: { group_id: 'main', session: 1 } },
+      { type: 'write', operations: [{ type: 'put', key: 'main/m' }], group: { group_id: 'main', session: 1 } },
     ]);
     expect(openedIn(bench.sync())).toEqual({
       group_id: groupId,

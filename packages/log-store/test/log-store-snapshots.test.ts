@@ -76,7 +76,7 @@ describe('a snapshot that the node takes', () => {
           { type: 'put', key: 'main/h' },
           { type: 'put', key: 'main/m' },
         ],
-        note: { last_index: 12 },
+        group: { last_index: 12 },
       },
     ]);
     expect(bench.clearings, 'nothing goes before the snapshot is synced').toEqual([]);
@@ -300,7 +300,7 @@ describe('a snapshot that a leader installs', () => {
           { type: 'put', key: 'main/h' },
           { type: 'put', key: 'main/m' },
         ],
-        note: { last_index: 11, term: 3, voted_for: '' },
+        group: { last_index: 11, term: 3, voted_for: '' },
       },
     ]);
     bench.sync();

@@ -36,7 +36,7 @@ describe('a truncation', () => {
           { type: 'put', key: 'main/t/0000000000000009' },
           { type: 'put', key: 'main/m' },
         ],
-        note: { last_index: 10, term: 2 },
+        group: { last_index: 10, term: 2 },
       },
     ]);
     expect(brief(bench.sync())).toEqual(['stored 10 for n3 term 2 seq 2', 'ack 1:1:2']);

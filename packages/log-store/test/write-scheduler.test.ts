@@ -1,13 +1,13 @@
 import { asGroupId, asLogIndex, asSession, asTerm, batchUpTo, type GroupId } from '@conclave/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { batchKey, type DurabilityNote, metaKey, type StorageOperation } from '../src/core/index.js';
+import { batchKey, metaKey, type RecordedGroup, type StorageOperation } from '../src/core/index.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
 import { WriteScheduler } from '../src/write-scheduler.js';
 import { batch } from './store-harness.js';
 import { makeFolder } from './temporary-folder.js';
 
-function note(groupId: GroupId): DurabilityNote {
+function note(groupId: GroupId): RecordedGroup {
   return { group_id: groupId, last_index: asLogIndex(0), term: asTerm(0), voted_for: '', session: asSession(1) };
 }
 

@@ -121,8 +121,8 @@ export const limits = {
   reportedConfigurations: 64,
   /** Runs of terms that it reports then, the newest. */
   reportedTermRuns: 16_384,
-  /** The record of a write in the side file of LevelDB. */
-  durabilityMarkerBytes: 64 * KiB,
+  /** A slot of the side file: the record of one write. */
+  sideFileSlotBytes: 64 * KiB,
   /** Commands that a leader holds back during a leadership transfer. */
   heldCommands: 256,
   /** Membership changes that `status` remembers. */

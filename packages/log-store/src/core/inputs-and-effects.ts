@@ -1,7 +1,7 @@
 /** The inputs and effects of a log-store's core. */
 import type { IdleInput, Log, MessageInput, Send } from '@conclave/actor/core';
 import type { GroupId, Levels, LogStoreMessage, PeerId } from '@conclave/protocol';
-import type { BatchRange, DurabilityNote, Garbage, Row, StorageOperation, StoredRows } from './storage-operations.js';
+import type { BatchRange, Garbage, RecordedGroup, Row, StorageOperation, StoredRows } from './storage-operations.js';
 
 export interface LogStoreOptions {
   readonly groupId: GroupId;
@@ -55,7 +55,7 @@ export type LogStoreEffect =
   /** Load all rows of the group except entries. */
   | { readonly type: 'load' }
   /** Write and sync, atomically. At most one is outstanding. */
-  | { readonly type: 'write'; readonly operations: readonly StorageOperation[]; readonly note: DurabilityNote }
+  | { readonly type: 'write'; readonly operations: readonly StorageOperation[]; readonly group: RecordedGroup }
   /** Read batches. */
   | { readonly type: 'read'; readonly token: number; readonly range: BatchRange }
   /** Read a chunk of a snapshot. */

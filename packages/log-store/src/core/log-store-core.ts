@@ -249,7 +249,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       return;
     }
     this.session.accept(body);
-    this.log.requireWrite();
+    this.log.acknowledgePromptly();
   }
 
   /** Requests the deletion of stored rows that are no longer needed. */

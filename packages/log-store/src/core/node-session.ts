@@ -138,11 +138,11 @@ export class NodeSession {
 
   /** A write is synced: acknowledges the messages that it contains. @returns whether it has opened a session */
   onSynced(done: WriteBatch): boolean {
-    if (done.taken !== undefined && done.taken.session === this.link.session) {
-      this.link.onSynced(done.taken.frame);
+    if (done.acceptedFrame !== undefined && done.acceptedFrame.session === this.link.session) {
+      this.link.onSynced(done.acceptedFrame.frame);
       // The leader gets an acknowledgement of each write. For entries, the node gets fewer: they only free its send window.
       if (done.isUrgent || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
-        this.acknowledge(done.taken.session, done.taken.frame.link);
+        this.acknowledge(done.acceptedFrame.session, done.acceptedFrame.frame.link);
       }
     }
     if (done.opening === undefined) return false;

@@ -1,4 +1,4 @@
-/** The operations of the storage, and its results. Plain data, so that a run can be repeated. */
+/** The operations of the storage, and its results: plain data, so that the simulator can record and replay them. */
 import type { GroupId, LogIndex, PeerId, Session, Term } from '@conclave/protocol';
 
 /** A single put or delete. */
@@ -12,8 +12,8 @@ export type StorageOperation =
   /** Deletes all entries from an index on, also within a batch; precedes the puts of the same write. */
   | { readonly type: 'truncate'; readonly groupId: GroupId; readonly from: LogIndex };
 
-/** The record of a write in the side file, to detect a store that came back with less. */
-export interface DurabilityNote {
+/** The state of a group after a write, as recorded in the side file. It helps to detect a LevelDB that has lost synced writes. */
+export interface RecordedGroup {
   readonly group_id: GroupId;
   readonly last_index: LogIndex;
   readonly term: Term;

@@ -38,13 +38,16 @@ interface PendingBatch {
 }
 
 export class WriteBatch {
-  /** Whether there is anything to write. */
+  /** Whether the storage must write something. */
   isNeeded = false;
-  /** The opening that this write makes durable. */
+  /** The nonce of the session that this write opens; undefined: it opens none. */
   opening: string | undefined;
   /** The last message of the node's link that this write, or an earlier one, makes durable. */
-  taken: { readonly session: Session; readonly frame: Frame } | undefined;
-  /** Whether the node's link is acknowledged at once, because the node may wait for it: not if the write only adds entries. */
+  acceptedFrame: { readonly session: Session; readonly frame: Frame } | undefined;
+  /**
+   * Whether the messages of the node's link are acknowledged as soon as this write is synced, because the node may wait for that. If a
+   * write only adds entries, the node does not wait, and the link is acknowledged after several writes.
+   */
   isUrgent = false;
   private batches: PendingBatch[] = [];
   private readonly chunks: PlainOperation[] = [];

@@ -9,7 +9,8 @@
  * 1. Entries, truncations, terms, votes and openings become durable in the order in which they were accepted. `written` is the
  *    state that was accepted when the last write began; `durable` is the state of the last write that was synced.
  * 2. At most one write is in progress. While there is none, `durable` equals `written`.
- * 3. Terms never decrease. The known commit index decreases only when an opening drops the entries that it covers.
+ * 3. Terms never decrease. The known commit index decreases only if a session is opened: it begins with the written state, and drops
+ *    what was accepted after that.
  */
 import {
   asLogIndex,
@@ -29,13 +30,13 @@ import { type CheckedBatch, truncates } from './append-check.js';
 import { chunkKey } from './keys.js';
 import { replacesLog, withChunk, withoutIncoming, withSnapshot } from './log-snapshots.js';
 import { emptyLog, type LogState, withBatch, withoutEntriesFrom } from './log-state.js';
-import type { DurabilityNote, StorageOperation } from './storage-operations.js';
+import type { RecordedGroup, StorageOperation } from './storage-operations.js';
 import { WriteBatch } from './write-batch.js';
 
-/** One write for the storage: LevelDB's operations, and the note of what is durable after it. */
+/** One write for the storage: its operations, and the state of the group after it, for the side file. */
 export interface Write {
   readonly operations: readonly StorageOperation[];
-  readonly note: DurabilityNote;
+  readonly group: RecordedGroup;
 }
 
 export class WritePipeline {
@@ -92,7 +93,7 @@ export class WritePipeline {
    * @returns whether changes or messages were dropped
    */
   open(nonce: string, newStoreId: StoreId): boolean {
-    const hadQueued = this.next.isNeeded || this.next.taken !== undefined;
+    const hadQueued = this.next.isNeeded || this.next.acceptedFrame !== undefined;
     const session = asSession(this.acceptedState.session + 1);
     this.next = new WriteBatch();
     this.next.isNeeded = true;
@@ -112,7 +113,7 @@ export class WritePipeline {
 
   /** A message of the node's link was accepted: it is acknowledged once the next write is synced. */
   accept(session: Session, { link, seq }: Frame): void {
-    this.next.taken = { session, frame: { link, seq } };
+    this.next.acceptedFrame = { session, frame: { link, seq } };
   }
 
   /** Adds the entries of a message that `checkAppend` has accepted. @returns how many acknowledgements its truncation has dropped */
@@ -125,6 +126,7 @@ export class WritePipeline {
       this.acceptedState = withBatch(this.acceptedState, header, configuration);
     }
     this.recordCommitIndex(body.commit_index);
+    // An append without entries comes with a tick: its acknowledgement confirms the node's session, which leases and echoes wait for.
     if (batches.length === 0) this.next.isUrgent = true;
     this.next.acknowledge({
       leaderId: body.leader_id,
@@ -177,8 +179,8 @@ export class WritePipeline {
     if (this.acceptedState.incoming !== undefined) this.change({ incoming: undefined });
   }
 
-  /** The accepted message is acknowledged promptly, even if it changes nothing. */
-  requireWrite(): void {
+  /** Acknowledges the accepted message with the next write at the latest, even if it only adds entries or changes nothing. */
+  acknowledgePromptly(): void {
     this.next.isUrgent = true;
   }
 
@@ -219,7 +221,7 @@ export class WritePipeline {
 
   // ---- Writing -------------------------------------------------------------------------------------
 
-  /** @returns the next write for the storage; or, if no change has to be written, what can be acknowledged at once */
+  /** @returns the next write for the storage; if no change has to be written, the acknowledgements that can be sent at once */
   begin(groupId: GroupId): { readonly write: Write } | { readonly done: WriteBatch } {
     invariant(this.running === undefined, 'at most one write is outstanding');
     const { next } = this;
@@ -233,8 +235,8 @@ export class WritePipeline {
     this.running = next;
     this.writtenState = this.acceptedState;
     const { lastIndex, term, votedFor, session } = this.writtenState;
-    const note = { group_id: groupId, last_index: lastIndex, term, voted_for: votedFor, session };
-    return { write: { operations, note } };
+    const group = { group_id: groupId, last_index: lastIndex, term, voted_for: votedFor, session };
+    return { write: { operations, group } };
   }
 
   /** The write in progress is synced. @returns what it contained */

@@ -1,6 +1,7 @@
 /**
- * The side file: after each sync it records the state of each group in the write. It is not synced itself, and need not be: it
- * detects a store that comes back with less than it had synced, as LevelDB silently does if the end of its log is damaged.
+ * The side file: after each synced write it records the number of the write and the state of each written group. If LevelDB has less
+ * than that at the next start, it has lost synced writes: LevelDB loses them silently if the end of its log is damaged. The side
+ * file itself is not synced: an older record only detects less.
  *
  * Two slots are written in turn, so that one of them is whole even if a crash interrupts the writing:
  *
@@ -10,52 +11,52 @@
  *
  * Invariants:
  * 1. A record never names a write that is not synced.
- * 2. The slots are written in turn, so the one before the last is whole.
+ * 2. While one slot is written, the other one is whole and contains the previous record.
  */
 import { writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { limits } from '@conclave/protocol';
-import type { DurabilityNote } from './core/index.js';
+import type { RecordedGroup } from './core/index.js';
 
-const slotBytes = limits.durabilityMarkerBytes;
+const slotBytes = limits.sideFileSlotBytes;
 const headerBytes = 8;
 
-/** The last recorded write, and the state of the groups after it. */
-export interface MarkedWrite {
+/** One record: a write, and the state of the groups after it. */
+export interface RecordedWrite {
   readonly write: number;
-  /** Whether it only added entries. */
+  /** Whether the write only added entries. */
   readonly entries_alone: boolean;
-  readonly groups: readonly DurabilityNote[];
+  readonly groups: readonly RecordedGroup[];
 }
 
-export class DurabilityMarker {
+export class SideFile {
   private constructor(
     private readonly file: FileHandle,
-    /** The last record of earlier runs; undefined: there is none that can be read. */
-    readonly found: MarkedWrite | undefined,
+    /** The last record of earlier runs; undefined: the file has no readable record. */
+    readonly found: RecordedWrite | undefined,
     private nextSlot: number,
     private readonly onFailure: (error: unknown) => void,
   ) {}
 
   /**
    * Opens the file, or creates it.
-   * @param onFailure called if a record could not be written: the store is sound, but a loss might go unnoticed
+   * @param onFailure called if a record could not be written. The store still works, but a loss of data might go unnoticed
    */
-  static async open(path: string, onFailure: (error: unknown) => void): Promise<DurabilityMarker> {
-    // Opened without `w`, which would empty it.
-    const file = await open(path, 'a').then(async (made) => {
-      await made.close();
+  static async open(path: string, onFailure: (error: unknown) => void): Promise<SideFile> {
+    // `r+` needs an existing file, and `w` would empty it: so the file is first opened with `a`, which creates it if it is missing.
+    const file = await open(path, 'a').then(async (created) => {
+      await created.close();
       return open(path, 'r+');
     });
     const slots = await Promise.all([0, 1].map((slot) => readSlot(file, slot)));
     const newest = (slots[1]?.write ?? -1) > (slots[0]?.write ?? -1) ? 1 : 0;
-    return new DurabilityMarker(file, slots[newest], 1 - newest, onFailure);
+    return new SideFile(file, slots[newest], 1 - newest, onFailure);
   }
 
-  /** Writes a record. Synchronously: it only reaches the system's page cache, and costs less than a thread switch. */
-  note(noted: MarkedWrite): void {
-    const bytes = encodeSlot(noted);
+  /** Writes a record. This is synchronous, because it only reaches the system's page cache and costs less than a thread switch. */
+  record(write: RecordedWrite): void {
+    const bytes = encodeSlot(write);
     try {
       writeSync(this.file.fd, bytes, 0, bytes.length, this.nextSlot * slotBytes);
       this.nextSlot = 1 - this.nextSlot;
@@ -69,8 +70,9 @@ export class DurabilityMarker {
   }
 }
 
-function encodeSlot({ groups, ...rest }: MarkedWrite): Uint8Array {
+function encodeSlot({ groups, ...rest }: RecordedWrite): Uint8Array {
   let text = Buffer.from(JSON.stringify({ ...rest, groups }));
+  // A record that is too large contains only some of the groups.
   for (let count = groups.length; headerBytes + text.length > slotBytes; count = Math.floor(count / 2)) {
     text = Buffer.from(JSON.stringify({ ...rest, groups: groups.slice(0, count) }));
   }
@@ -81,10 +83,10 @@ function encodeSlot({ groups, ...rest }: MarkedWrite): Uint8Array {
   return bytes;
 }
 
-async function readSlot(file: FileHandle, slot: number): Promise<MarkedWrite | undefined> {
+async function readSlot(file: FileHandle, slot: number): Promise<RecordedWrite | undefined> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(slotBytes), 0, slotBytes, slot * slotBytes);
   if (bytesRead < headerBytes) return undefined;
   const end = headerBytes + buffer.readUInt32BE(4);
   if (end > bytesRead || crc32(buffer.subarray(4, end)) !== buffer.readUInt32BE(0)) return undefined;
-  return JSON.parse(buffer.toString('utf8', headerBytes, end)) as MarkedWrite;
+  return JSON.parse(buffer.toString('utf8', headerBytes, end)) as RecordedWrite;
 }
