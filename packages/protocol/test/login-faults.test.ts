@@ -202,6 +202,30 @@ describe('a file with a secret', () => {
     }
   });
 
+  it('whose content is given instead of its name is not shown', async () => {
+    const creds = readFileSync(at('user.creds'), 'utf8');
+    const [jwt] = creds.split('\n').filter((line) => line.startsWith('ey')) as [string];
+    const { certificate, key } = new Authority(folder, 'mistaken').sign('mistaken-client', ['DNS:a']);
+    const wrong: [LoginSettings, string][] = [
+      [{ user: 'ann', passwordFile: password }, 'the password'],
+      [{ tokenFile: token }, 'the token'],
+      [{ tokenFile: `${token}${'x'.repeat(300)}` }, 'the token'],
+      [{ tokenFile: `a/${token}` }, 'the token'],
+      [{ nkeyFile: seed }, 'the nkey'],
+      [{ creds }, 'the credentials'],
+      [{ creds: creds.replaceAll('\n', ' ') }, 'the credentials'],
+      [{ creds: jwt }, 'the credentials'],
+      [{ tlsCert: certificate, tlsKey: readFileSync(key, 'utf8') }, 'the TLS key'],
+    ];
+    for (const [settings, what] of wrong) {
+      const { code, message } = await failure({ servers: url, ...settings });
+      expect([code, message]).toEqual(['ELOGIN', expect.stringContaining(`${what} for NATS cannot be read: `)]);
+      expect(message).not.toContain('PRIVATE KEY');
+    }
+    // `failure` searches for the secrets.
+    expect(await failure({ servers: url, creds, token })).toMatchObject({ code: 'EINVAL' });
+  });
+
   it('may have line breaks of any kind at its end', async () => {
     file('password', `${password}\r\n`);
     file('token', `${token}\n\n`);

@@ -7,7 +7,7 @@ import {
   usernamePasswordAuthenticator,
 } from 'nats';
 import { LoginError } from './login-error.js';
-import { readLoginFile } from './login-file.js';
+import { readLoginFile, readSecretFile, shownName } from './login-file.js';
 import type { ServerUrl } from './server-url.js';
 import type { LoginSettings } from './settings.js';
 import { signingAuthenticator } from './signing.js';
@@ -83,7 +83,7 @@ function nkeyOf({ nkey, nkeyFile }: CredentialSettings): Credentials | undefined
 function credsOf({ creds }: CredentialSettings): Credentials | undefined {
   if (creds === undefined) return undefined;
   return {
-    kind: `the credentials file ${creds}`,
+    kind: `the credentials file ${shownName(creds)}`,
     read: () => {
       const text = readLoginFile('credentials', creds);
       // The library demands line feeds alone, and one at the end.
@@ -113,7 +113,7 @@ function one(what: string, text: string | undefined, file: string | undefined): 
 
 /** Without line breaks at the end. A file is empty for a moment where it is being replaced: then the last secret counts. */
 function readSecret(what: string, file: string): string {
-  const text = readLoginFile(what, file).replace(/[\r\n]+$/, '');
+  const text = readSecretFile(what, file).replace(/[\r\n]+$/, '');
   if (text === '') throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${file} is empty`);
   return text;
 }

@@ -1,15 +1,28 @@
 /** Reads the files of a login: regular ones, as each is read again at every connection. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { LoginError } from './login-error.js';
 
 /** Longer than any secret, certificate or bundle of authorities. */
 const maxFileBytes = 2 ** 24;
+
+/** A setting that has the content of a file instead of its name: several lines, the seed of an nkey, or a JWT. */
+const content = /[\r\n]|\bS[A-Z][A-Z2-7]{56}\b|\bey[\w-]+\.[\w-]+\.[\w-]+/;
+
+/** Returns the name of a file for people: `***` if the setting has the content of the file instead. */
+export function shownName(file: string): string {
+  return content.test(file) ? '***' : file;
+}
 
 /**
  * @param what for people: what the file holds
  * @returns its text. @throws LoginError ELOGIN, with the file's name, where it cannot be read, or only once
  */
 export function readLoginFile(what: string, file: string): string {
+  if (content.test(file)) {
+    const text = `the ${what} for NATS cannot be read: the setting has the content of the file; it must name the file`;
+    throw new LoginError('ELOGIN', text);
+  }
   try {
     const found = statSync(file);
     // A pipe would be read once, or wait without end for somebody to write into it.
@@ -19,4 +32,14 @@ export function readLoginFile(what: string, file: string): string {
   } catch (error) {
     throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${(error as Error).message}`);
   }
+}
+
+/** As `readLoginFile`, for a file of one word. A relative name that is not found may be that word, and is not in the error. */
+export function readSecretFile(what: string, file: string): string {
+  if (path.isAbsolute(file) || existsSync(file)) return readLoginFile(what, file);
+  const folder = process.cwd();
+  throw new LoginError(
+    'ELOGIN',
+    `the ${what} for NATS cannot be read: there is no file of the given name in ${folder}`,
+  );
 }
