@@ -11,6 +11,12 @@ it.each([
   [['status', 'ann:secret@a'], 'status ***@a'],
   [['kv', 'put', 'mail', 'ann@example.com'], 'kv put mail ann@example.com'],
   [['--nats', 'nats://a:1', '--owner', 'ann@host'], '--nats nats://a:1 --owner ann@host'],
+  [['lease', 'keep', `12.${'s_-9'.repeat(5)}ab`], 'lease keep 12.***'],
+  [['--lease', `12.${'s'.repeat(22)}`, `--lease=34.${'s'.repeat(22)}`], '--lease 12.*** --lease=34.***'],
+  [
+    ['kv', 'put', 'pi', '3.14159265358979', `v12.${'s'.repeat(22)}`],
+    `kv put pi 3.14159265358979 v12.${'s'.repeat(22)}`,
+  ],
 ])('the arguments %j are listed without secrets', (words, shown) => {
   expect(argumentsWithoutSecrets(words).join(' ')).toBe(shown);
 });

@@ -52,7 +52,9 @@ export class LeaseKeepalive {
     this.renewLater(this.ttlMs / renewalsPerTtl);
     this.scheduleExpiry();
     this.ignoreHistories = leases.onHistoryChange((groupUid) => {
-      this.stop(new ConclaveError('EHISTORY', `lease ${leaseId} was of history ${groupUid}, which has ended`));
+      this.stop(
+        new ConclaveError('EHISTORY', `lease ${publicPartOf(leaseId)} was of history ${groupUid}, which has ended`),
+      );
     });
   }
 

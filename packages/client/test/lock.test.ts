@@ -5,7 +5,8 @@ import type { ErrorBody } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import { ConclaveClient, ConclaveError, type LockWait } from '../src/index.js';
+import { ConclaveClient, ConclaveError, LeaseApi, type LockWait } from '../src/index.js';
+import { LeaseKeepalive } from '../src/lease-keepalive.js';
 import { Group } from './group.js';
 
 const stepMs = 10;
@@ -242,6 +243,23 @@ describe('a lock', () => {
     const short = other.lock('m', { waitMs: 500, onWait: (wait) => waits.push(wait) });
     await expect(asTimePasses(short)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
     expect(waits).toHaveLength(4);
+  });
+
+  it('is lost with the history of its lease, whose secret is not in the error', async () => {
+    const listeners: ((groupUid: string) => void)[] = [];
+    const leases = new LeaseApi(
+      async () => ({ lease_id: `7.${'s'.repeat(22)}`, ttl_ms: 1000 }),
+      (listener) => {
+        listeners.push(listener);
+        return () => undefined;
+      },
+    );
+    const { signal } = await LeaseKeepalive.grant(leases, 1000);
+    for (const listener of listeners) listener('one');
+    expect(signal.reason).toMatchObject({
+      code: 'EHISTORY',
+      message: 'lease 7 was of history one, which has ended',
+    });
   });
 
   it('is lost when its client is closed', async () => {

@@ -1,4 +1,4 @@
-/** Keeps secrets in URLs of NATS servers out of the list of processes and out of what the command prints. */
+/** Keeps secrets in URLs of NATS servers, and in ids of leases, out of the list of processes and out of what the command prints. */
 
 /**
  * All users of a machine can see the arguments of its processes. If there is a secret among them, the process changes its
@@ -14,7 +14,8 @@ export function argumentsWithoutSecrets(words: readonly string[]): readonly stri
   return words.map((word, at) => {
     if (words[at - 1] === '--nats') return serversWithoutSecrets(word);
     const [, option, servers] = /^(--nats=)(.*)$/s.exec(word) ?? [];
-    return option === undefined ? withoutSecrets(word) : `${option}${serversWithoutSecrets(servers ?? '')}`;
+    if (option !== undefined) return `${option}${serversWithoutSecrets(servers ?? '')}`;
+    return withoutSecrets(word).replace(leaseSecret, '$1***');
   });
 }
 
@@ -36,5 +37,8 @@ export function withoutSecrets(text: string): string {
     })
     .join('');
 }
+
+/** The secret part of a lease's id. */
+const leaseSecret = /^((?:--lease=)?[1-9]\d{0,15}\.)[\w-]{22}$/;
 
 const secret = /([a-z][a-z0-9+.-]{0,31}:\/\/)\S*@|(^|[,='"])[^@,/'"=]+:(?!\/\/)[^@]+@/gi;
