@@ -233,7 +233,8 @@ async function outputOf(name: string, { args = [], env = {} }: Login, isAccepted
       listedMs = performance.now();
       checks.push(expectNothingListed());
     }
-    if (!isEnding && endless[name]?.test(shown)) checks.push(end());
+    // One whose login is rejected ends by itself.
+    if (isAccepted && !isEnding && endless[name]?.test(shown)) checks.push(end());
   };
   let isEnding = false;
   const end = async (): Promise<void> => {
