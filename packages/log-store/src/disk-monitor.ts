@@ -3,8 +3,8 @@
  * of a process.
  *
  * Invariants:
- * 1. At most one measurement runs, so that a disk that hangs is not accessed again and again.
- * 2. While a measurement takes too long, the listeners are notified each time that the next one is due.
+ * 1. At most one measurement runs, so that no more and more measurements wait for a disk that hangs.
+ * 2. If a measurement takes too long, the listeners are notified each time that another measurement would be due.
  */
 import { statfs } from 'node:fs/promises';
 import type { FolderFault } from './data-folder-monitor.js';
@@ -15,21 +15,21 @@ export interface DiskMonitorOptions {
   readonly folder: string;
   /** With less free space than this, the disk counts as full. */
   readonly reserveBytes: number;
-  /** The folder of the store's files, whose size is measured at every tenth time; undefined: that is not measured. */
+  /** The folder of the store's files. One of ten measurements measures its size; undefined: none does. */
   readonly storeFolder?: string;
   readonly everyMs?: number;
   /** A measurement that takes longer means that the disk hangs. */
   readonly hangsAfterMs?: number;
-  /** Returns what keeps the store's files from being used now. */
+  /** Returns why the store's files cannot be used now; undefined: they can. */
   readonly fault?: () => Promise<FolderFault | undefined>;
-  /** Called if the disk cannot be measured; once, until it can be again. */
+  /** Called if the disk cannot be measured, and again only after a measurement has succeeded. */
   readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 const defaultEveryMs = 1000;
 /** Of this many measurements, one measures the size of the store. */
 const storeEvery = 10;
-/** Longer than a busy disk takes for one sync on a slow machine. */
+/** One sync of a busy disk on a slow machine takes less. */
 export const defaultHangsAfterMs = 5000;
 
 /** @param forMs how long a write or sync has been waiting */
@@ -50,7 +50,7 @@ export class DiskMonitor {
   private timer: NodeJS.Timeout | undefined;
   private last: DiskReport | undefined;
   private measuring: { readonly sinceMs: number } | undefined;
-  private fails = false;
+  private hasFailed = false;
   private measured = 0;
   private size: number | undefined;
 
@@ -70,7 +70,7 @@ export class DiskMonitor {
     return this.options.reserveBytes;
   }
 
-  /** Calls the listener with the last measurement, and then with each new one. @returns what ends that */
+  /** Calls the listener with the last measurement, and then with each new one. @returns a function that removes the listener */
   watch(listener: Listener): () => void {
     this.listeners.add(listener);
     if (this.last !== undefined) listener(this.last);
@@ -107,7 +107,7 @@ export class DiskMonitor {
     for (const listener of this.listeners) listener(found);
   }
 
-  private async room(): Promise<number> {
+  private async freeSpace(): Promise<number> {
     const { bavail, bsize } = await statfs(this.options.folder);
     return bavail * bsize;
   }
@@ -121,14 +121,15 @@ export class DiskMonitor {
   private async measure(): Promise<void> {
     try {
       const fault = await this.options.fault?.();
-      // Without its folder the disk cannot be measured.
-      const freeBytes = fault?.type === 'gone' ? 0 : await this.room();
+      // If the data folder is gone, its disk cannot be measured.
+      const freeBytes = fault?.type === 'gone' ? 0 : await this.freeSpace();
       if (fault?.type !== 'gone') await this.measureStore();
-      this.fails = false;
+      this.hasFailed = false;
       this.notify({ freeBytes, fault });
     } catch (error) {
-      if (!this.fails) this.options.warn?.('the free space of the disk cannot be measured', { error: String(error) });
-      this.fails = true;
+      if (!this.hasFailed)
+        this.options.warn?.('the free space of the disk cannot be measured', { error: String(error) });
+      this.hasFailed = true;
     }
   }
 }

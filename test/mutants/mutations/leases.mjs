@@ -92,6 +92,6 @@ export const leases = [
     edits: [{ file: machine, find: '    sum.addAll(keys.locks.changed.digest);\n', replace: '' }],
     seeds: 0,
     test: 'packages/kv/test/state-digest.test.ts',
-    why: 'a lock that is spoiled in memory seldom lasts until the end of a run',
+    why: 'a lock that is corrupted in memory seldom lasts until the end of a run',
   },
 ];

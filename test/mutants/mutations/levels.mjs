@@ -58,7 +58,7 @@ export const levels = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/integrity/state-comparison.test.ts',
-    why: 'no client of a run reads what is spoiled, and a restart makes the state right',
+    why: 'no client of a run reads what is corrupted, and a restart makes the state right',
   },
   {
     id: 'quarantine-not-stored',
@@ -72,7 +72,7 @@ export const levels = [
     ],
     seeds: 0,
     test: 'packages/log-store/test/log-store-identity.test.ts',
-    why: 'no client of a run reads what is spoiled, and a restart makes the state right',
+    why: 'no client of a run reads what is corrupted, and a restart makes the state right',
   },
   {
     id: 'command-above-a-members-version-proposed',

@@ -40,7 +40,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
   /** @throws InvariantViolation unless they give the state after the entry */
   compare(pieces: readonly Uint8Array[], entry: Entry, seen: () => string): void {
     const found = restoredState(pieces);
-    if (found === 'spoiled') return;
+    if (found === 'corrupted') return;
     const expected = this.record.states.of(entry);
     const isSame = found?.length === expected.length && found.every((line, at) => line === expected[at]);
     this.check(isSame, () => `${seen()}: ${differenceOf(expected, found ?? [])}`);

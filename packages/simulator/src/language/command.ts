@@ -7,7 +7,7 @@
  * `s1` a NATS server, `all` every peer, `leader` the peer that leads at that time (`leader.node`), if there is one.
  */
 
-import type { StatePart } from '../mesh/flipped-state.js';
+import type { StatePart } from '../mesh/corrupted-state.js';
 
 /** Creates the mesh: the first command, used once. The peers start empty. */
 export interface PeersCommand {

@@ -1,5 +1,5 @@
 /** The parsers of commands for processes, network, disks, NATS and time: all of a script's but its requests. */
-import { stateParts } from '../mesh/flipped-state.js';
+import { stateParts } from '../mesh/corrupted-state.js';
 import type { ClientCommand, Command, CutCommand, NetworkCommand, OperatorCommand, ProcessCommand } from './command.js';
 import { diskParts, meshOptions, runUntil } from './command.js';
 import { given, oneOf, ScriptError, type Tokens } from './tokens.js';

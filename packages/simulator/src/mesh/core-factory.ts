@@ -22,8 +22,8 @@ import {
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { WrittenEntry } from '../model/model-state.js';
 import type { AnyCore } from './actor.js';
+import { isCorrupted, suspectState } from './corrupted-state.js';
 import type { Coverage } from './coverage.js';
-import { isFlipped, suspectState } from './flipped-state.js';
 import type { RunObserver } from './run-observer.js';
 import { electionTimeoutOf } from './virtual-clock.js';
 
@@ -138,7 +138,7 @@ export class CoreFactory {
         const isKnown = level <= levelsOf[build].highest;
         const result = isKnown ? machine.apply(index, payload, command, level) : { refused: 'not known' };
         if ('expired' in result) this.countExpired(payload);
-        if (!isFlipped(machine)) {
+        if (!isCorrupted(machine)) {
           this.observer.onResult(index, result);
           this.observer.onDigest(index, machine.digest());
         }
@@ -172,7 +172,7 @@ export class CoreFactory {
         restore.end();
         suspectState(machine);
         this.coverage.count('state restored from a snapshot');
-        if (isFlipped(machine)) this.coverage.count('spoiled state restored from a snapshot');
+        if (isCorrupted(machine)) this.coverage.count('corrupted state restored from a snapshot');
         else this.observer.onDigest(undefined, machine.digest());
         this.observer.onRestored(machine, () => [...piecesOf(machine)]);
       },

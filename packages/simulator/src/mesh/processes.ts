@@ -11,7 +11,7 @@ import type { PeerId, StatusReply } from '@conclave/protocol';
 import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
 import type { Actor, AnyCore, ProcessKind } from './actor.js';
 import { piecesOf } from './core-factory.js';
-import { flipState, isFlipped, type StatePart } from './flipped-state.js';
+import { corruptState, isCorrupted, type StatePart } from './corrupted-state.js';
 import { runBeginsMs } from './virtual-time.js';
 
 export abstract class Processes {
@@ -119,15 +119,15 @@ export abstract class Processes {
   }
 
   /** Corrupts the state of the peer's node; returns false if that is not possible. */
-  flipState(peerId: PeerId, part: StatePart): boolean {
+  corruptState(peerId: PeerId, part: StatePart): boolean {
     const machine = this.machine(peerId);
-    return machine !== undefined && flipState(machine, part);
+    return machine !== undefined && corruptState(machine, part);
   }
 
   /** Whether the state of the peer's node is corrupted, directly or by a snapshot. */
-  isFlipped(peerId: PeerId): boolean {
+  isCorrupted(peerId: PeerId): boolean {
     const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
-    return machine !== undefined && isFlipped(machine);
+    return machine !== undefined && isCorrupted(machine);
   }
 
   /** Returns the state of the peer's node as pieces of a snapshot; none without a state machine. */

@@ -7,7 +7,7 @@
  */
 import { actorKinds } from '@conclave/protocol';
 import type { PeersCommand } from '../language/command.js';
-import { stateParts } from '../mesh/flipped-state.js';
+import { stateParts } from '../mesh/corrupted-state.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
 /** Free space of a disk, in MiB: far below the reserve, and far above it. */

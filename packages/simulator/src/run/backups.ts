@@ -2,7 +2,7 @@
  * Backups of an operator: reads a peer's snapshot, chunk by chunk (`read_snapshot`), and creates a new group under the
  * same name from it, after the group was deleted at all peers (`conclave backup`, `conclave restore`; promise 26).
  *
- * Owns the backup that was read last. A backup that could not be read to its end is dropped.
+ * Owns: the backup that was read last. A backup that could not be read completely is dropped.
  */
 import type { NodeInput } from '@conclave/node';
 import { type AdminReply, type PeerId, SnapshotAssembler, type SnapshotHead } from '@conclave/protocol';
@@ -18,7 +18,7 @@ export interface Backup {
   readonly last: Entry;
 }
 
-/** A bootstrap asks all peers for three election timeouts. */
+/** The timeout of a bootstrap: it asks all peers for three election timeouts. */
 const foundingMs = 6000;
 /** The pause before a retry. */
 const retryMs = 400;
@@ -60,10 +60,11 @@ export class Backups {
   private keep(head: SnapshotHead, chunks: readonly Uint8Array[]): void {
     const { mesh, invariants } = this.context;
     const last = invariants.record.commits.at(head.index);
-    // It is of a history that was abandoned meanwhile, or the run has corrupted the state of that peer.
+    // The snapshot may belong to a history that was abandoned meanwhile.
     if (last === undefined || last.term !== head.term) return;
     const assembler = new SnapshotAssembler(head.index);
-    if (restoredState(chunks.flatMap((chunk) => assembler.add(chunk))) === 'spoiled') return;
+    // A fault of the run may have corrupted the state of that peer.
+    if (restoredState(chunks.flatMap((chunk) => assembler.add(chunk))) === 'corrupted') return;
     mesh.coverage.count('backup read');
     this.kept = { head, chunks, last };
   }
@@ -73,8 +74,8 @@ export class Backups {
   /** Creates the group of these peers, which are all empty, from a backup. */
   restore(restoreId: string, backup: Backup, founders: readonly PeerId[]): void {
     const { invariants } = this.context;
-    const isOver = (): boolean => this.context.invariants !== invariants;
-    this.sendChunk({ restoreId, backup, founders, isOver, attempts: 0 }, 0);
+    const isGroupDeleted = (): boolean => this.context.invariants !== invariants;
+    this.sendChunk({ restoreId, backup, founders, isGroupDeleted, attempts: 0 }, 0);
   }
 
   private sendChunk(restore: Restore, number: number): void {
@@ -86,12 +87,12 @@ export class Backups {
     this.ask(at, 'restore_chunk', { restore_id: restoreId, number, chunk }, (answer) => {
       if ('result' in answer) return this.sendChunk(restore, number + 1);
       // A node that has restarted has lost the chunks that it received.
-      const isForgotten = answer.error.code === 'EINVAL';
-      this.retry(restore, () => this.sendChunk(restore, isForgotten ? 0 : number));
+      const hasLostChunks = answer.error.code === 'EINVAL';
+      this.retry(restore, () => this.sendChunk(restore, hasLostChunks ? 0 : number));
     });
   }
 
-  /** The founder restarts with the backup in place: then a second bootstrap without it adds the other peers. */
+  /** Bootstraps the founder with the received chunks. It restarts with the backup as its state; then a second bootstrap adds the other peers. */
   private found(restore: Restore): void {
     const { restoreId, backup, founders } = restore;
     const { mesh, clients } = this.context;
@@ -104,10 +105,11 @@ export class Backups {
       new: true,
     };
     this.ask(at, 'bootstrap', body, (answer) => {
-      const isForgotten = 'error' in answer && answer.error.code === 'EINVAL';
-      if (isForgotten) return this.retry(restore, () => this.sendChunk(restore, 0));
+      const hasLostChunks = 'error' in answer && answer.error.code === 'EINVAL';
+      if (hasLostChunks) return this.retry(restore, () => this.sendChunk(restore, 0));
       mesh.after(retryMs, () => {
-        if (!restore.isOver()) clients.operate({ type: 'bootstrap', at, peers: founders, timeout: 2 * foundingMs });
+        if (!restore.isGroupDeleted())
+          clients.operate({ type: 'bootstrap', at, peers: founders, timeout: 2 * foundingMs });
       });
     });
   }
@@ -116,7 +118,7 @@ export class Backups {
     restore.attempts += 1;
     if (restore.attempts > maxAttempts) return;
     this.context.mesh.after(retryMs, () => {
-      if (!restore.isOver()) run();
+      if (!restore.isGroupDeleted()) run();
     });
   }
 
@@ -132,7 +134,7 @@ export class Backups {
     mesh.request(
       actor,
       (requestId) => ({ type: 'admin', requestId, addressee: 'peer', command, body }) as NodeInput,
-      // The caller is notified after the step.
+      // The answer is passed on only after the step that produced it.
       (answer) => mesh.after(0, () => respond(answer)),
     );
   }
@@ -142,7 +144,7 @@ interface Restore {
   readonly restoreId: string;
   readonly backup: Backup;
   readonly founders: readonly PeerId[];
-  /** Whether the group was deleted again. */
-  readonly isOver: () => boolean;
+  /** Whether the group was deleted again: then the restore ends. */
+  readonly isGroupDeleted: () => boolean;
   attempts: number;
 }

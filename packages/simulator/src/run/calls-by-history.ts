@@ -1,23 +1,23 @@
 /**
  * Splits the calls of clients by the group's histories: each reply belongs to the history that it names.
  *
- * A history that continues earlier ones (after a reset, or from a restored backup) has some of their writes, and it
- * cannot be seen from outside which. So an earlier write counts if a reply of the new history shows it, and an earlier
- * delete may have happened or not. A group that was created again has none of them.
+ * A history that continues earlier ones (after a reset, or from a restored backup) has some of their writes, and only replies
+ * show which. So an earlier write counts if a reply of the new history shows it, and the outcome of an earlier delete is
+ * unknown. A group that was created again, empty, has none of them.
  */
 import { type History, isStale, type RecordedCall } from '../clients/history.js';
 import type { Watched } from '../clients/virtual-watch.js';
 import type { Operation } from '../linearizability/index.js';
 
 export interface HistoryCalls {
-  /** Undefined: at feature level 0, which names no history. */
+  /** Undefined: the replies came at feature level 0, and name no history. */
   readonly groupUid: string | undefined;
-  /** Calls that it has answered, and calls that it may have executed. */
+  /** The calls that this history has answered, and the calls that it may have executed. */
   readonly calls: readonly RecordedCall[];
   readonly watched: readonly Watched[];
-  /** It continues earlier histories. */
+  /** Whether this history continues earlier ones. */
   readonly isContinuing: boolean;
-  /** It continues a backup, which may be of any earlier history. */
+  /** Whether this history continues from a backup, which may be of any earlier history. */
   readonly isRestored: boolean;
 }
 
@@ -29,7 +29,7 @@ export function callsByHistory(history: History): HistoryCalls[] {
   const answered = calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
   const named = [...new Set(answered.flatMap(({ groupUid }) => groupUid ?? []))];
   const [first] = named;
-  // A reply that names no history is of the first one, unless a reset at level 0 has begun that one.
+  // A reply that names no history belongs to the first history, unless that one began with a reset at level 0.
   const isFirstNamed = first !== undefined && !continuing.has(first);
   const firstUid = isFirstNamed ? first : undefined;
   const isOfFirst = (call: RecordedCall): boolean =>
@@ -64,14 +64,14 @@ export function callsByHistory(history: History): HistoryCalls[] {
 }
 
 /**
- * Returns those of the operations of earlier histories that this one may hold.
- * @param before their operations since the group was last created
- * @param operations of the history itself
+ * Returns the operations of earlier histories whose effects this history may contain.
+ * @param before the operations of earlier histories since the group was last created
+ * @param operations the operations of this history
  */
 export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
   const seen = new Set(operations.flatMap(revisionsShownBy));
-  // A delete shows only its own revision, not the write that it has removed. A compare-and-set that is shown shows the write whose
-  // revision it expected: from the last write to the first, as that one is earlier.
+  // A shown compare-and-set shows the write whose revision it expected, too. That write is earlier, so the writes are visited from the
+  // last one to the first. A delete shows only its own revision, not the write that it has removed.
   const values = valuesShownBy(operations);
   const shown = before
     .filter((operation) => puts(operation) && !isOtherValue(operation, values))
@@ -144,7 +144,7 @@ function asUnknown(operation: Operation): Operation {
   return { ...operation, outcome: 'unknown' };
 }
 
-/** Whether it set a value. */
+/** Whether the operation set a value. */
 function puts(operation: Operation): boolean {
   if (operation.outcome !== 'done') return false;
   return operation.name === 'cas' ? operation.reply.swapped : operation.name === 'put';
@@ -156,7 +156,7 @@ function revisionOf(operation: Operation): number {
 
 function revisionsShownBy(operation: Operation): number[] {
   if (operation.outcome !== 'done') return [];
-  // A revision that a failed compare-and-set expected is from an earlier history.
+  // A compare-and-set that failed shows nothing about the revision that it expected.
   const expected = operation.name === 'cas' && operation.reply.swapped ? [operation.expectedRevision] : [];
   return [operation.reply.revision, ...expected];
 }

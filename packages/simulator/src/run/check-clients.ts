@@ -1,4 +1,4 @@
-/** Checks whether the replies to the clients of a run fit one atomic store. */
+/** Checks that the replies to the clients of a run are those of one atomic store, in each history of the group. */
 import { type History, isStale, partsOf, type RecordedCall } from '../clients/history.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import {
@@ -19,11 +19,11 @@ import {
 import { callsByHistory, carriedInto, type HistoryCalls } from './calls-by-history.js';
 
 /**
- * @param whenPassed the clock of leases; the run's own unless given
+ * @param whenPassed returns when a time has passed for a lease; by default, by the time of the run
  * @throws InvariantViolation
  */
 export function checkClients(history: History, whenPassed: WhenPassed = (fromMs, forMs) => fromMs + forMs): void {
-  // A lock that is acquired from the queue has a revision that no call names.
+  // If a lock is acquired by a client that waited in its queue, no reply names the revision of that change.
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
   let ever: Operation[] = [];
@@ -31,7 +31,7 @@ export function checkClients(history: History, whenPassed: WhenPassed = (fromMs,
   for (const one of histories) {
     if (!one.isContinuing) before = [];
     if (one.isRestored) before = ever;
-    const operations = checkOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 });
+    const operations = checkOne(one, { usesLocks, before, whenPassed, isOnlyHistory: histories.length === 1 });
     before = [...before, ...operations];
     ever = [...ever, ...operations];
   }
@@ -39,16 +39,15 @@ export function checkClients(history: History, whenPassed: WhenPassed = (fromMs,
 
 interface Known {
   readonly usesLocks: boolean;
-  /** Operations of earlier histories, some of which this one may have. */
+  /** Operations of earlier histories: this history may contain the effects of some of them. */
   readonly before: readonly Operation[];
   readonly whenPassed: WhenPassed;
-  /** Whether it is the only history. */
-  readonly isAlone: boolean;
+  readonly isOnlyHistory: boolean;
 }
 
-/** @returns the operations of this one */
+/** @returns the operations of this history */
 function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, known: Known): Operation[] {
-  const { usesLocks, before, whenPassed, isAlone } = known;
+  const { usesLocks, before, whenPassed, isOnlyHistory } = known;
   const where = groupUid === undefined ? '' : `in the history ${groupUid}: `;
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
   const reported = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
@@ -62,8 +61,8 @@ function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, know
   if (verdict.verdict !== 'linearizable') {
     throw new InvariantViolation('history-is-linearizable', where + verdict.report);
   }
-  // A refusal names no history: with several of them it is unknown which one has no such lease.
-  const leaseFault = isAlone ? leases.fault(reported) : undefined;
+  // A rejection names no history: if there are several, it is unknown which one has no such lease.
+  const leaseFault = isOnlyHistory ? leases.fault(reported) : undefined;
   if (leaseFault !== undefined)
     throw new InvariantViolation('leases-last-as-long-as-they-are-kept', where + leaseFault);
   const fault = faultOfTransactions(transactions, all);
@@ -109,7 +108,7 @@ function asLeaseCall(call: RecordedCall): LeaseCall[] {
   ];
 }
 
-/** Returns that the client holds a lock, if it has received that reply. */
+/** Returns the holding of a lock, if a client received the reply that it has acquired the lock. */
 function asHolding(call: RecordedCall): Holding[] {
   const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
   if (operation !== 'lock' || result?.changed !== true || answeredMs === undefined) return [];

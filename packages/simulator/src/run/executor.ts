@@ -1,4 +1,4 @@
-/** Executes the commands of a script on a mesh. Each command can be executed, whatever commands before it were deleted. */
+/** Executes the commands of a script on a mesh. Each command can be executed even if shrinking (`shrink.ts`) has deleted commands before it. */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { VirtualClients } from '../clients/virtual-clients.js';
 import type {
@@ -16,7 +16,7 @@ import type {
 import { ScriptError } from '../language/tokens.js';
 import type { ProcessKind } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
-import type { StatePart } from '../mesh/flipped-state.js';
+import type { StatePart } from '../mesh/corrupted-state.js';
 import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
 import type { QuorumView } from './quorum-view.js';
 
@@ -38,7 +38,8 @@ export class Executor {
     private readonly mesh: CoreMesh,
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
-    private readonly runs: {
+    /** Procedures of several steps, and `isHeldBack`: whether an operator would not start this peer now. */
+    private readonly procedures: {
       readonly quiesce: () => void;
       readonly resetSurvivors: (command: ResetSurvivorsCommand) => void;
       readonly recreate: (peers: readonly PeerId[], withBackup: boolean) => void;
@@ -51,7 +52,7 @@ export class Executor {
     const { mesh, clients } = this;
     switch (command.type) {
       case 'peers':
-        throw new ScriptError('the mesh is there already');
+        throw new ScriptError('`peers` may be used once, as the first command');
       case 'network':
         return this.setConditions(command);
       case 'run':
@@ -98,18 +99,18 @@ export class Executor {
         clients.call(command);
         return;
       case 'reset-survivors':
-        return this.runs.resetSurvivors(command);
+        return this.procedures.resetSurvivors(command);
       case 'recreate':
-        return this.runs.recreate(
+        return this.procedures.recreate(
           command.peers.map((peer) => this.peer(peer)),
           command.backup === true,
         );
       case 'backup':
-        return this.runs.backup(this.peer(command.peer));
+        return this.procedures.backup(this.peer(command.peer));
       case 'watch':
         return clients.watch(command.prefix);
       case 'quiesce':
-        return this.runs.quiesce();
+        return this.procedures.quiesce();
       default:
         clients.operate(command);
     }
@@ -148,18 +149,18 @@ export class Executor {
     if (isSending) coverage.count(`crash of the leader's ${processKind} while it sends a snapshot`);
   }
 
-  /** Processes that run are left alone. */
+  /** Starts the processes that do not run. */
   private start(targets: readonly string[]): void {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {
       if (processKind === 'duplicate-node' || mesh.isUp(peerId, processKind)) return;
-      if (this.runs.isHeldBack(peerId)) return mesh.coverage.count('a peer of an abandoned history is held back');
+      if (this.procedures.isHeldBack(peerId)) return mesh.coverage.count('a peer of an abandoned history is held back');
       mesh.coverage.count(`start of a ${processKind} again`);
       mesh.start(peerId, processKind);
     });
   }
 
-  /** Processes that run are restarted with that build. */
+  /** Gives the processes this build. Those that run are restarted. */
   private build(build: 'old' | 'new', targets: readonly string[]): void {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {
@@ -240,9 +241,10 @@ export class Executor {
     const { mesh } = this;
     if (!mesh.isUp(peerId, 'node')) return;
     const { configuration, taking, restoring, role } = mesh.status(peerId);
-    const isAlone = (configuration?.peers.length ?? 0) < 3 || configuration?.old_peers.length !== 0;
-    if (isAlone || taking !== null || restoring !== null || role === 'opening' || role === 'fenced') return;
-    if (mesh.peers.some((one) => mesh.isFlipped(one)) || !mesh.flipState(peerId, part)) return;
+    // Only then can the other members form a majority that detects the difference.
+    const canBeOutvoted = (configuration?.peers.length ?? 0) >= 3 && configuration?.old_peers.length === 0;
+    if (!canBeOutvoted || taking !== null || restoring !== null || role === 'opening' || role === 'fenced') return;
+    if (mesh.peers.some((one) => mesh.isCorrupted(one)) || !mesh.corruptState(peerId, part)) return;
     mesh.coverage.count(`state corrupted: a ${part}`);
   }
 
@@ -269,11 +271,11 @@ export class Executor {
     const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
     if (peerId === undefined) return [];
     if (processKind === undefined) return allOf(peerId);
-    if (!isWord(processKind)) throw new ScriptError(`${processKind} is none of ${allProcessKinds.join(', ')}`);
+    if (!isProcessKind(processKind)) throw new ScriptError(`${processKind} is none of ${allProcessKinds.join(', ')}`);
     return [{ peerId, processKind }];
   }
 
-  /** Replaces `leader` by the peer that leads, on that side only. */
+  /** Replaces `leader` by the name of the leader in the group of names that contains it, and removes that name from the other groups. */
   private named(groups: readonly (readonly string[])[]): (readonly string[])[] {
     const { leader } = this.mesh;
     const isLeader = (name: string): boolean => /^leader(\.|$)/.test(name);
@@ -305,6 +307,6 @@ function nameOf({ peerId, processKind }: Target): string {
   return `${peerId}.${processKind}`;
 }
 
-function isWord(processKind: string): processKind is ProcessKind {
+function isProcessKind(processKind: string): processKind is ProcessKind {
   return (allProcessKinds as readonly string[]).includes(processKind);
 }

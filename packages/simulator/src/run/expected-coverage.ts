@@ -1,7 +1,7 @@
-/** What a set of runs has to reach at least once: a fault that never happens proves nothing. */
+/** What must happen at least once in a set of runs: if a fault never happens, the runs do not test it. */
 import { actorKinds, events, Stage } from '@conclave/protocol';
 import { diskParts } from '../language/command.js';
-import { stateParts } from '../mesh/flipped-state.js';
+import { stateParts } from '../mesh/corrupted-state.js';
 
 const faults = [
   'message lost',
@@ -33,12 +33,12 @@ const faults = [
   'flipped bit found',
   'disk lost',
   ...stateParts.map((part) => `state corrupted: a ${part}`),
-  'spoiled state restored from a snapshot',
+  'corrupted state restored from a snapshot',
   'read-only: disk',
   'read-only: told',
   'leader and its predecessor are read-only',
   'quorum lost, one survivor',
-  'reset though the quorum is there',
+  'reset although the quorum exists',
   'link delayed',
   'node.timeout_now delayed',
   'node.append_entries delayed',
@@ -174,7 +174,7 @@ export const expectedCoverage: readonly string[] = [
   ...answers,
 ];
 
-/** Returns what was not reached. */
+/** Returns what has never happened. */
 export function missingCoverage(coverage: Readonly<Record<string, number>>): string[] {
   return expectedCoverage.filter((what) => (coverage[what] ?? 0) === 0);
 }

@@ -1,16 +1,16 @@
 /**
- * One fault or command more for a healthy group: an actor of its leader crashes, or an operator asks for something.
- * Here the exact outcome is checked, not only that the group recovers (DESIGN, section 5, the table of deaths).
+ * One more fault or command for a healthy group: for example an actor of its leader crashes, or an operator transfers leadership.
+ * The exact outcome is checked, not only that the group recovers (DESIGN, section 5, the table of deaths).
  */
 import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
 import type { OperatorCommand } from '../language/command.js';
 import { LastingFault } from './lasting-fault.js';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Shorter than a client's retry, and than the lease of a leader that transfers leadership. */
+/** Shorter than the time after which a client retries, and than the lease of a leader that transfers leadership. */
 const answerMs = 900;
-/** A peer detects a silent actor within its election timeout, counted in ticks. */
-const noticeShare = 1.5;
+/** Within this many election timeouts a peer detects a silent actor: after one, counted in ticks. */
+const noticeTimeouts = 1.5;
 const electionMs = 20_000;
 const bootstrapMs = 6000;
 const changeMs = 40_000;
@@ -24,7 +24,7 @@ export class FinalFault {
   ) {}
 
   private get noticeMs(): number {
-    return noticeShare * this.context.mesh.electionTimeoutMs(this.leader);
+    return noticeTimeouts * this.context.mesh.electionTimeoutMs(this.leader);
   }
 
   run(): void {
@@ -42,13 +42,13 @@ export class FinalFault {
     else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
 
-  /** The new peers of a change crash in its joint stage: the leader that began the change rolls it back in time. */
+  /** The new peers of a change crash in its joint stage: the leader must roll the change back at the deadline of the stage. */
   private crashNewPeers(): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
-    // A member whose disk was lost has to be removed before it can be added again.
-    const bound = peerIds(mesh.status(leader).configuration?.peers ?? []);
-    const dying = mesh.peers.filter((peerId) => !bound.includes(peerId)).slice(0, 2);
+    // Only peers that are no members, also not with a lost disk, can be added.
+    const current = peerIds(mesh.status(leader).configuration?.peers ?? []);
+    const dying = mesh.peers.filter((peerId) => !current.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
     const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
     this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
@@ -59,7 +59,7 @@ export class FinalFault {
     mesh.coverage.count('joint stage rolled back without its new peers');
   }
 
-  /** Empty peers are asked to create the group, which exists: they find that out. */
+  /** Empty peers are asked to create the group, although it exists: they must find the existing group, and create nothing. */
   private bootstrapBeside(): void {
     const { mesh } = this.context;
     const empty = mesh.peers.filter(
@@ -72,7 +72,7 @@ export class FinalFault {
     mesh.coverage.count('group founded beside a leader: refused');
   }
 
-  /** The leader stays, and what it has just appended is committed without a retry. */
+  /** The ballot-box or the replicator of the leader restarts: the leader must stay, and commit an entry that it has just appended. */
   private restartHelper(kind: ActorKind): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
@@ -88,7 +88,7 @@ export class FinalFault {
     mesh.coverage.count(`leader outlives its ${kind}`);
   }
 
-  /** Another peer is elected, if one can be. */
+  /** An actor of the leader crashes and is not restarted: another peer must be elected. */
   private crashActorOfLeader(kind: ActorKind): void {
     const { mesh, quorums } = this.context;
     const { leader } = this;

@@ -1,12 +1,12 @@
 /**
- * One lasting fault that leaves the leader a mutually connected quorum: a dead follower, a link that is cut one way, a
- * paused follower. During the fault the leader stays in its term, and writes are committed within a bound.
+ * One lasting fault that leaves the leader a quorum whose members can all exchange messages: a dead or paused follower, or a link that
+ * is cut in one direction. During the fault the leader must stay leader in its term, and writes must be committed within a bound.
  */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Longer than any election timeout. */
-const lastsRounds = 6;
+/** The fault lasts for so many rounds of one write each: longer than any election timeout. */
+const faultRounds = 6;
 const roundMs = 1000;
 const writeMs = 1500;
 
@@ -21,7 +21,7 @@ export class LastingFault {
   run(): void {
     const { mesh } = this.context;
     const followers = this.members.filter((peerId) => peerId !== this.leader);
-    // The leader and the other followers are a majority.
+    // Without the affected follower, the leader and the other followers must be a majority, and the leader must be a member.
     if (followers.length < 2 || followers.length === this.members.length) return;
     const away = mesh.random.pick(followers);
     const other = mesh.random.pick(followers.filter((peerId) => peerId !== away));
@@ -35,10 +35,10 @@ export class LastingFault {
     const { name, begin, end } = mesh.random.pick(faults);
     const { term } = mesh.node(this.leader).summary();
     begin();
-    for (let round = 0; round < lastsRounds; round++) this.write(round, term);
+    for (let round = 0; round < faultRounds; round++) this.write(round, term);
     end();
-    // The follower does not depose it when it comes back either.
-    for (let round = 0; round < 2; round++) this.write(lastsRounds + round, term);
+    // The follower must not depose the leader after the fault either.
+    for (let round = 0; round < 2; round++) this.write(faultRounds + round, term);
     mesh.coverage.count(`lasting fault: ${name}`);
   }
 

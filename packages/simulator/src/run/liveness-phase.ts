@@ -1,6 +1,7 @@
 /**
  * The end of a run: all faults end, and the group must recover by itself, complete or roll back every change, and
- * answer every request. It checks liveness, and what can be checked only in a quiescent group.
+ * answer every request. It checks liveness, and what can be checked only in a quiescent group. Then one final fault follows,
+ * from which the group must recover, too, and in some runs the loss of the quorum or a second history.
  */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import { callTimeoutMs } from '../clients/virtual-client.js';
@@ -11,14 +12,15 @@ import { goodConditions } from '../mesh/virtual-network.js';
 import { differenceOf, linesOfPieces } from '../model/model-state.js';
 import { checkClients } from './check-clients.js';
 import { FinalFault } from './final-fault.js';
-import { isOfLeftHistory, needsPeerInQuarantine } from './peers-without-election.js';
+import { hasAbandonedHistory, needsPeerInQuarantine } from './peers-without-election.js';
 import { QuorumLossCheck } from './quorum-loss-check.js';
 import type { RunContext } from './run-context.js';
 import { SecondHistory } from './second-history.js';
 
-/** Limits of the run's time. */
+/** How long the mesh runs before the phase continues: until old messages have arrived, and until all processes have started. */
 const drainMs = 2500;
 const startMs = 4000;
+/** How long the phase waits at most for each condition. */
 const leaderMs = 20_000;
 const changeMs = 60_000;
 const answerMs = 20_000;
@@ -36,13 +38,13 @@ export class LivenessPhase {
     const { mesh, quorums, clients } = this.context;
     this.endFaults();
     mesh.run(startMs);
-    // Messages in flight may have fenced another node meanwhile.
+    // Messages that were in flight may have fenced a node meanwhile.
     this.repairAll();
     if (mesh.disks.truncations > 0) mesh.coverage.count('log truncated', mesh.disks.truncations);
     if (!quorums.isWhole) {
       mesh.coverage.count('quorum lost for good');
       clients.close();
-      this.judge();
+      this.checkClients();
       return;
     }
     this.bootstrapIfMissing();
@@ -50,7 +52,7 @@ export class LivenessPhase {
     if (!mesh.until(() => mesh.leader !== undefined, leaderMs) && needsPeerInQuarantine(mesh)) {
       mesh.coverage.count('only a peer in quarantine has the last entries');
       clients.close();
-      this.judge();
+      this.checkClients();
       return;
     }
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
@@ -65,11 +67,11 @@ export class LivenessPhase {
     this.expect('states-are-repaired', () => this.areStatesRepaired(), repairMs);
     this.compareWithTheModel();
     for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
-    this.lastFault();
+    this.finalFault();
     clients.close();
     const members = this.members();
     this.context.invariants.onEnd(members);
-    this.judge();
+    this.checkClients();
     mesh.coverage.count('group recovered');
     const expect = this.expect.bind(this);
     const dice = mesh.random.next();
@@ -77,7 +79,7 @@ export class LivenessPhase {
     else if (dice < 0.5) new SecondHistory(this.context, expect, members).run();
   }
 
-  private judge(): void {
+  private checkClients(): void {
     const { context } = this;
     context.recordContinuingHistories();
     const { clocks } = context.mesh;
@@ -98,7 +100,7 @@ export class LivenessPhase {
       }
       mesh.crash(peerId, 'duplicate-node');
     }
-    // Messages of the duplicate node may still fence the other one.
+    // Messages of the duplicate node may still fence the peer's other node.
     mesh.run(drainMs);
     this.repairAll();
   }
@@ -113,7 +115,7 @@ export class LivenessPhase {
    */
   private repair(peerId: PeerId): void {
     const { mesh } = this.context;
-    if (mesh.disks.isDamaged(peerId) || isOfLeftHistory(mesh, this.context.invariants.record, peerId)) {
+    if (mesh.disks.isDamaged(peerId) || hasAbandonedHistory(mesh, this.context.invariants.record, peerId)) {
       mesh.crashPeer(peerId);
       mesh.disks.wipe(peerId);
     }
@@ -128,7 +130,7 @@ export class LivenessPhase {
     }
   }
 
-  /** The bootstrap may have failed because of the faults: then it is repeated. */
+  /** Bootstraps the group if no peer holds an entry: the script's bootstrap has failed because of the faults. */
   private bootstrapIfMissing(): void {
     const { mesh, clients } = this.context;
     const [at] = mesh.peers;
@@ -142,6 +144,7 @@ export class LivenessPhase {
   private endReadOnly(): void {
     const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
+      // On the wire, `told` stands for: by an operator (decision 0113).
       if (mesh.status(peer).read_only !== 'told') continue;
       const asked = clients.operate({ type: 'read-only', peer, on: false });
       this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
@@ -160,12 +163,12 @@ export class LivenessPhase {
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
     this.expect('writes-are-accepted', () => call.answeredMs !== undefined, answerMs);
     if (call.outcome !== 'ok') {
-      throw new InvariantViolation('writes-are-accepted', `the group takes no write: ${call.outcome} ${call.code}`);
+      throw new InvariantViolation('writes-are-accepted', `the group accepts no write: ${call.outcome} ${call.code}`);
     }
     mesh.coverage.count('write after all faults');
   }
 
-  private lastFault(): void {
+  private finalFault(): void {
     const { leader } = this.context.mesh;
     if (leader === undefined) return;
     const expect = this.expect.bind(this);
@@ -182,7 +185,7 @@ export class LivenessPhase {
     return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
   }
 
-  /** Whether each member's name is bound to the store that the peer has: lost stores are replaced automatically (promise 6). */
+  /** Whether the configuration names, for each member, the store that the peer has: lost stores are replaced automatically (promise 6). */
   private areStoresBound(): boolean {
     const { mesh, quorums } = this.context;
     if (mesh.leader === undefined) return false;
@@ -200,6 +203,7 @@ export class LivenessPhase {
     });
   }
 
+  /** Returns the members that have the store that the configuration names for them. */
   private members(): PeerId[] {
     const { mesh, quorums } = this.context;
     const leader = mesh.leader;
@@ -208,7 +212,10 @@ export class LivenessPhase {
     return peers.filter(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id).map(({ peer_id }) => peer_id);
   }
 
-  /** Whether all members have stored and applied all that the leader has (it may propose by itself), and answer the same. */
+  /**
+   * Whether all members have stored and applied the leader's whole log, and return the same values for all keys. Each call reads the
+   * leader's last index again, because the leader may append entries by itself.
+   */
   private haveMembersSameState(): boolean {
     const { mesh, clients } = this.context;
     const [first, ...others] = this.members();
@@ -228,17 +235,18 @@ export class LivenessPhase {
     return true;
   }
 
-  /** Each member that was not corrupted has the state of the model: keys, leases, locks and sessions. */
+  /** Checks that each member whose state was not corrupted has the state of the model: keys, leases, locks and sessions. */
   private compareWithTheModel(): void {
     const { mesh, invariants } = this.context;
-    const spoiled = this.members().filter((peerId) => mesh.isFlipped(peerId));
-    if (spoiled.length > 0 && spoiled.length < this.members().length / 2) {
-      throw new InvariantViolation('states-are-repaired', `${spoiled} are spoiled, and no digest says so`);
+    const corrupted = this.members().filter((peerId) => mesh.isCorrupted(peerId));
+    if (corrupted.length > 0 && corrupted.length < this.members().length / 2) {
+      const seen = `the state of ${corrupted.join(', ')} was corrupted, and the comparison of digests did not detect it`;
+      throw new InvariantViolation('states-are-repaired', seen);
     }
     const { states, commits } = invariants.record;
     for (const peerId of this.members()) {
       const entry = commits.at(mesh.node(peerId).summary().applied_index);
-      if (entry === undefined || mesh.isFlipped(peerId)) continue;
+      if (entry === undefined || mesh.isCorrupted(peerId)) continue;
       const [expected, found] = [states.of(entry), linesOfPieces(mesh.stateOf(peerId))];
       const isSame = expected.length === found.length && expected.every((line, at) => line === found[at]);
       if (!isSame)
@@ -247,8 +255,8 @@ export class LivenessPhase {
   }
 
   /**
-   * Whether no member's state differs from the majority's, and none considers its own wrong. Without a majority an
-   * operator has to choose.
+   * Whether no member's state differs from the majority's, and no member reports that its state differs. If no state has a majority,
+   * only an operator can choose the right one: then this returns true.
    */
   private areStatesRepaired(): boolean {
     const { mesh } = this.context;
@@ -266,6 +274,6 @@ export class LivenessPhase {
 
   private expect(invariant: string, condition: () => boolean, withinMs: number): void {
     if (this.context.mesh.until(condition, withinMs)) return;
-    throw new InvariantViolation(invariant, `not within ${withinMs} ms, though all faults are over`);
+    throw new InvariantViolation(invariant, `not within ${withinMs} ms, although all faults have ended`);
   }
 }

@@ -3,27 +3,28 @@ import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { RunRecord } from '../invariants/record/run-record.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
-/** Whether another peer was reset and this one has the abandoned history: it is refused until its data are discarded. */
-export function isOfLeftHistory(mesh: CoreMesh, record: RunRecord, peerId: PeerId): boolean {
-  // Of the disk: a log-store that has just started knows nothing yet.
+/** Whether another peer was reset, and this one has the abandoned history: it is rejected until its data are discarded. */
+export function hasAbandonedHistory(mesh: CoreMesh, record: RunRecord, peerId: PeerId): boolean {
+  // Read from the disk, because a log-store that has just started knows nothing yet.
   const historyOf = (one: PeerId): string => record.stored.ofPeer(one)?.meta.group_uid ?? '';
   const own = historyOf(peerId);
   return mesh.peers.some((one) => own !== '' && record.resets.get(historyOf(one)) === own);
 }
 
 /**
- * Whether an operator does not start this peer: it has an abandoned history, of which another peer runs already. Together they could
- * elect a leader, and there would be two groups (docs/operations.md, "The quorum is gone for good").
+ * Whether an operator would not start this peer: it has an abandoned history, and another peer with the same history runs. Together
+ * they could elect a leader, and there would be two groups (docs/operations.md, "The quorum is gone for good").
  */
 export function isHeldBack(mesh: CoreMesh, record: RunRecord, peerId: PeerId): boolean {
-  const isLeft = (one: PeerId): boolean => isOfLeftHistory(mesh, record, one);
-  const runs = (one: PeerId): boolean => actorKinds.some((kind) => mesh.isUp(one, kind));
-  return isLeft(peerId) && mesh.peers.some((one) => one !== peerId && runs(one) && isLeft(one));
+  const isAbandoned = (one: PeerId): boolean => hasAbandonedHistory(mesh, record, one);
+  const isUp = (one: PeerId): boolean => actorKinds.some((kind) => mesh.isUp(one, kind));
+  return isAbandoned(peerId) && mesh.peers.some((one) => one !== peerId && isUp(one) && isAbandoned(one));
 }
 
 /**
- * Whether only a peer in quarantine has the last entries, as its state differs: it does not campaign, and no other peer gets its
- * vote. An operator has to decide then whether the group continues with its state or without these entries.
+ * Whether only a peer in quarantine has the last entries. Because its state differs from the majority's, it does not campaign; because
+ * its log is longer, it grants no other peer its vote. An operator has to decide then whether the group continues with its state or
+ * without these entries.
  */
 export function needsPeerInQuarantine(mesh: CoreMesh): boolean {
   const states = mesh.peers.map((peerId) => mesh.logStore(peerId).durableState);

@@ -1,11 +1,11 @@
 /**
  * At the very end of some runs the quorum is lost for good, and an operator resets the survivors (promises 15 and 24).
- * The calls of clients have been checked by then: what only the lost peers had is lost, as documented.
+ * The calls of clients were checked before, because entries that only the lost peers had are lost, as documented.
  */
 import { majority, type PeerId } from '@conclave/protocol';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Longer than messages of a dead leader may arrive, and than a started peer may report no leader. */
+/** Within this time the last messages of a dead leader have arrived, and a started peer knows whether there is a leader. */
 const silenceMs = 4000;
 const electionMs = 20_000;
 const answerMs = 5000;
@@ -28,15 +28,16 @@ export class QuorumLossCheck {
     for (const peerId of survivors) this.reset(peerId, survivors);
     this.expect('survivors-elect-a-leader', () => this.isLeaderAmong(survivors), electionMs);
     mesh.coverage.count('survivors reset');
-    // Too few peers of the old history to elect a leader: they pull no survivor back, not even when all restart.
+    // As many members of the old history return as there are survivors: too few for a quorum. The survivors must stay in their new
+    // history even if all of these peers restart together.
     const back = this.members.filter((peerId) => others.includes(peerId)).slice(0, survivors.length);
     for (const peerId of survivors) mesh.crashPeer(peerId);
     for (const peerId of [...survivors, ...back]) mesh.startPeer(peerId);
     mesh.run(silenceMs);
     this.expect('a-reset-survives-a-restart', () => this.isLeaderAmong(survivors), electionMs);
     const histories = new Set(survivors.map((peerId) => mesh.status(peerId).group_uid));
-    const isLeft = (peerId: PeerId): boolean => histories.has(mesh.status(peerId).group_uid);
-    this.expect('a-reset-survives-a-restart', () => histories.size === 1 && !back.some(isLeft), 0);
+    const isInNewHistory = (peerId: PeerId): boolean => histories.has(mesh.status(peerId).group_uid);
+    this.expect('a-reset-survives-a-restart', () => histories.size === 1 && !back.some(isInNewHistory), 0);
   }
 
   private reset(at: PeerId, newPeers: readonly PeerId[]): void {

@@ -1,4 +1,4 @@
-/** Which peers a run can lose: so that no fault destroys what the group needs to recover. */
+/** Which peers' disks a run may lose without destroying the quorum that the group needs to recover. */
 import { type Configuration, majority, type PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
@@ -10,14 +10,14 @@ export class QuorumView {
     return this.configurations().every((configuration) => this.hasQuorum(configuration, peerId));
   }
 
-  /** Whether every configuration that may be effective has its quorum: if not, the group cannot recover. */
+  /** Whether every configuration that may be effective has its quorum. If not, the group cannot recover by itself. */
   get isWhole(): boolean {
     return this.configurations().every((configuration) => this.hasQuorum(configuration));
   }
 
   /** Returns the store that a peer has now; empty: none. */
   storeOf(peerId: PeerId): string {
-    // The core of a process that is down is still here, also if its disk has been lost since.
+    // The mesh still has the core of a process that is down, even if the disk of the process was lost since.
     const isLost = !this.mesh.isUp(peerId, 'log-store') && this.mesh.disks.lastIndex(peerId) === 0;
     return isLost ? '' : this.mesh.logStore(peerId).durableState.storeId;
   }
@@ -36,14 +36,14 @@ export class QuorumView {
     });
   }
 
-  /** Whether a majority of each set has the stores that it is bound to, undamaged, and without one peer. */
+  /** Whether a majority of each set, not counting the peer `without`, has the stores that the configuration names, undamaged. */
   private hasQuorum({ peers, old_peers }: Configuration, without?: PeerId): boolean {
     return [peers, old_peers].every((members) => {
-      const whole = members.filter(
+      const intact = members.filter(
         ({ peer_id, store_id }) =>
           peer_id !== without && this.storeOf(peer_id) === store_id && !this.mesh.disks.isDamaged(peer_id),
       );
-      return members.length === 0 || whole.length >= majority(members.length);
+      return members.length === 0 || intact.length >= majority(members.length);
     });
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What an operator does when the quorum is lost for good: resets the survivors (`reset_peer`, promises 15 and 24), and
- * discards what other peers still have of the abandoned history. What only the lost peers had is lost: from here on
- * clients are not checked against earlier replies.
+ * Does what an operator does when the quorum is lost for good: resets the survivors (`reset_peer`, promises 15 and 24), and
+ * discards the data that other peers still have of the abandoned history. Entries that only the lost peers had are lost, so from here
+ * on the replies to clients are not compared with earlier ones.
  */
 import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
 import { sameConfiguration } from '../invariants/configurations.js';
@@ -13,20 +13,20 @@ export class SurvivorReset {
 
   constructor(private readonly context: RunContext) {}
 
-  /** Whether the operator does not start this peer: resets of others are not answered yet, and it could elect another leader. */
+  /** Whether the operator would not start this peer: resets of other peers are not answered yet, and with it they could elect another leader. */
   keepsDown(peerId: PeerId): boolean {
     return this.open.size > 0 && !this.open.has(peerId);
   }
 
   /**
    * @param alone whether only one peer is reset, even if more could be
-   * @param now whether to reset even if the quorum exists: peers that are down may have what is discarded
+   * @param now whether to reset even if the quorum exists. Then entries may be discarded that peers which are down have
    */
   run(alone: boolean, now = false): void {
     const { mesh, clients, quorums } = this.context;
     const survivors = quorums.isWhole && !now ? [] : this.survivors(alone);
     if (survivors.length === 0) return;
-    if (quorums.isWhole) mesh.coverage.count('reset though the quorum is there');
+    if (quorums.isWhole) mesh.coverage.count('reset although the quorum exists');
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one survivor' : 'several survivors'}`);
     clients.history.checkedUntilMs ??= mesh.nowMs;
     const { invariants } = this.context;
@@ -36,14 +36,14 @@ export class SurvivorReset {
       clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
         this.open.delete(at);
         if (outcome === 'done') done.add(at);
-        // The group may have been created again meanwhile.
-        const isThere = this.context.invariants === invariants;
-        if (this.open.size === 0 && done.size > 0 && isThere) this.discardOthers(done);
+        // The group may have been deleted and created again meanwhile.
+        const isSameGroup = this.context.invariants === invariants;
+        if (this.open.size === 0 && done.size > 0 && isSameGroup) this.discardOthers(done);
       });
     }
   }
 
-  /** Returns the peer with the latest log, and those with the same configuration. */
+  /** Returns the peers to reset: the one with the most up-to-date log and, unless `alone`, those with the same configuration. */
   private survivors(alone: boolean): PeerId[] {
     const { mesh, quorums } = this.context;
     const all = mesh.peers.flatMap((peerId) => {
@@ -58,8 +58,8 @@ export class SurvivorReset {
     all.sort((a, b) => b.term - a.term || b.index - a.index);
     const [best] = all;
     if (best === undefined) return [];
-    const alike = all.filter(({ configuration }) => isSame(configuration, best.configuration));
-    return (alone ? [best] : alike).map(({ peerId }) => peerId).sort();
+    const withSameConfiguration = all.filter(({ configuration }) => isSame(configuration, best.configuration));
+    return (alone ? [best] : withSameConfiguration).map(({ peerId }) => peerId).sort();
   }
 
   private lastEntry(peerId: PeerId): { readonly term: number; readonly index: number } {
@@ -67,6 +67,7 @@ export class SurvivorReset {
     return { term: disks.entries(peerId).at(-1)?.term ?? 0, index: disks.lastIndex(peerId) };
   }
 
+  /** @param done the peers that were reset */
   private discardOthers(done: ReadonlySet<PeerId>): void {
     const { mesh } = this.context;
     mesh.coverage.count('group continues in a new history');

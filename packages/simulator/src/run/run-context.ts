@@ -1,4 +1,4 @@
-/** A run as its phases see it: what `Simulation` gives to whatever happens in the run. */
+/** What the parts of a run use of it. `Simulation` implements it. */
 import type { VirtualClients } from '../clients/virtual-clients.js';
 import type { Invariants } from '../invariants/all-invariants.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
@@ -8,11 +8,11 @@ export interface RunContext {
   readonly mesh: CoreMesh;
   readonly clients: VirtualClients;
   readonly quorums: QuorumView;
-  /** Of the group's present history: it is another object after the group was deleted and founded again. */
+  /** The invariants of the group's present history: another object after the group was deleted and founded again. */
   readonly invariants: Invariants;
-  /** Records which histories continue earlier ones. To be called before clients are checked. */
+  /** Records which histories continue earlier ones. Must be called before the clients are checked. */
   recordContinuingHistories(): void;
 }
 
-/** @throws InvariantViolation of that name, unless the condition becomes true within this many milliseconds */
+/** Runs the mesh until the condition is true. @throws InvariantViolation of that name after `withinMs` */
 export type Expect = (name: string, condition: () => boolean, withinMs: number) => void;

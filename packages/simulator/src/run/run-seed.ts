@@ -10,7 +10,7 @@ import { runScript, type Simulation } from './simulation.js';
 export interface Violation {
   readonly invariant: string;
   readonly seen: string;
-  /** In the run's time. */
+  /** When the rule was broken, in the virtual time of the run. */
   readonly atMs: number;
 }
 
@@ -21,7 +21,7 @@ export interface RunResult {
   /** Steps that the cores of actors and clients have taken. */
   readonly steps: number;
   readonly virtualMs: number;
-  /** How often each counter of the coverage was reached. */
+  /** The coverage: how often each counted event happened. */
   readonly coverage: Readonly<Record<string, number>>;
   /** The hash of all lines of the trace; only if it was requested. */
   readonly traceHash: string | undefined;

@@ -1,8 +1,8 @@
 /**
- * At the very end of some runs a second group of the same name is created on purpose (`new`), while all peers of the
- * first are down; then these return. Both have a leader, so neither serves until the other is gone (promise 29).
+ * At the very end of some runs a second group of the same name is created on purpose (`new`), while all peers of the first group are
+ * down. Then these peers return. Both groups have a leader, so neither serves until the other one is gone (promise 29).
  *
- * Invariants and clients have been checked by then: they know one history only.
+ * Invariants and clients were checked before, because these checks support only one history at a time.
  */
 import { majority, type PeerId } from '@conclave/protocol';
 import { summaryOf } from '../invariants/record/nodes.js';
@@ -12,9 +12,9 @@ const foundMs = 20_000;
 const electionMs = 20_000;
 /** Each leader publishes its history once a second. */
 const noticeMs = 1500;
-/** Longer than a heartbeat round. */
+/** Within this time a leader that was just elected receives the echoes of its quorum. */
 const confirmMs = 1000;
-/** And forgets another history that has announced nothing for five seconds. */
+/** A leader forgets another history that was not announced for five seconds. */
 const forgetMs = 7000;
 
 export class SecondHistory {
@@ -105,7 +105,7 @@ export class SecondHistory {
           if ('error' in answer) code = answer.error.code;
         },
       );
-      // A leader that was just elected answers no request before its quorum has confirmed it.
+      // A leader that was just elected answers no request before a quorum has echoed a tick.
       this.expect('two-histories-stop-each-other', () => code === 'EHISTORY', confirmMs);
     }
   }

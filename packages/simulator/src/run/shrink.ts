@@ -12,15 +12,15 @@ export interface Shrunk {
 
 export interface ShrinkBounds {
   readonly tries: number;
-  /** Of all runs that are tried, in sum. */
+  /** The sum of the steps of all runs that are tried. */
   readonly steps: number;
 }
 
 const usualBounds: ShrinkBounds = { tries: 600, steps: 6_000_000 };
 
 /**
- * @param script fails, with this seed, by breaking the invariant
- * @returns a part of it that breaks it as well
+ * @param script a script that breaks the invariant with this seed
+ * @returns a shorter part of the script that breaks the same invariant
  */
 export function shrink(
   script: readonly Command[],
@@ -34,7 +34,7 @@ export function shrink(
 class Shrinking {
   private tries = 0;
   private steps = 0;
-  /** The command that creates the mesh stays. */
+  /** The command `peers`, which creates the mesh: it is never deleted. */
   private readonly first: readonly Command[];
   private rest: readonly Command[];
 
@@ -64,7 +64,7 @@ class Shrinking {
     return this.tries >= this.bounds.tries || this.steps >= this.bounds.steps;
   }
 
-  /** Deletes what is not needed, piece by piece from the end: later commands have the least influence on earlier ones. */
+  /** Tries to delete each piece of `size` commands, from the end: deleting the last ones changes least of the run before them. */
   private deleteSome(size: number): boolean {
     let deleted = false;
     for (let end = this.rest.length; end > 0 && !this.isExhausted; end -= size) {

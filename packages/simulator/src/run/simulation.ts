@@ -16,8 +16,9 @@ import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';
 import type { RunContext } from './run-context.js';
 
-/** A bootstrap asks all peers for three election timeouts, and once more if messages were lost. */
+/** The timeout of a bootstrap: it asks all peers for three election timeouts, or longer if messages are lost. */
 const foundingMs = 8000;
+/** Within this time a started node opens its log-store. */
 const openMs = 300;
 
 export class Simulation implements RunContext {
@@ -49,7 +50,7 @@ export class Simulation implements RunContext {
     const resetSurvivors = ({ alone, now }: ResetSurvivorsCommand) => survivorReset.run(alone, now);
     const recreate = (peers: readonly PeerId[], withBackup: boolean) => this.recreateGroup(peers, withBackup);
     const backup = (peerId: PeerId) => this.backups.read(peerId);
-    const runs = {
+    const procedures = {
       quiesce,
       resetSurvivors,
       recreate,
@@ -57,10 +58,10 @@ export class Simulation implements RunContext {
       isHeldBack: (peerId: PeerId) =>
         survivorReset.keepsDown(peerId) || isHeldBack(this.mesh, this.invariants.record, peerId),
     };
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, runs);
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, procedures);
   }
 
-  /** Lets new invariants observe the run from now on. @param before those of the history that has ended */
+  /** Creates the invariants that observe the run from now on. @param before the invariants of the history that has ended */
   private watch(before?: Invariants): Invariants {
     const invariants = allInvariants(before);
     invariants.record.clocks = this.mesh.clocks;
@@ -69,7 +70,7 @@ export class Simulation implements RunContext {
     return invariants;
   }
 
-  /** Records which histories continue earlier ones, after resets and restores: before clients are checked. */
+  /** Records which histories continue earlier ones, after resets and restores. Called before the clients are checked. */
   recordContinuingHistories(): void {
     const { resets, restored } = this.invariants.record;
     const { history } = this.clients;
@@ -81,8 +82,8 @@ export class Simulation implements RunContext {
   }
 
   /**
-   * Deletes the group at all peers at once and creates it again under its name (`bootstrap --new`), on request from the
-   * last backup, while its clients stay. Invariants end with the deleted history, except those that span histories.
+   * Deletes the group at all peers at once and creates it again under its name: empty (`bootstrap --new`) or from the last backup. Its
+   * clients continue. Invariants end with the deleted history, except those that span histories.
    */
   private recreateGroup(founders: readonly PeerId[], withBackup: boolean): void {
     const { mesh, clients } = this;

@@ -16,8 +16,8 @@ export interface Applied {
   readonly ended: readonly EndedLease[];
 }
 
-/** What a fault adds to a state (`flipped-state.ts`). */
-const spoiledMarker = '"~flipped"';
+/** What a fault adds to a state (`corrupted-state.ts`). */
+const corruptionMarker = '"~flipped"';
 
 export class ModelStates {
   private model = new KvModel();
@@ -62,13 +62,13 @@ export class ModelStates {
 }
 
 /**
- * Returns the state in the pieces of a snapshot; undefined: they are not valid; `spoiled`: a fault of the run has
+ * Returns the state in the pieces of a snapshot; undefined: they are not valid; `corrupted`: a fault of the run has
  * corrupted it.
  */
-export function restoredState(pieces: readonly Uint8Array[]): readonly string[] | 'spoiled' | undefined {
+export function restoredState(pieces: readonly Uint8Array[]): readonly string[] | 'corrupted' | undefined {
   try {
     const lines = linesOfPieces(pieces);
-    return lines.some((line) => line.includes(spoiledMarker)) ? 'spoiled' : lines;
+    return lines.some((line) => line.includes(corruptionMarker)) ? 'corrupted' : lines;
   } catch {
     return undefined;
   }

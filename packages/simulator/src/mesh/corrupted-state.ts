@@ -29,8 +29,8 @@ export function suspectState(machine: KvStateMachine): void {
 }
 
 /** Adds a key that was never written, or a lock that nobody requested. Returns false if that is not possible. */
-export function flipState(machine: KvStateMachine, part: StatePart): boolean {
-  if (isFlipped(machine)) return false;
+export function corruptState(machine: KvStateMachine, part: StatePart): boolean {
+  if (isCorrupted(machine)) return false;
   suspects.add(machine);
   const { keys } = machine as unknown as Opened;
   if (part === 'key') return keys.restore(name, 'never written', 0, 0);
@@ -42,7 +42,7 @@ export function flipState(machine: KvStateMachine, part: StatePart): boolean {
 }
 
 /** Whether the state has this fault. */
-export function isFlipped(machine: KvStateMachine): boolean {
+export function isCorrupted(machine: KvStateMachine): boolean {
   if (!suspects.has(machine)) return false;
   const [found] = machine.query({ type: 'keys', keys: [name] } satisfies KvQuery) as readonly (readonly [
     unknown,
