@@ -2,13 +2,13 @@
  * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the *open count*, which is the count of an election or the count of a leader's term. There may be none: a ballot-box that
- * restarts has no open count. Then the node opens the count again, and the next ticks make all peers repeat their acknowledgements.
+ * Owns: the *open count*, which counts either an election or a leader's term. A ballot-box that has restarted has no open count. Then
+ * the node opens the count again, and the next ticks make all peers repeat their acknowledgements.
  * Does not own the Raft log, the term or the vote, and never decides which peer campaigns.
  *
  * Invariants:
  * 1. A message counts only if its group, and its election or its leader and term, are those of the open count.
- * 2. The node's messages on its link are accepted once and in order. A new link begins without an open count.
+ * 2. The node's messages on its link are accepted once and in order. When a new link begins, there is no open count.
  * 3. On every tick the ballot-box sends the result of the open count again (`node.elected`, or `feed.committed` and
  *    `node.ballots`); a repeated result has no effect. `node.confirmed` is not repeated: if one is lost, that of a later tick
  *    replaces it.
@@ -130,7 +130,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
       case 'counted':
         if (!wasWon && election.isWon) this.sendElected();
         return;
-      case 'refused': // A rejection is not counted. A voter with a higher term informs the node itself.
+      case 'refused': // A rejection is not counted. A voter with a higher term reports it to the node (`node.higher_term`).
       case 'known': // A repeated response.
         return;
       case 'foreign_group':
@@ -196,7 +196,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     const { lead, ticks } = this.count;
     const fault = mismatchOf(body, lead);
     if (fault !== undefined) return fault;
-    // A voter with a shorter election timeout may vote for another candidate before the lease ends: its echo grants no lease.
+    // A voter with a shorter election timeout may vote for a candidate before the lease ends: its echo does not count for the lease.
     const grantsLease = (body.election_timeout_ms ?? Infinity) >= (lead.election_timeout_ms ?? 0);
     const sessionTickId = grantsLease ? body.session_tick_id : 0;
     if (ticks.echoed(body.peer_id, body.store_id, body.tick_id, sessionTickId) === 'full') return 'too_many_members';

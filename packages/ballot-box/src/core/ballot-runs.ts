@@ -6,11 +6,13 @@
  * not own the entries.
  *
  * Invariants:
- * 1. Only entries of the leader's own term are registered (Raft thesis, section 3.6.2), from the term's first on
- *    and without a gap. The runs cover what is registered and not committed, in order and without a gap.
- * 2. The configuration of a configuration entry governs from that entry on.
- * 3. The commit index is the highest whose own ballot is granted; all before it commit with it. It never falls.
- * 4. A match index counts only up to what is registered.
+ * 1. Only entries of the leader's own term are registered (Raft thesis, section 3.6.2), without a gap, beginning with the first entry
+ *    of the term. The runs cover all entries that are registered and not committed, in order and without a gap. The first run may
+ *    begin with committed entries.
+ * 2. The configuration in a configuration entry is effective from that entry on.
+ * 3. The commit index is the highest entry whose own ballot is granted; all entries before it are committed with it. It never
+ *    decreases.
+ * 4. A match index counts only up to the last registered entry.
  */
 import {
   type Configuration,
@@ -23,14 +25,14 @@ import {
 } from '@conclave/protocol';
 import { MemberValues, quorumValue } from './member-values.js';
 
-/** The ballots `first..last`; `last` is `first - 1` in a run that waits for its first entry. */
+/** The ballots of the entries `first..last`; `last` is `first - 1` in a run that has no entry yet. */
 interface Run {
   readonly first: number;
   last: number;
   readonly configuration: Configuration;
 }
 
-/** The members whose votes a ballot lacks, in each set of its configuration. */
+/** The members that have not stored the entry of a ballot, in each set of its configuration. */
 export interface MissingVotes {
   readonly peers: PeerId[];
   readonly old_peers: PeerId[];
@@ -44,7 +46,7 @@ export class BallotRuns {
   /**
    * @param first the first entry of the term
    * @param last the last entry that is registered from the start; `first - 1`: none
-   * @param configurations by index, one or more; the first is effective at `first`
+   * @param configurations one or more, in the order of their indexes; the first one is effective at `first`
    */
   constructor(
     private readonly first: LogIndex,
@@ -74,19 +76,23 @@ export class BallotRuns {
     return this.latest.configuration;
   }
 
-  /** Registers the entries `first..last`. @param configuration that of the first entry, if it is a configuration entry */
+  /** Registers the entries `first..last`. @param configuration the configuration in the first entry, if that is a configuration entry */
   register(first: LogIndex, last: LogIndex, configuration?: Configuration): void {
     invariant(first === this.latest.last + 1 && last >= first, 'entries are registered without a gap');
     if (configuration !== undefined) this.begin(first, configuration);
     this.latest.last = last;
   }
 
-  /** Records how far a member's log is synced and matches. */
+  /**
+   * Records up to which index a member's log is synced and matches the leader's.
+   * @returns `raised`: the index is higher than before; `known`: it is not; `full`: it was dropped, because the values of too many
+   * members are kept
+   */
   stored(peerId: PeerId, storeId: StoreId, matchIndex: LogIndex): 'raised' | 'known' | 'full' {
     return this.matches.record(peerId, storeId, matchIndex);
   }
 
-  /** Counts the ballots from the latest run down: a granted one commits all before it. @returns whether the commit index rose */
+  /** Raises the commit index to the highest entry whose ballot is granted, beginning with the latest run. @returns whether it rose */
   count(): boolean {
     for (let position = this.runs.length - 1; position >= 0; position--) {
       const run = this.runs[position];
@@ -101,7 +107,7 @@ export class BallotRuns {
     return false;
   }
 
-  /** @returns the members whose votes the lowest ungranted ballot lacks; none if all are granted */
+  /** @returns the missing votes of the lowest entry that is not committed; none if all registered entries are */
   missing(): MissingVotes {
     const index = Math.max(this.committed + 1, this.first);
     const run = this.runs.find(({ first, last }) => first <= index && index <= last);
@@ -113,10 +119,14 @@ export class BallotRuns {
 
   private get latest(): Run {
     const run = this.runs.at(-1);
-    invariant(run !== undefined, 'there is always a configuration in force');
+    invariant(run !== undefined, 'there is always an effective configuration');
     return run;
   }
 
+  /**
+   * Begins a run. It replaces the latest run if that one has no entry. No granted ballot is lost by this: a run without an entry has
+   * no ballot.
+   */
   private begin(first: number, configuration: Configuration): void {
     const before = this.runs.at(-1);
     if (before !== undefined) {

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. A value never decreases; receiving it again changes nothing.
- * 2. Two stores of one peer are two members: the acknowledgements of a lost disk are not those of the new one.
+ * 2. Two stores of one peer are two members: what a lost store has acknowledged does not count for the new one.
  * 3. At most `limits.acknowledgedStores` members are kept.
  */
 import { type Configuration, limits, type Member, majority, type PeerId, type StoreId } from '@conclave/protocol';
@@ -13,7 +13,11 @@ import { type Configuration, limits, type Member, majority, type PeerId, type St
 export class MemberValues {
   private readonly values = new Map<string, number>();
 
-  /** Records a value. @returns `full`: the value is dropped, because values of too many members are stored */
+  /**
+   * Records a value.
+   * @returns `raised`: it is higher than before; `known`: it is not; `full`: it was dropped, because the values of too many members
+   * are kept
+   */
   record(peerId: PeerId, storeId: StoreId, value: number): 'raised' | 'known' | 'full' {
     const key = keyOf(peerId, storeId);
     const known = this.values.get(key);

@@ -1,14 +1,15 @@
 /**
- * Confirms a leader's ticks. A tick is confirmed once a quorum has echoed it or a later one: the leader still led when it sent it
- * (Raft thesis, section 6.4). A session tick is confirmed once a quorum has reported that it, or a later one, was received while
- * the follower's log-store was in its session: the lease follows from it.
+ * Confirms a leader's ticks. A tick is confirmed once a quorum has echoed it or a later one: this proves that the peer was still the
+ * leader when it sent the tick (Raft thesis, section 6.4). A tick is confirmed as a *session tick* once a quorum has reported that
+ * the session of its log-store was unchanged after this tick, or a later one, had arrived. The leader's lease is based on session
+ * ticks.
  *
- * Owns: the echoes of each member. Does not own the ticks.
+ * Owns: the last echoed tick and the last session tick of each member. Does not own the ticks.
  *
  * Invariants:
- * 1. The confirmed tick only rises, and so does the session tick.
- * 2. The leader counts for every tick, but only if the configuration includes it.
- * 3. A leader that is a quorum by itself confirms nothing here: there is no echo that would show the time.
+ * 1. The confirmed tick never decreases, nor does the confirmed session tick.
+ * 2. The leader itself counts for every tick, but only if it is in the configuration.
+ * 3. If the leader alone is a quorum, no tick is confirmed here, because no echo arrives.
  */
 import type { Configuration, Member, PeerId, StoreId } from '@conclave/protocol';
 import { MemberValues, quorumValue } from './member-values.js';
@@ -31,7 +32,7 @@ export class TickRounds {
     return this.echoes.record(peerId, storeId, tickId);
   }
 
-  /** @returns the confirmed ticks, if one of them is later than before; else undefined */
+  /** @returns the confirmed ticks; undefined: neither is later than before */
   count(configuration: Configuration): ConfirmedTicks | undefined {
     const { confirmed } = this;
     const tick = this.quorumOf(configuration, this.echoes);

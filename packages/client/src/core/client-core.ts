@@ -3,7 +3,7 @@
  * is a reply or the deadline has passed, and reports the outcome of each call.
  *
  * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
- * keeps or ends a lease, or releases a lock.
+ * keeps or ends a lease, releases a lock, or is a query marked as urgent (`isUrgent` in `validate-call.ts`).
  *
  * Owns: the open calls, the client session, and which requests are begun, resent and ended. `OpenRequests` sends them. Does not know
  * NATS, the clock or promises.
@@ -16,7 +16,8 @@
  * 1. Each call is settled exactly once: as done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that contained it is known to have done nothing.
  * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
- *    sent at the end of the turn. But a call that ends a lease or releases a lock waits until the session has a free number.
+ *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits until the session has
+ *    a free number.
  * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
  *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
@@ -216,14 +217,14 @@ export class ClientCore {
 
   private carryOut(attempt: Attempt, verdict: ReplyVerdict, at: Instant): void {
     const { request } = attempt;
-    const { history, endedHistory, session, lostSession, resend } = verdict;
+    const { history, endedHistory, session, callsOfLostSession, resend } = verdict;
     if (verdict.isMalformed === true) this.drops.count('malformed_reply');
     if (history !== undefined) this.onHistory(history);
     if (endedHistory !== undefined) this.onHistoryEnded(endedHistory);
     attempt.outcome = verdict.outcome;
     for (const [call, settlement] of verdict.settlements) this.settle(call, settlement);
     if (session !== undefined) this.onSession(session);
-    if (lostSession !== undefined) this.onSessionLost(request.session, lostSession);
+    if (callsOfLostSession !== undefined) this.onSessionLost(request.session, callsOfLostSession);
     if (verdict.isUndelivered !== undefined) request.isUndelivered = verdict.isUndelivered;
     const isNeeded = request.open > 0 || request === this.opening;
     if (resend === undefined || !isNeeded || !request.isAwaiting(attempt)) return;
@@ -232,9 +233,9 @@ export class ClientCore {
   }
 
   /**
-   * NATS does not permit a subject. It reports the subject, but not the request that it refused. Earlier requests on this subject may
-   * have been delivered before the permission was withdrawn, so only the latest one is settled. Without a target, NATS does not
-   * permit the subscription to replies: the outcomes of all requests are unknown.
+   * NATS does not permit a subject. It reports the subject, but not the request that it rejected. Earlier requests on this subject may
+   * have been delivered before the permission was withdrawn, so only the latest one is settled. If `target` is undefined, NATS has
+   * rejected the subscription to replies: the outcomes of all requests are unknown.
    */
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
     const { target, message } = input;
@@ -258,7 +259,7 @@ export class ClientCore {
         request.refusal = undefined;
       }
       sent += 1;
-      // The calls that needed the session may have been settled meanwhile.
+      // If the calls that needed the session were settled meanwhile, no session is opened.
       if (request === this.opening && !this.queues.needsSession) this.endOpening();
       else this.requests.send(request, at);
     }
@@ -285,7 +286,7 @@ export class ClientCore {
     const { problem = '', refusal } = call.request ?? this.opening ?? {};
     const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     if (refusal !== undefined && isWatch(call)) {
-      // A leader has refused it, or NATS rejects the login.
+      // A leader has rejected the watch, or NATS rejects the login.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
     } else if (refusal?.code === 'ELOGIN' && call.request?.mayHaveRun() !== true) {
       // NATS has rejected the login since the call was made.
@@ -345,18 +346,18 @@ export class ClientCore {
     this.endOpening();
   }
 
-  /** The group no longer knows the session. The writes in `lost` were not done, and are sent in another session. */
-  private onSessionLost(session: WriteSession | undefined, lost: readonly OpenCall[]): void {
+  /** The group no longer knows the session. The writes `calls` were not done, and are sent in another session. */
+  private onSessionLost(session: WriteSession | undefined, calls: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
-    const [first] = lost;
+    const [first] = calls;
     if (first === undefined) return;
-    for (const call of lost) {
+    for (const call of calls) {
       invariant(call.request !== undefined, 'a write that is put back was in a request');
       call.request.open -= 1;
       call.request = undefined;
       call.sequence = 0;
     }
-    this.queues.queueOf(first).putBack(lost);
+    this.queues.queueOf(first).putBack(calls);
   }
 
   /** Settles a call that got no reply: as unknown if it changes something and may have been executed, otherwise as not done. */

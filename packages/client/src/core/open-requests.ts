@@ -18,7 +18,7 @@ import { isReadOnlyCall } from './validate-call.js';
 
 export class OpenRequests {
   private readonly requests = new Set<ClientRequest>();
-  /** By the id that NATS returns with a reply: the attempts whose replies are still accepted. */
+  /** By request id, which is the last token of the reply's subject: the attempts whose replies are still accepted. */
   private readonly attempts = new Map<number, Attempt>();
   /** How many of `requests` count towards `limits.clientRequests`. */
   private inFlight = 0;

@@ -43,8 +43,8 @@ export interface ReplyVerdict {
   readonly endedHistory?: GroupUid;
   /** Of a request for a session: its id, or why the group opens none. */
   readonly session?: { readonly clientId: ClientId } | { readonly error: ErrorBody };
-  /** The group no longer knows the session of the request; these writes were not done, and need another session. */
-  readonly lostSession?: readonly OpenCall[];
+  /** The group no longer knows the session of the request: the writes that were not done, and are sent in another session. */
+  readonly callsOfLostSession?: readonly OpenCall[];
   /** Whether the attempt reached no peer. */
   readonly isUndelivered?: boolean;
   /** Whether the reply could not be read. */
@@ -116,7 +116,7 @@ function onResults(attempt: Attempt, results: readonly CommandResult[] | undefin
   const { request } = attempt;
   const earlierMayHaveRun = request.mayHaveRun(attempt);
   const settlements: [OpenCall, Settlement][] = [];
-  const lost: OpenCall[] = [];
+  const callsOfLostSession: OpenCall[] = [];
   let isSessionLost = false;
   let problem = '';
   for (let place = 0; place < attempt.calls.length; place++) {
@@ -130,13 +130,13 @@ function onResults(attempt: Attempt, results: readonly CommandResult[] | undefin
     const isLost = outcome === 'unknown' && code === 'ESESSION';
     isSessionLost ||= isLost;
     // The group does nothing for a session that it does not know: only an earlier attempt can have executed the write.
-    if (isLost && !earlierMayHaveRun) lost.push(call);
+    if (isLost && !earlierMayHaveRun) callsOfLostSession.push(call);
     else if (outcome === 'not_done' && isTransient(code)) problem = `${code}: ${message}`;
     else settlements.push([call, failure(call, { code: codeOf(code), message, outcome }, earlierMayHaveRun)]);
   }
   // This attempt has not executed the calls that are still open.
   const verdict: ReplyVerdict = { outcome: 'not_done', settlements, resend: { problem } };
-  return isSessionLost ? { ...verdict, lostSession: lost } : verdict;
+  return isSessionLost ? { ...verdict, callsOfLostSession } : verdict;
 }
 
 function onFound(attempt: Attempt, found: readonly (readonly [Value | null, number])[] | undefined): ReplyVerdict {

@@ -123,7 +123,8 @@ export function isReadOnlyCall(call: Call): boolean {
 }
 
 /**
- * Whether the call waits for no other: thousands of open calls must not delay the renewal of a lease, nor the end of one.
+ * Whether the call is urgent: it does not wait for other calls, so that thousands of open calls delay neither the renewal of a lease nor
+ * its end.
  */
 export function isUrgent(call: Call): boolean {
   switch (call.operation) {
