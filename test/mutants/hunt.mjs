@@ -50,7 +50,7 @@ const controlPart = 50;
  *   readonly onHunted?: (hunted: Hunted, outcome: Outcome) => void,
  *   readonly signal?: AbortSignal,
  * }} options `controlSeeds`: how many seeds the cores as they are survive at least; `foundAt`: by id, the seed to try first; `known`:
- *   the outcome of an earlier run; `onHunted`: is told of each new one
+ *   the outcome of an earlier run; `onHunted`: is called with each new one
  * @returns {Promise<Map<string, Outcome>>} by id
  */
 export async function hunt(mutations, options) {

@@ -52,8 +52,8 @@ test('each rule has a mutant, or a reason why not and another test; each mutant 
 
 test('a mutation whose text is missing or not unique fails with its name', () => {
   const edit = { file: 'a.ts', find: 'b', replace: 'c' };
-  expect(() => edited('a', edit, 'some-mutant')).toThrow(/some-mutant: stands not in a.ts/);
-  expect(() => edited('b b', edit, 'some-mutant')).toThrow(/some-mutant: stands 2 times in a.ts/);
+  expect(() => edited('a', edit, 'some-mutant')).toThrow(/some-mutant: the text is not in a.ts/);
+  expect(() => edited('b b', edit, 'some-mutant')).toThrow(/some-mutant: the text is 2 times in a.ts/);
 });
 
 test('the outcome of an earlier run is valid only for the same sources and the same mutation', () => {

@@ -35,10 +35,10 @@ export const chapters = [
         mutants: ['restart-of-the-log-store-not-noticed'],
       },
       {
-        rule: 'Links are ordered: a number per session, taken once, in order, resent until acknowledged',
+        rule: 'Links are ordered: a number per session, accepted once, in order, resent until acknowledged',
         mutants: [
-          'link-takes-repeats',
-          'link-takes-past-a-gap',
+          'link-accepts-repeats',
+          'link-accepts-past-a-gap',
           'link-does-not-resend',
           'few-ticks-while-messages-are-unacknowledged',
           'few-ticks-to-an-idle-log-store',
@@ -77,10 +77,10 @@ export const chapters = [
       },
       {
         rule: 'One total order over entries, truncation, term, vote and open; the ABA race',
-        mutants: ['replicator-believes-another-term'],
+        mutants: ['replicator-accepts-another-term'],
       },
       { rule: 'A higher `leader_term` is written with the entries', mutants: ['term-not-stored-with-entries'] },
-      { rule: 'A lower `leader_term` is refused', mutants: ['entries-of-a-lower-term-taken'] },
+      { rule: 'A lower `leader_term` is refused', mutants: ['entries-of-a-lower-term-accepted'] },
       {
         rule: 'Deletes, the shortened batch and the new one are one write',
         mutants: ['deletes-not-written'],
@@ -106,7 +106,7 @@ export const chapters = [
       {
         rule: 'A `stored` counts iff its group and leader are the own',
         mutants: [],
-        why: 'a term has one leader, and a peer one history: with the term and the store checked, the two say nothing new',
+        why: 'a term has one leader, and a peer one history: with the term and the store checked, these two add nothing',
         testedBy: ['packages/ballot-box/test/ballots.test.ts'],
       },
       {
@@ -119,7 +119,7 @@ export const chapters = [
         rule: 'A match counts only up to what is registered without a gap',
         mutants: ['counted-beyond-what-is-registered'],
       },
-      { rule: 'The replicator checks the same', mutants: ['replicator-believes-another-term'] },
+      { rule: 'The replicator checks the same', mutants: ['replicator-accepts-another-term'] },
       {
         rule: 'Only rejections need a request id',
         mutants: [],
@@ -146,7 +146,7 @@ export const chapters = [
       {
         rule: '`committed` has session and term',
         mutants: [],
-        why: 'what an older term or session has committed is committed, and in every later leader’s log: to believe it is harmless',
+        why: 'what an older term or session has committed is committed, and in every later leader’s log: to accept it is harmless',
         testedBy: ['packages/node/test/core/leader/leader-state.test.ts'],
       },
       { rule: 'Every tick repeats: heartbeats cause a `stored`', mutants: ['heartbeats-begin-nothing'] },
@@ -184,7 +184,7 @@ export const chapters = [
       {
         rule: 'prev_term comes from the same read',
         mutants: [],
-        why: 'a read that overlaps a truncation of the leader’s own log, of a leader that has just been elected again, comes about in no random run',
+        why: 'a read that overlaps a truncation of the leader’s own log, of a leader that has just been elected again, occurs in no random run',
         testedBy: ['packages/log-store/test/log-store-reads.test.ts', 'packages/replicator/test/log-reads.test.ts'],
       },
       { rule: "Only a new `tick_id` renews followers' timers", mutants: ['any-message-renews-the-timer'] },
@@ -197,7 +197,7 @@ export const chapters = [
         mutants: ['commit-beyond-verified', 'stored-commit-beyond-the-log'],
       },
       {
-        rule: 'An append from the feed is taken only behind the entry that the leader says, and none while a snapshot replaces the log',
+        rule: 'An append from the feed is accepted only after the entry that the leader names, and none while a snapshot replaces the log',
         mutants: ['feed-append-without-previous-term', 'append-under-a-snapshot'],
       },
       {
@@ -214,7 +214,7 @@ export const chapters = [
         rule: 'A linearizable read needs a leader that knows every entry committed before its term',
         mutants: ['read-before-own-term-commit'],
       },
-      { rule: "A linearizable read takes the node's commit index", mutants: ['read-before-it-is-applied'] },
+      { rule: "A linearizable read waits for the node's commit index", mutants: ['read-before-it-is-applied'] },
       {
         rule: 'A linearizable read is confirmed by echoes of a quorum',
         mutants: ['read-not-confirmed', 'read-without-a-round', 'one-echo-confirms'],
@@ -271,7 +271,7 @@ export const chapters = [
         mutants: ['lease-from-the-echo', 'lease-twice-as-long'],
       },
       {
-        rule: '... of ticks that were heard in the sessions of the log-stores, and in this term',
+        rule: '... of ticks that were received in the sessions of the log-stores, and in this term',
         mutants: [
           'lease-from-echoes-alone',
           'session-tick-survives-a-term',
@@ -282,7 +282,7 @@ export const chapters = [
       {
         rule: '... and were sent after the latest configuration',
         mutants: [],
-        why: 'that new peers have not heard of the leader for so long when the stages are through comes about in no random run',
+        why: 'in no random run new peers have received nothing from the leader for that long when the stages end',
         testedBy: ['packages/node/test/core/reads/reads.test.ts'],
       },
       {
@@ -294,7 +294,7 @@ export const chapters = [
         mutants: ['shorter-voter-grants-a-lease'],
       },
       {
-        rule: 'A follower reads what the leader has said to be committed since the read came, once it has applied that',
+        rule: 'A follower reads what the leader has reported as committed since the read arrived, once it has applied that',
         mutants: ['follower-reads-without-asking', 'read-index-unconfirmed', 'follower-reads-before-it-has-applied'],
       },
       {
@@ -302,11 +302,11 @@ export const chapters = [
         mutants: ['confirmed-leader-grants-a-vote'],
       },
       {
-        rule: 'A node that just started grants no vote; one that hears a leader neither',
+        rule: 'A node that has just started grants no vote, nor does one that receives a leader’s heartbeats',
         mutants: ['fresh-node-votes', 'voter-helps-in-spite-of-a-leader'],
       },
       {
-        rule: 'A voter votes earlier only where its leader permits it, and once NATS has reported that nobody leads',
+        rule: 'A voter votes earlier only if its leader permits it, and once NATS has reported that no peer leads',
         mutants: [
           'early-vote-without-permission',
           'early-vote-without-a-report',
@@ -362,7 +362,7 @@ export const chapters = [
       { rule: 'A snapshot holds the clients’ sessions', mutants: ['snapshot-without-results'] },
       { rule: 'A lock comes with a token that grows', mutants: ['next-holder-has-the-same-token'] },
       { rule: 'A transaction happens at one moment', mutants: ['transaction-does-not-compare'] },
-      { rule: 'A watch tells each change once', mutants: ['watch-passes-over-a-revision', 'watcher-takes-a-gap'] },
+      { rule: 'A watch reports each change once', mutants: ['watch-passes-over-a-revision', 'watcher-accepts-a-gap'] },
       {
         rule: 'A write is looked up for all watches whose prefix its key has',
         mutants: [],
@@ -374,7 +374,7 @@ export const chapters = [
       },
       { rule: 'A client has a bounded number of watches', mutants: ['watches-of-a-client-without-bound'] },
       { rule: 'A closed watch ends at once', mutants: ['closed-watch-stays'] },
-      { rule: 'A watch keeps what it began with: nobody takes it over', mutants: ['watch-taken-over'] },
+      { rule: 'A watch keeps its parameters: no other client can take it over', mutants: ['watch-taken-over'] },
     ],
   },
   {
@@ -388,13 +388,13 @@ export const chapters = [
         mutants: ['ballot-box-not-opened-again', 'ballot-box-opened-without-entries'],
       },
       {
-        rule: 'NATS server: its peers go to another; with all gone everything waits',
+        rule: 'NATS server: its peers connect to another one; if all are down, everything waits',
         mutants: [],
-        why: "it is the client library's and the shells' work, not the cores'; the simulator takes servers away, and the cores go on",
+        why: "it is the client library's and the shells' work, not the cores'; the simulator stops servers, and the cores continue",
         testedBy: ['packages/actor/test/transports.test.ts', 'docs/chaos.md'],
       },
       {
-        rule: 'A leader one of whose own actors is silent steps down, and does not stand again',
+        rule: 'A leader one of whose own actors is silent steps down, and does not campaign again',
         mutants: ['half-dead-leader-stays', 'counting-ballot-box-is-sent-few-ticks'],
       },
     ],
@@ -415,7 +415,7 @@ export const chapters = [
       },
       {
         rule: 'A store that went back behind what it had acknowledged is refused, and does not vote',
-        mutants: ['older-copy-taken-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
+        mutants: ['older-copy-accepted-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
       },
       {
         rule: 'A store without its side file does not vote before its leader has verified it',
@@ -427,12 +427,12 @@ export const chapters = [
     title: 'Snapshots',
     rules: [
       {
-        rule: 'A snapshot stands for what was applied when it began',
+        rule: 'A snapshot covers what was applied when it began',
         mutants: ['snapshot-of-a-later-entry', 'snapshot-shows-what-comes-later'],
       },
       { rule: '... and knows the configuration in force there', mutants: ['snapshot-without-the-configuration'] },
       {
-        rule: 'Entries go only up to a durable snapshot that stands for them; the log knows the term before its first entry',
+        rule: 'Entries are deleted only up to a durable snapshot that covers them; the log knows the term before its first entry',
         mutants: ['compacts-beyond-the-snapshot', 'base-of-another-term'],
       },
       {
@@ -448,7 +448,10 @@ export const chapters = [
         rule: 'A transfer goes on from its last chunk, over losses and restarts (promise 19)',
         mutants: ['lost-chunks-not-sent-again', 'incoming-chunks-forgotten-by-a-restart', 'incoming-chunks-cleared'],
       },
-      { rule: 'A restart is the snapshot, and then the entries behind it', mutants: ['restored-as-of-another-entry'] },
+      {
+        rule: 'A restart restores the snapshot, and then applies the entries after it',
+        mutants: ['restored-as-of-another-entry'],
+      },
       {
         rule: 'What is compacted is committed, and matches whatever a leader sends',
         mutants: ['entries-at-the-base-not-matched'],
@@ -459,19 +462,19 @@ export const chapters = [
     title: 'Read-only peers',
     rules: [
       {
-        rule: 'A read-only peer takes no entries, a read-only majority no writes',
-        mutants: ['read-only-peer-takes-entries', 'read-only-majority-ignored'],
+        rule: 'A read-only peer accepts no entries, and a leader with a read-only majority no writes',
+        mutants: ['read-only-peer-accepts-entries', 'read-only-majority-ignored'],
       },
       {
         rule: 'What a leader refuses once it has ordered a transfer may have happened at another (promise 21)',
         mutants: ['refused-as-not-done-after-an-order'],
       },
       {
-        rule: 'An order to stand counts in the term of the leader that gave it, however late it arrives',
-        mutants: ['late-timeout-now-stands'],
+        rule: 'An order to campaign counts only in the term of the leader that sent it, however late it arrives',
+        mutants: ['late-timeout-now-campaigns'],
       },
       {
-        rule: 'The target of a transfer has the whole log before it is told to stand',
+        rule: 'The target of a transfer has the whole log before it is ordered to campaign',
         mutants: ['handed-over-before-the-whole-log'],
       },
       {
@@ -497,10 +500,10 @@ export const chapters = [
       },
       {
         rule: 'A leader that receives `led_history` of its own history in a later term steps down',
-        mutants: ['later-leader-not-believed'],
+        mutants: ['later-leader-not-accepted'],
       },
       {
-        rule: 'Upon `leader_elected` a client sends again what got no answer, but for commands that change something',
+        rule: 'After `leader_elected` a client resends what got no reply, except commands that change something',
         mutants: ['not-sent-again-upon-an-election', 'commands-sent-again-upon-an-election'],
       },
       {
@@ -517,13 +520,13 @@ export const chapters = [
     title: 'Configuration change (section 4)',
     rules: [
       {
-        rule: 'Bootstrap asks everybody who hosts the group, for three election timeouts; of two founders one gives way',
+        rule: 'Bootstrap asks every peer that hosts the group, for three election timeouts; of two founders one withdraws',
         mutants: [
           'founded-without-asking',
           'founded-by-the-list-alone',
           'founded-too-soon',
           'opening-peer-counts-as-empty',
-          'founders-do-not-give-way',
+          'founders-do-not-withdraw',
         ],
       },
       {
@@ -536,23 +539,23 @@ export const chapters = [
       },
       {
         rule: '... and it is in step: it gets the leader’s new entries as any member does',
-        mutants: ['taken-in-out-of-step'],
+        mutants: ['admitted-before-it-has-caught-up'],
       },
       {
-        rule: '... and what it lacks takes it no longer than members take for theirs',
+        rule: '... and it needs no more time for the entries that it lacks than members need for theirs',
         mutants: ['caught-up-in-spite-of-its-lag', 'replicator-reads-once-all-is-sent'],
       },
       {
         rule: 'Where writers outrun a new peer, they are slowed down, for a bounded moment',
         mutants: ['throttle-without-end', 'throttle-without-pause', 'writers-slowed-for-a-far-peer'],
       },
-      { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-taken-in'] },
+      { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-admitted'] },
       { rule: '`timeout_ms` is a hard deadline', mutants: ['catching-up-without-deadline'] },
       { rule: 'More than one peer changes by a joint stage', mutants: ['no-joint-stage'] },
       { rule: 'The joint stage has a deadline, then it cancels itself', mutants: ['joint-stage-without-deadline'] },
-      { rule: 'A leader that is out hands over and steps down', mutants: ['removed-leader-stays'] },
+      { rule: 'A leader that was removed transfers its leadership and steps down', mutants: ['removed-leader-stays'] },
       {
-        rule: 'The old peers alone confirm a leader only while it can take the joint stage back',
+        rule: 'The old peers alone confirm a leader only while it can roll the joint stage back',
         mutants: ['old-peers-vouch-for-the-stable-stage'],
       },
       {
@@ -569,11 +572,11 @@ export const chapters = [
         mutants: ['joint-of-an-older-leader-cancelled', 'cancelled-too-late'],
       },
       {
-        rule: 'Who may stand: a peer in a configuration of its log, from the last one known committed on',
+        rule: 'A peer may campaign if a configuration of its log contains it, from the last one known committed on',
         mutants: [
-          'stands-without-configuration',
-          'stands-outside-its-configurations',
-          'stands-by-an-older-configuration',
+          'campaigns-without-configuration',
+          'campaigns-outside-its-configurations',
+          'campaigns-by-an-older-configuration',
           'candidate-counts-itself-where-absent',
         ],
       },
@@ -584,29 +587,32 @@ export const chapters = [
     rules: [
       {
         rule: 'A lost store is replaced once the new one has caught up, through a joint configuration',
-        mutants: ['healed-without-a-joint-stage', 'healed-before-it-has-caught-up', 'lost-store-not-healed'],
+        mutants: ['replaced-without-a-joint-stage', 'replaced-before-it-has-caught-up', 'lost-store-not-replaced'],
       },
-      { rule: '... and only where the bound one is silent', mutants: ['healed-while-the-bound-store-is-heard'] },
-      { rule: 'A heal gives way to what an operator asks for', mutants: ['heal-does-not-give-way'] },
+      { rule: '... and only while the bound one is silent', mutants: ['replaced-while-the-bound-store-is-reachable'] },
+      {
+        rule: 'The replacement of a store is cancelled for what an operator requests',
+        mutants: ['replacement-is-not-cancelled'],
+      },
       {
         rule: 'A vote goes to one store of a name, and names it',
         mutants: [],
-        why: 'two stores of one name have to stand in one term, both with the joint configuration: no plan comes so far',
+        why: 'two stores of one name have to campaign in one term, both with the joint configuration: no plan gets this far',
         testedBy: ['packages/node/test/core/follower/voting.test.ts', 'packages/ballot-box/test/election.test.ts'],
       },
       {
-        rule: 'Nothing is reset while a leader is heard; peers that are reset alike write the same history',
+        rule: 'Nothing is reset while a leader is reachable; peers that are reset in the same way write the same history',
         mutants: ['reset-under-a-leader', 'reset-alike-into-different-histories'],
       },
       {
         rule: 'A reset begins a history of its own; nothing of the old one counts in it (promise 15)',
         mutants: ['reset-into-the-same-history'],
       },
-      { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
+      { rule: 'The next leader reports a change that left no entry', mutants: ['interrupted-change-not-reported'] },
       {
         rule: 'Whoever may be restarted can be stopped, and the group still commits (promise 27)',
         mutants: [
-          'restart-advice-by-what-is-heard',
+          'restart-advice-by-what-is-received',
           'overtaken-report-replaces-a-later-one',
           'restart-advice-without-own-storing',
           'restart-advice-for-a-lost-store-of-its-own',
@@ -637,7 +643,7 @@ export const chapters = [
         mutants: ['not-permitted-replies-are-not-done', 'not-permitted-ends-all-of-a-subject'],
       },
       {
-        rule: 'A client reports the end of a history, once, and takes no session over into the next',
+        rule: 'A client reports the end of a history once, and uses no session in the next one',
         mutants: ['end-of-a-history-not-reported', 'session-carried-into-another-history'],
       },
     ],
@@ -646,12 +652,15 @@ export const chapters = [
     title: 'Leases and locks',
     rules: [
       {
-        rule: 'A lease ends once nobody has kept it for its time',
+        rule: 'A lease ends once no client has kept it for its time',
         mutants: ['keep-does-not-restart-the-time', 'kept-lease-ends-by-an-older-entry'],
       },
       { rule: 'With a lease its keys are deleted', mutants: ['keys-survive-their-lease'] },
       { rule: 'A lease that has ended does not come back', mutants: ['keep-revives-a-lease'] },
-      { rule: 'Only who proves that it is the holder gives a lock back', mutants: ['unlock-without-the-secret'] },
+      {
+        rule: 'Only a client that proves that it is the holder can release a lock',
+        mutants: ['unlock-without-the-secret'],
+      },
       {
         rule: 'Locks are passed on in an order that each replica has',
         mutants: ['locks-passed-on-in-insertion-order', 'snapshot-without-waiting-clients'],
@@ -659,7 +668,7 @@ export const chapters = [
     ],
   },
   {
-    title: 'Who may do what (sections 3 and 8)',
+    title: 'Permissions of senders and logins (sections 3 and 8)',
     rules: [
       {
         rule: 'The subject names the sender, and a body of another is dropped',
@@ -687,7 +696,7 @@ export const chapters = [
         mutants: ['refused-subscription-not-retried', 'refused-subscription-not-reported'],
       },
       {
-        rule: 'A client whose login is rejected sends nothing, and says what was not done',
+        rule: 'A client whose login is rejected sends nothing, and reports what was not done',
         mutants: ['sent-while-the-login-is-rejected', 'rejected-login-is-always-not-done'],
       },
       { rule: 'An empty file with a secret counts as one that cannot be read', mutants: ['empty-secret-used'] },
@@ -707,12 +716,12 @@ export const chapters = [
       },
       { rule: 'A reply in JSON is from another program: it is ignored', mutants: ['foreign-reply-accepted'] },
       {
-        rule: 'A reply that cannot be decoded does not tell what was done',
+        rule: 'A reply that cannot be decoded does not show what was done',
         mutants: ['undecodable-reply-is-not-done'],
       },
-      { rule: 'A health check takes the first reply that is one about health', mutants: ['health-of-another-program'] },
+      { rule: 'A health check uses the first reply that is about health', mutants: ['health-of-another-program'] },
       {
-        rule: 'The check before the start takes only replies that name the actor that was asked',
+        rule: 'The check before the start accepts only replies that name the actor that was asked',
         mutants: ['start-prevented-by-another-actor'],
       },
       {
@@ -725,7 +734,7 @@ export const chapters = [
     title: 'Versions (section 9)',
     rules: [
       { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },
-      { rule: 'A peer below the level is not taken in', mutants: ['peer-below-the-level-admitted'] },
+      { rule: 'A peer below the level is not admitted', mutants: ['peer-below-the-level-admitted'] },
       { rule: 'An entry that cannot be read is never skipped', mutants: ['unknown-entry-skipped'] },
       {
         rule: 'A peer whose log has a configuration that it cannot read does not campaign',
@@ -762,7 +771,7 @@ export const chapters = [
         mutants: ['vote-ignores-the-log', 'vote-compares-lengths-alone'],
       },
       { rule: 'A peer that cannot win raises no term (pre-vote)', mutants: ['no-pre-vote'] },
-      { rule: 'A follower takes entries only where the one before them matches', mutants: ['prev-term-not-checked'] },
+      { rule: 'A follower accepts entries only if the one before them matches', mutants: ['prev-term-not-checked'] },
       {
         rule: 'Only what is committed is applied',
         mutants: ['applies-what-is-not-committed', 'applies-what-was-replaced'],

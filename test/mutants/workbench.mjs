@@ -206,7 +206,7 @@ export function edited(text, { file, find, replace }, id) {
   const [before, after, ...more] = text.split(find);
   if (before === undefined || after === undefined || more.length > 0) {
     const times = after === undefined ? 'not' : `${more.length + 1} times`;
-    throw new Error(`mutation ${id}: stands ${times} in ${file}, and must stand there once:\n${find}`);
+    throw new Error(`mutation ${id}: the text is ${times} in ${file}, and must be there once:\n${find}`);
   }
   return before + replace + after;
 }

@@ -64,7 +64,7 @@ export const clients = [
   },
   {
     id: 'expired-session-carries-out',
-    rule: 'An expired session answers `unknown`: what it has carried out before is forgotten.',
+    rule: 'An expired session replies `unknown`: what was executed in it before is forgotten.',
     edits: [
       {
         file: machine,
@@ -126,7 +126,7 @@ export const clients = [
   },
   {
     id: 'transaction-does-not-compare',
-    rule: 'A transaction does what it says only if all comparisons hold.',
+    rule: 'A transaction executes its operations only if all comparisons hold.',
     edits: [
       {
         file: transaction,
@@ -155,8 +155,8 @@ export const clients = [
     seeds: 60,
   },
   {
-    id: 'watcher-takes-a-gap',
-    rule: 'What may have been missed is asked for again.',
+    id: 'watcher-accepts-a-gap',
+    rule: 'What may have been missed is requested again.',
     edits: [{ file: watchReader, find: "if (after > upTo) return { type: 'gap' };", replace: '' }],
     seeds: 60,
   },

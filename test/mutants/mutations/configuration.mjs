@@ -77,7 +77,7 @@ export const configuration = [
     seeds: 60,
   },
   {
-    id: 'taken-in-out-of-step',
+    id: 'admitted-before-it-has-caught-up',
     rule: '... and it gets the leader’s new entries as any member does',
     edits: [
       {
@@ -90,7 +90,7 @@ export const configuration = [
   },
   {
     id: 'handed-over-before-the-whole-log',
-    rule: 'The target of a transfer has the whole log before it is told to stand.',
+    rule: 'The target of a transfer has the whole log before it is ordered to campaign.',
     edits: [
       {
         file: replicator,
@@ -178,7 +178,7 @@ export const configuration = [
   },
   {
     id: 'removed-leader-stays',
-    rule: 'A leader that is not in the stable configuration hands over and steps down.',
+    rule: 'A leader that is not in the stable configuration transfers its leadership and steps down.',
     edits: [
       {
         file: roles,
@@ -218,7 +218,7 @@ export const configuration = [
   },
   {
     id: 'opening-peer-counts-as-empty',
-    rule: '`bootstrap`: if anybody holds data of this group ... it founds nothing: who does not know yet what it holds may hold it.',
+    rule: '`bootstrap`: if any peer has data of this group ... it founds nothing: a peer that has not opened its log-store yet may have data.',
     edits: [
       {
         file: dispatcher,
@@ -231,7 +231,7 @@ export const configuration = [
   },
   {
     id: 'other-history-not-noticed',
-    rule: 'Two histories under one name detect each other: a leader that sees another serves nobody.',
+    rule: 'Two histories under one name detect each other: a leader that sees another one refuses all requests.',
     edits: [
       {
         file: 'packages/node/src/core/leader/other-history.ts',
@@ -242,8 +242,8 @@ export const configuration = [
     seeds: 60,
   },
   {
-    id: 'founders-do-not-give-way',
-    rule: 'Of two founders the one with the higher name gives way.',
+    id: 'founders-do-not-withdraw',
+    rule: 'Of two founders the one with the higher name withdraws.',
     edits: [
       { file: bootstrap, find: 'if (peerId > state.peerId) return;', replace: 'if (peerId !== state.peerId) return;' },
       { file: bootstrap, find: 'if (body.founding) return;', replace: '' },
@@ -256,7 +256,7 @@ export const configuration = [
     seeds: 1000,
   },
   {
-    id: 'other-history-taken-in',
+    id: 'other-history-admitted',
     rule: 'A new peer must be empty or hold this `group_uid` (ENOTEMPTY).',
     edits: [
       {
@@ -275,7 +275,7 @@ export const configuration = [
   },
   {
     id: 'old-peers-vouch-for-the-stable-stage',
-    rule: 'The old peers alone confirm a leader only while it can take the joint stage back, and not on the way forward.',
+    rule: 'The old peers alone confirm a leader only while it can roll the joint stage back, and not on the way forward.',
     edits: [
       {
         file: change,
@@ -285,6 +285,6 @@ export const configuration = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/reads/reads.test.ts',
-    why: 'the leader has to lose all new peers and keep the old ones in the stable stage: seeds seldom reach it',
+    why: 'the leader has to lose all new peers and keep the old ones in the stable stage: seeds rarely reach it',
   },
 ];

@@ -1,4 +1,4 @@
-/** Votes for a successor before an election timeout has passed, because NATS reports that nobody leads (decision 0137). */
+/** Votes for a successor before an election timeout has passed, because NATS reports that no peer leads (decision 0137). */
 
 const probe = 'packages/node/src/core/follower/leader-probe.ts';
 const lease = 'packages/node/src/core/leader/leader-lease.ts';
@@ -22,19 +22,19 @@ export const earlyVotes = [
   },
   {
     id: 'early-vote-without-a-report',
-    rule: 'A voter votes early only if NATS has reported to it that nobody leads.',
+    rule: 'A voter votes early only if NATS has reported to it that no peer leads.',
     edits: [{ file: probe, find: 'if (!this.isUnserved || replaceableAfterMs', replace: 'if (replaceableAfterMs' }],
     seeds: 60,
   },
   {
     id: 'early-vote-at-once',
-    rule: 'A voter votes early only after the time that the last tick of its leader has told.',
+    rule: 'A voter votes early only after the time in the last tick of its leader.',
     edits: [{ file: probe, find: 'state.leaderContactMs + replaceableAfterMs,', replace: 'state.leaderContactMs,' }],
     seeds: 60,
   },
   {
     id: 'report-survives-a-tick',
-    rule: 'A report that nobody leads counts only until the next new tick of a leader.',
+    rule: 'A report that no peer leads counts only until the next new tick of a leader.',
     edits: [
       {
         file: probe,

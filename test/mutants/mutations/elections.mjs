@@ -1,4 +1,4 @@
-/** Votes, pre-votes, terms, and who may stand. */
+/** Votes, pre-votes, terms, and which peers may campaign. */
 
 const count = 'packages/ballot-box/src/core/election-count.ts';
 const election = 'packages/node/src/core/follower/election.ts';
@@ -153,7 +153,7 @@ export const elections = [
   },
   {
     id: 'vote-not-stored',
-    rule: 'Raft: a vote is stored before it is given. The term is, the vote is not.',
+    rule: 'Raft: a vote is stored before it is sent. The term is stored, the vote is not.',
     edits: [
       {
         file: ownActors,
@@ -189,7 +189,7 @@ export const elections = [
   },
   {
     id: 'vote-in-a-lower-term',
-    rule: 'Raft: who asks in a lower term is refused.',
+    rule: 'Raft: a vote request of a lower term is rejected.',
     edits: [
       {
         file: election,
@@ -256,7 +256,7 @@ export const elections = [
   },
   {
     id: 'voter-helps-in-spite-of-a-leader',
-    rule: 'Raft thesis, 4.2.3: a voter that hears a leader helps nobody else.',
+    rule: 'Raft thesis, 4.2.3: a voter that receives a leader’s heartbeats grants no vote.',
     edits: [
       {
         file: election,
@@ -287,8 +287,8 @@ export const elections = [
     scenario: 'reads.txt',
   },
   {
-    id: 'stands-without-configuration',
-    rule: 'A peer with no configuration never stands.',
+    id: 'campaigns-without-configuration',
+    rule: 'A peer without a configuration never campaigns.',
     edits: [
       {
         file: election,
@@ -302,8 +302,8 @@ export const elections = [
     seeds: 60,
   },
   {
-    id: 'stands-outside-its-configurations',
-    rule: 'Who may stand: a peer that is in any configuration of its log, from the last one known committed on.',
+    id: 'campaigns-outside-its-configurations',
+    rule: 'A peer may campaign if any configuration of its log contains it, from the last one known committed on.',
     edits: [
       {
         file: state,
@@ -314,8 +314,8 @@ export const elections = [
     seeds: 60,
   },
   {
-    id: 'stands-by-an-older-configuration',
-    rule: 'Who may stand: ... from the last one known committed on. A peer that is out, as is committed, stands no more.',
+    id: 'campaigns-by-an-older-configuration',
+    rule: 'A peer may campaign if ... from the last one known committed on. A peer whose removal is committed no longer campaigns.',
     edits: [{ file: state, find: '.slice(Math.max(committed, 0))', replace: '.slice(Math.min(committed, 0))' }],
     seeds: 60,
   },
@@ -333,8 +333,8 @@ export const elections = [
     scenario: 'rule-higher-term-of-a-new-peer.txt',
   },
   {
-    id: 'late-timeout-now-stands',
-    rule: 'An order to stand counts in the term of the leader that gave it alone, however late it arrives.',
+    id: 'late-timeout-now-campaigns',
+    rule: 'An order to campaign counts only in the term of the leader that sent it, however late it arrives.',
     edits: [
       {
         file: election,

@@ -11,7 +11,7 @@ const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
 export const handOvers = [
   {
     id: 'writes-wait-for-a-target-that-is-behind',
-    rule: 'While the target of a transfer is behind, the leader appends what it is asked to.',
+    rule: 'While the target of a transfer is behind, the leader appends what clients request.',
     edits: [{ file: transfer, find: 'if (isBehind && context.nowMs < active.orderByMs) return;', replace: '' }],
     seeds: 0,
     scenario: 'transfer-target-behind.txt',
@@ -37,7 +37,7 @@ export const handOvers = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
-    why: 'it takes a leader whose node stood still while its target fell silent: few seeds reach that',
+    why: 'the leader’s node has to be paused while its target becomes silent: few seeds reach that',
   },
   {
     id: 'target-that-has-not-applied-is-not-behind',
@@ -66,7 +66,7 @@ export const handOvers = [
     seeds: 60,
   },
   {
-    id: 'later-leader-not-believed',
+    id: 'later-leader-not-accepted',
     rule: 'A leader that receives `led_history` of its own history in a later term steps down.',
     edits: [
       {
@@ -80,15 +80,15 @@ export const handOvers = [
   },
   {
     id: 'not-sent-again-upon-an-election',
-    rule: 'Upon `leader_elected` a client sends again what it sent and got no answer to.',
+    rule: 'After `leader_elected` a client resends what got no reply.',
     edits: [{ file: client, find: '        this.onLeaderElected(at);', replace: '' }],
     seeds: 0,
     test: 'packages/client/test/client-core.test.ts',
-    why: 'what is not sent again upon the event is sent again a second later: nothing but time is lost by it',
+    why: 'what is not resent after the event is resent a second later: only time is lost',
   },
   {
     id: 'commands-sent-again-upon-an-election',
-    rule: 'A command that changes something and has no number is not sent again upon `leader_elected`.',
+    rule: 'A command that changes something and has no number is not resent after `leader_elected`.',
     edits: [
       {
         file: client,
@@ -98,7 +98,7 @@ export const handOvers = [
     ],
     seeds: 0,
     test: 'packages/client/test/client-core.test.ts',
-    why: 'a command to change the members that is carried out twice finds them as it wants them: it is answered as before',
+    why: 'a membership change that is executed twice finds the members as requested: the reply is the same',
   },
   {
     id: 'longer-log-waits-for-its-own-time',

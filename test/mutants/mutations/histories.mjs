@@ -23,7 +23,7 @@ export const histories = [
   },
   {
     id: 'base-not-raised-in-a-restored-group',
-    rule: 'A group that is restored from a backup counts above all that was given out after the backup was read.',
+    rule: 'A group that is restored from a backup counts above all numbers that were issued after the backup was read.',
     edits: [
       {
         file: stateMachine,

@@ -6,7 +6,7 @@ const reset = 'packages/node/src/core/membership/peer-reset.ts';
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const identity = [
   {
-    id: 'healed-without-a-joint-stage',
+    id: 'replaced-without-a-joint-stage',
     rule: 'A lost store is replaced through a joint configuration.',
     edits: [
       {
@@ -18,8 +18,8 @@ export const identity = [
     seeds: 100,
   },
   {
-    id: 'healed-before-it-has-caught-up',
-    rule: 'A store that has taken the place of a lost one counts only when it has caught up.',
+    id: 'replaced-before-it-has-caught-up',
+    rule: 'A store that replaces a lost one counts only when it has caught up.',
     edits: [
       {
         file: 'packages/node/src/core/membership/catch-up-stage.ts',
@@ -30,8 +30,8 @@ export const identity = [
     seeds: 100,
   },
   {
-    id: 'heal-does-not-give-way',
-    rule: 'A heal that catches up gives way to what an operator asks for.',
+    id: 'replacement-is-not-cancelled',
+    rule: 'The replacement of a store that is catching up is cancelled for what an operator requests.',
     edits: [
       {
         file: change,
@@ -44,7 +44,7 @@ export const identity = [
   },
   {
     id: 'reset-under-a-leader',
-    rule: 'Nothing is reset while a leader is heard.',
+    rule: 'Nothing is reset while a leader is reachable.',
     edits: [
       {
         file: reset,
@@ -57,7 +57,7 @@ export const identity = [
   },
   {
     id: 'reset-alike-into-different-histories',
-    rule: 'Peers that are reset alike write the same history.',
+    rule: 'Peers that are reset in the same way write the same history.',
     edits: [
       {
         file: reset,
@@ -69,8 +69,8 @@ export const identity = [
     scenario: 'reset-peer.txt',
   },
   {
-    id: 'lost-change-not-told',
-    rule: 'The next leader tells of a change whose leader was lost while it was catching up.',
+    id: 'interrupted-change-not-reported',
+    rule: 'The next leader reports a change whose leader was lost while new peers were catching up.',
     edits: [
       {
         file: 'packages/node/src/core/membership/change-announcements.ts',
@@ -82,8 +82,8 @@ export const identity = [
     scenario: 'change-catching-up.txt',
   },
   {
-    id: 'older-copy-taken-by-a-leader',
-    rule: 'A store that ends before what it had acknowledged takes no entries and does not count. The leader sends it entries.',
+    id: 'older-copy-accepted-by-a-leader',
+    rule: 'A store that ends before what it had acknowledged accepts no entries and does not count. The leader sends it entries.',
     edits: [
       {
         file: 'packages/node/src/core/follower/append-entries.ts',
@@ -96,7 +96,7 @@ export const identity = [
   },
   {
     id: 'older-copy-votes',
-    rule: 'A store that ends before what it had acknowledged does not vote, where the candidate knows better.',
+    rule: 'A store that ends before what it had acknowledged does not vote, if the candidate knows that.',
     edits: [
       {
         file: 'packages/node/src/core/follower/election.ts',
@@ -109,7 +109,7 @@ export const identity = [
   },
   {
     id: 'acknowledged-not-published',
-    rule: 'Every peer knows what stores have acknowledged and is committed, for who leads next.',
+    rule: 'Every peer knows which committed entries each store has acknowledged, in case it leads next.',
     edits: [
       {
         file: 'packages/replicator/src/core/target-messages.ts',
@@ -154,7 +154,7 @@ export const identity = [
     why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
   },
   {
-    id: 'restart-advice-by-what-is-heard',
+    id: 'restart-advice-by-what-is-received',
     rule: 'A member can be spared for storing only if its log-store has acknowledged lately.',
     edits: [
       {
@@ -181,7 +181,7 @@ export const identity = [
   },
   {
     id: 'restart-advice-without-own-storing',
-    rule: 'A leader whose own log-store acknowledges nothing is no spare.',
+    rule: 'A leader whose own log-store acknowledges nothing cannot be spared.',
     edits: [
       {
         file: 'packages/node/src/core/admin/restart-safety.ts',
@@ -205,7 +205,7 @@ export const identity = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/admin/restart-safety.test.ts',
-    why: 'that a leader is elected whose own store is being replaced takes hundreds of seeds',
+    why: 'a leader whose own store is being replaced is elected in one of hundreds of seeds',
   },
   {
     id: 'restart-advice-without-an-election',

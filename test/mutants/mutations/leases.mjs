@@ -1,4 +1,4 @@
-/** Leases of keys and locks, and the digest that tells states apart. */
+/** Leases of keys and locks, and the digest by which states are compared. */
 
 const machine = 'packages/kv/src/core/kv-state-machine.ts';
 const leasesFile = 'packages/kv/src/core/leases.ts';
@@ -9,13 +9,13 @@ const locks = 'packages/kv/src/core/locks.ts';
 export const leases = [
   {
     id: 'kept-lease-ends-by-an-older-entry',
-    rule: 'An entry ends a lease only if nobody has kept it since the entry was proposed.',
+    rule: 'An entry ends a lease only if no client has kept it since the entry was proposed.',
     edits: [{ file: machine, find: '      if (!this.keys.leases.isDue(leaseId, keptIndex)) continue;\n', replace: '' }],
     seeds: 100,
   },
   {
     id: 'keep-does-not-restart-the-time',
-    rule: 'A lease ends once nobody has kept it for its time.',
+    rule: 'A lease ends once no client has kept it for its time.',
     edits: [
       {
         file: leasesFile,
@@ -52,7 +52,7 @@ export const leases = [
   },
   {
     id: 'unlock-without-the-secret',
-    rule: 'Only who proves that it is the holder gives a lock back.',
+    rule: 'Only a client that proves that it is the holder can release a lock.',
     edits: [
       {
         file: locks,
@@ -76,7 +76,7 @@ export const leases = [
   },
   {
     id: 'snapshot-without-waiting-clients',
-    rule: 'A snapshot holds the whole state: of a lock, who waits for it, too.',
+    rule: 'A snapshot has the whole state: of a lock, also the clients that wait for it.',
     edits: [
       {
         file: locks,
@@ -92,6 +92,6 @@ export const leases = [
     edits: [{ file: machine, find: '    sum.addAll(keys.locks.changed.digest);\n', replace: '' }],
     seeds: 0,
     test: 'packages/kv/test/state-digest.test.ts',
-    why: 'a lock that is corrupted in memory seldom lasts until the end of a run',
+    why: 'a lock that is corrupted in memory rarely lasts until the end of a run',
   },
 ];

@@ -35,7 +35,7 @@ export const levels = [
   },
   {
     id: 'unknown-entry-skipped',
-    rule: 'A peer that meets an entry above its own level stops applying and says so: it never skips.',
+    rule: 'A peer that meets an entry above its own level stops applying and reports that: it never skips.',
     edits: [
       {
         file: applier,

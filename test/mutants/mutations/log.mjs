@@ -13,7 +13,7 @@ const store = 'packages/log-store/src/core/log-store-core.ts';
 export const log = [
   {
     id: 'prev-term-not-checked',
-    rule: 'Raft: a follower takes entries only where the one before them matches.',
+    rule: 'Raft: a follower accepts entries only if the one before them matches.',
     edits: [
       {
         file: append,
@@ -24,8 +24,8 @@ export const log = [
     seeds: 250,
   },
   {
-    id: 'entries-of-a-lower-term-taken',
-    rule: 'Raft: what comes from a lower term is refused.',
+    id: 'entries-of-a-lower-term-accepted',
+    rule: 'Raft: a message of a lower term is rejected.',
     edits: [
       { file: append, find: 'if (body.term < state.term) return this.refuseOlderTerm(body);', replace: '' },
       { file: check, find: "if (leader_term < state.term) return 'lower_term';", replace: '' },
@@ -34,7 +34,7 @@ export const log = [
   },
   {
     id: 'truncates-without-conflict',
-    rule: 'The node truncates only on a conflict of terms. An older message that comes late would cut off what is behind it.',
+    rule: 'The node truncates only on a conflict of terms. An older message that arrives late would truncate the entries after it.',
     edits: [
       {
         file: append,

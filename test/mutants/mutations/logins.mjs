@@ -167,7 +167,7 @@ export const logins = [
   },
   {
     id: 'undecodable-reply-is-not-done',
-    rule: 'A reply that cannot be decoded does not tell what was done.',
+    rule: 'A reply that cannot be decoded does not show what was done.',
     edits: [
       {
         file: 'packages/cli/src/admin-client.ts',
@@ -181,7 +181,7 @@ export const logins = [
   },
   {
     id: 'health-of-another-program',
-    rule: 'A health check takes the first reply that is one about health.',
+    rule: 'A health check uses the first reply that is about health.',
     edits: [
       {
         file: 'packages/cli/src/health-check.ts',

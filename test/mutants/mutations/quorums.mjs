@@ -167,7 +167,7 @@ export const quorums = [
   },
   {
     id: 'session-tick-is-the-tick',
-    rule: 'A lease counts a tick of which a quorum has reported that it was heard in its sessions, not one that it has echoed.',
+    rule: 'A lease counts a tick that a quorum has reported as received in its sessions, not one that it has echoed.',
     edits: [
       {
         file: rounds,

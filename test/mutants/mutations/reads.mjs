@@ -1,4 +1,4 @@
-/** Linearizable reads, and what a leader may say while it is not confirmed. */
+/** Linearizable reads, and what a leader may reply while it is not confirmed. */
 
 const rounding = 'packages/node/src/core/reads/heartbeat-rounds.ts';
 const requests = 'packages/node/src/core/requests/request-router.ts';
@@ -16,7 +16,7 @@ const ticks = 'packages/ballot-box/src/core/tick-rounds.ts';
 export const reads = [
   {
     id: 'read-not-confirmed',
-    rule: 'A linearizable read is confirmed by a round of echoes. It is answered at once, by whoever thinks that it leads.',
+    rule: 'A linearizable read is confirmed by a round of echoes. The mutant replies at once, if it considers itself the leader.',
     edits: [
       {
         file: readRouter,
@@ -62,7 +62,7 @@ export const reads = [
   },
   {
     id: 'read-before-it-is-applied',
-    rule: "A linearizable read ... takes the node's commit index: it waits until that is applied.",
+    rule: "A linearizable read ... waits until the node's commit index is applied.",
     edits: [
       {
         file: rounds,
@@ -158,7 +158,7 @@ export const reads = [
   },
   {
     id: 'follower-reads-without-asking',
-    rule: 'A follower reads linearizably only what the leader has said to be committed since the read came.',
+    rule: 'A follower reads linearizably only what the leader has reported as committed since the read arrived.',
     edits: [
       {
         file: readRouter,
@@ -207,7 +207,7 @@ export const reads = [
   },
   {
     id: 'read-tick-of-the-round-before',
-    rule: 'A tick for reads begins a round of its own. The leader takes it for the tick before.',
+    rule: 'A tick for reads begins a separate round. The leader counts it as the tick before.',
     edits: [
       {
         file: confirmation,
@@ -244,7 +244,7 @@ export const reads = [
   },
   {
     id: 'read-index-joins-a-running-round',
-    rule: 'A read index comes of a round that began after it was asked for.',
+    rule: 'A read index comes from a round that began after it was requested.',
     edits: [
       {
         file: rounds,
@@ -316,13 +316,13 @@ export const reads = [
   },
   {
     id: 'held-requests-are-not-done',
-    rule: 'A request that an unconfirmed leader held may have been carried out by another leader: its outcome is unknown.',
+    rule: 'A request that an unconfirmed leader held may have been executed by another leader: its outcome is unknown.',
     edits: [{ file: hold, find: "writes(request) ? 'unknown' : 'not_done'", replace: "'not_done'" }],
     seeds: 100,
   },
   {
     id: 'queued-writes-are-not-done-for-a-higher-term',
-    rule: 'What a leader has queued when it steps down for a higher term may have been carried out by that term’s leader.',
+    rule: 'What a leader has queued when it steps down for a higher term may have been executed by that term’s leader.',
     edits: [
       {
         file: 'packages/node/src/core/role-changes.ts',
@@ -336,7 +336,7 @@ export const reads = [
   },
   {
     id: 'queued-writes-of-an-unconfirmed-leader-are-not-done',
-    rule: 'What an unconfirmed leader has queued when it steps down may have been carried out by its successor: its outcome is unknown.',
+    rule: 'What an unconfirmed leader has queued when it steps down may have been executed by its successor: its outcome is unknown.',
     edits: [
       {
         file: 'packages/node/src/core/role-changes.ts',
@@ -350,7 +350,7 @@ export const reads = [
   },
   {
     id: 'held-requests-outlive-the-leadership',
-    rule: 'What a leader holds is carried out by that leadership alone: a later one of the same peer may not, as another leader may have done it.',
+    rule: 'The requests that a leader holds are executed in that term only, not when the same peer leads again: another leader may have executed them.',
     edits: [
       {
         file: hold,
@@ -360,7 +360,7 @@ export const reads = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/leader/leader-state.test.ts',
-    why: 'the same peer has to lead again while it holds requests: seeds seldom reach it',
+    why: 'the same peer has to lead again while it holds requests: seeds rarely reach it',
   },
   {
     id: 'refused-before-the-leader-replies',
@@ -402,7 +402,7 @@ export const reads = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
-    why: 'two leaders have to be elected within one round trip, and the first to refuse a request that the second appends: seeds seldom reach it',
+    why: 'two leaders have to be elected within one round trip, and the first to refuse a request that the second appends: seeds rarely reach it',
   },
   {
     id: 'confirmed-for-the-own-election-timeout',

@@ -1,4 +1,4 @@
-/** Replicators: what they send, what they believe, and when they fall silent. */
+/** Replicators: what they send, what they accept, and when they stop sending. */
 
 const logSender = 'packages/replicator/src/core/log-sender.ts';
 const lifecycle = 'packages/node/src/core/node-lifecycle.ts';
@@ -10,7 +10,7 @@ const append = 'packages/node/src/core/follower/append-entries.ts';
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const replication = [
   {
-    id: 'replicator-believes-another-term',
+    id: 'replicator-accepts-another-term',
     rule: 'The replicator checks a `stored` as the ballot-box does: `leader_term`.',
     edits: [
       {
@@ -109,7 +109,7 @@ export const replication = [
   },
   {
     id: 'feed-append-without-previous-term',
-    rule: 'An append that is heard from the feed is taken only where the entry before it has the term that the leader says.',
+    rule: 'An append from the feed is accepted only if the entry before it has the term that the leader names.',
     edits: [
       {
         file: append,
@@ -120,7 +120,7 @@ export const replication = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/follower/append-entries.test.ts',
-    why: 'a leader has to lead again whose feed is still heard by a follower with another last entry: seeds seldom reach it',
+    why: 'a leader has to lead again while a follower with another last entry is still subscribed to its feed: seeds rarely reach it',
   },
   {
     id: 'append-under-a-snapshot',
@@ -171,7 +171,7 @@ export const replication = [
   },
   {
     id: 'caught-up-in-spite-of-its-lag',
-    rule: 'A new peer has caught up when what it lacks takes it no longer than members take for theirs.',
+    rule: 'A new peer has caught up when it needs no more time for the entries that it lacks than members need for theirs.',
     edits: [
       {
         file: 'packages/replicator/src/core/catch-up-detector.ts',
@@ -181,7 +181,7 @@ export const replication = [
     ],
     seeds: 0,
     test: 'packages/replicator/test/catch-up.test.ts',
-    why: 'a peer that is taken in too early slows writes down, and loses none',
+    why: 'a peer that is admitted too early slows writes down, and loses none',
   },
   {
     id: 'writers-slowed-for-a-far-peer',

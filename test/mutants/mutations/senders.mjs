@@ -1,4 +1,4 @@
-/** Who may speak for whom, and where replies go (DESIGN, sections 3 and 8). */
+/** Which senders are accepted, and where replies go (docs/design.md, sections 3 and 8). */
 
 const senders = 'packages/protocol/src/senders.ts';
 const sendersTest = 'packages/protocol/test/senders.test.ts';

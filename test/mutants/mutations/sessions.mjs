@@ -92,7 +92,7 @@ export const sessions = [
   },
   {
     id: 'fenced-node-goes-on',
-    rule: 'A fenced node stays up, unhealthy, says why, and does nothing.',
+    rule: 'A fenced node stays up, is unhealthy, reports why, and does nothing.',
     edits: [
       {
         file: opening,
@@ -135,14 +135,14 @@ export const sessions = [
     seeds: 60,
   },
   {
-    id: 'link-takes-repeats',
-    rule: 'Links from a node to its own actors are ordered: a sequence number per session, taken once.',
+    id: 'link-accepts-repeats',
+    rule: 'Links from a node to its own actors are ordered: a sequence number per session, accepted once.',
     edits: [{ file: link, find: "if (body.seq <= this.taken) return 'repeat';", replace: '' }],
     seeds: 60,
   },
   {
-    id: 'link-takes-past-a-gap',
-    rule: 'Links from a node to its own actors are ordered: ... taken in order.',
+    id: 'link-accepts-past-a-gap',
+    rule: 'Links from a node to its own actors are ordered: ... accepted in order.',
     edits: [{ file: link, find: "return body.seq > this.taken + 1 ? 'gap' : 'take';", replace: "return 'take';" }],
     seeds: 60,
   },
@@ -160,7 +160,7 @@ export const sessions = [
   },
   {
     id: 'half-dead-leader-stays',
-    rule: 'A leader one of whose own actors stays silent for an election timeout steps down, and does not stand again.',
+    rule: 'A leader one of whose own actors stays silent for an election timeout steps down, and does not campaign again.',
     edits: [
       {
         file: ownActors,

@@ -1,4 +1,4 @@
-/** Snapshots, what becomes of lost stores, and peers that take no entries. See `identity.mjs` for more of healing and resets. */
+/** Snapshots, lost stores, and peers that accept no entries. See `identity.mjs` for more on replaced stores and resets. */
 
 const snapshots = 'packages/node/src/core/snapshot/snapshot-taker.ts';
 const install = 'packages/node/src/core/snapshot/snapshot-receiver.ts';
@@ -17,7 +17,7 @@ const keyCut = 'packages/kv/src/core/key-snapshot.ts';
 export const ofSnapshots = [
   {
     id: 'snapshot-of-a-later-entry',
-    rule: 'A snapshot stands for what was applied when it began.',
+    rule: 'A snapshot covers what was applied when it began.',
     edits: [
       { file: snapshots, find: 'const index = state.appliedIndex;', replace: 'const index = state.commitIndex;' },
     ],
@@ -49,7 +49,7 @@ export const ofSnapshots = [
   },
   {
     id: 'compacts-beyond-the-snapshot',
-    rule: 'Entries go only up to the snapshot that stands for them.',
+    rule: 'Entries are deleted only up to the snapshot that covers them.',
     edits: [
       {
         file: snapshots,
@@ -106,7 +106,7 @@ export const ofSnapshots = [
   },
   {
     id: 'install-drops-what-matches',
-    rule: 'Where the log has the last entry of an installed snapshot, what is behind it stays.',
+    rule: 'If the log has the last entry of an installed snapshot, the entries after it stay.',
     edits: [
       {
         file: logSnapshots,
@@ -191,13 +191,13 @@ export const ofSnapshots = [
     seeds: 100,
   },
   {
-    id: 'lost-store-not-healed',
-    rule: 'A member’s lost store is replaced without being asked (promise 6).',
+    id: 'lost-store-not-replaced',
+    rule: 'A member’s lost store is replaced without an operator (promise 6).',
     edits: [{ file: healing, find: 'change.replaceStore(next);', replace: 'void change;' }],
     seeds: 60,
   },
   {
-    id: 'healed-while-the-bound-store-is-heard',
+    id: 'replaced-while-the-bound-store-is-reachable',
     rule: 'A store is replaced only after it has been silent for two election timeouts.',
     edits: [
       {
@@ -222,8 +222,8 @@ export const ofSnapshots = [
     seeds: 250,
   },
   {
-    id: 'read-only-peer-takes-entries',
-    rule: 'A follower that is read-only takes no entries.',
+    id: 'read-only-peer-accepts-entries',
+    rule: 'A follower that is read-only accepts no entries.',
     edits: [
       {
         file: append,
@@ -235,7 +235,7 @@ export const ofSnapshots = [
   },
   {
     id: 'read-only-majority-ignored',
-    rule: 'A leader takes no writes while a majority is read-only.',
+    rule: 'A leader accepts no writes while a majority is read-only.',
     edits: [
       {
         file: leadership,

@@ -21,7 +21,7 @@ export const trust = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/follower/trust.test.ts',
-    why: 'a follower hears its log-store late while a second node votes: seeds seldom reach it',
+    why: 'a follower receives from its log-store late while a second node votes: seeds rarely reach it',
   },
   {
     id: 'session-tick-survives-a-term',
@@ -59,11 +59,11 @@ export const trust = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/follower/trust.test.ts',
-    why: 'a ballot-box has to restart in the milliseconds in which a candidate waits for its disk, and the vote to be lost: seeds seldom reach it',
+    why: 'a ballot-box has to restart in the milliseconds in which a candidate waits for its disk, and the vote to be lost: seeds rarely reach it',
   },
   {
     id: 'elected-of-another-candidacy',
-    rule: 'Who is elected is who stands: a pre-vote that was won elects nobody.',
+    rule: 'Only a candidate is elected: a pre-vote that was won elects no leader.',
     edits: [
       {
         file: election,
@@ -112,7 +112,7 @@ export const trust = [
   },
   {
     id: 'stored-commit-beyond-the-log',
-    rule: 'A commit index that is stored as a hint is not beyond what was said to be committed, nor beyond the log.',
+    rule: 'A commit index that is stored as a hint is not beyond what was reported as committed, nor beyond the log.',
     edits: [
       {
         file: stages,
