@@ -44,7 +44,7 @@ afterEach(async () => {
 
 afterAll(() => stops.run());
 
-/** The old configuration is in force, and the very first request for another change is taken. */
+/** The old configuration is effective, and the first request for another change is accepted. */
 async function expectAsBefore(): Promise<void> {
   const { body } = await changePeers(mesh, ['n2', 'n3']);
   expect(body).toEqual({ old_peers: old, new_peers: ['n2', 'n3'] });

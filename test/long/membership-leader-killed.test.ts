@@ -56,7 +56,7 @@ afterEach(async () => {
 
 afterAll(() => stops.run());
 
-/** Asks for the change again: it is made, or is in force already; and all that was acknowledged is there. */
+/** Requests the change again: it is made, or is effective already; and all that was acknowledged is there. */
 async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
   await changeUntilDone(mesh, newPeers);
   // One that is out hands over, and the next one first confirms the configuration that it has.

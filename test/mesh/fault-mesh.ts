@@ -52,16 +52,16 @@ export async function until<T>(
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
-    let trouble: unknown;
+    let failure: unknown;
     try {
       const found = await look();
       if (found !== undefined) return found;
     } catch (error) {
-      trouble = error;
+      failure = error;
     }
     if (performance.now() > deadline) {
-      const last = trouble instanceof Error ? `; last: ${trouble.message.slice(0, 2000)}` : '';
-      throw new Error(`not within ${withinMs} ms: ${what}${last}${more()}`, { cause: trouble });
+      const last = failure instanceof Error ? `; last: ${failure.message.slice(0, 2000)}` : '';
+      throw new Error(`not within ${withinMs} ms: ${what}${last}${more()}`, { cause: failure });
     }
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

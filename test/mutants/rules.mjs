@@ -253,7 +253,7 @@ export const chapters = [
           'refused-before-the-leader-replies',
         ],
       },
-      { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
+      { rule: 'A leader counts itself only while its session is current', mutants: ['read-without-the-own-session'] },
       {
         rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',
         mutants: [
@@ -430,7 +430,10 @@ export const chapters = [
         rule: 'A snapshot covers what was applied when it began',
         mutants: ['snapshot-of-a-later-entry', 'snapshot-shows-what-comes-later'],
       },
-      { rule: '... and knows the configuration in force there', mutants: ['snapshot-without-the-configuration'] },
+      {
+        rule: '... and has the configuration that is effective there',
+        mutants: ['snapshot-without-the-configuration'],
+      },
       {
         rule: 'Entries are deleted only up to a durable snapshot that covers them; the log knows the term before its first entry',
         mutants: ['compacts-beyond-the-snapshot', 'base-of-another-term'],

@@ -18,7 +18,7 @@ export type FolderFault =
   /** The open files no longer exist under their names: permanent. */
   | { readonly type: 'gone'; readonly message: string }
   /** The store cannot work now, but may work again later. `stopsWrites`: nothing can be stored meanwhile. */
-  | { readonly type: 'trouble'; readonly message: string; readonly stopsWrites: boolean };
+  | { readonly type: 'problem'; readonly message: string; readonly stopsWrites: boolean };
 
 interface Identity {
   readonly file: string;
@@ -70,7 +70,7 @@ export class DataFolderMonitor {
       if (code === 'ENOENT' || code === 'ENOTDIR')
         return gone(`${file ?? 'a file that is open'} is not there any more`);
       const isShortOfFiles = code === 'EMFILE' || code === 'ENFILE';
-      return { type: 'trouble', message: problemOf(error as NodeJS.ErrnoException), stopsWrites: !isShortOfFiles };
+      return { type: 'problem', message: problemOf(error as NodeJS.ErrnoException), stopsWrites: !isShortOfFiles };
     }
   }
 

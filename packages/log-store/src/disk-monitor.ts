@@ -98,7 +98,7 @@ export class DiskMonitor {
 
   private notifyHanging(forMs: number): void {
     if (this.last === undefined || forMs < (this.options.hangsAfterMs ?? defaultHangsAfterMs)) return;
-    const fault = { type: 'trouble', message: diskHangs(forMs), stopsWrites: true } as const;
+    const fault = { type: 'problem', message: diskHangs(forMs), stopsWrites: true } as const;
     this.notify({ freeBytes: this.last.freeBytes, fault });
   }
 

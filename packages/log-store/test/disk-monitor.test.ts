@@ -63,7 +63,7 @@ it('says that the disk hangs while a look takes too long, and what is found afte
     ends.push(
       watch.watch((now) => {
         found.push(now.fault?.message);
-        if (looks === 2) expect(now.fault).toMatchObject({ type: 'trouble', stopsWrites: true });
+        if (looks === 2) expect(now.fault).toMatchObject({ type: 'problem', stopsWrites: true });
         if (looks === 2) end();
         if (looks === 3 && now.fault === undefined) resolve();
       }),

@@ -287,7 +287,7 @@ describe('the ordered link', () => {
     expect(brief(bench.receive(tick(1)))).toEqual(['ack 1:1:1']);
   });
 
-  it('confirms at once, also during a write, that its session is in force', () => {
+  it('confirms at once, also during a write, that its session is current', () => {
     const bench = StoreOnABench.opened();
     bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();

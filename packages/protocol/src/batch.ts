@@ -45,7 +45,7 @@ export function batchSize(payloads: readonly Uint8Array[]): number {
   return payloads.reduce((size, payload) => size + 4 + payload.length, batchHeaderBytes);
 }
 
-/** Encodes a batch. `payloads`: one or more. `level`: of the group, from the configuration in force at the entries. */
+/** Encodes a batch. `payloads`: one or more. `level`: of the group, from the configuration that is effective at the entries. */
 export function encodeBatch(
   kind: (typeof batchKinds)[number],
   term: Term,

@@ -28,7 +28,7 @@ export const SnapshotHead = z.object({
   /** Of the last entry that it covers. */
   index: LogIndex,
   term: Term,
-  /** The configurations up to there that are still known, oldest first; the last one is in force. */
+  /** The configurations up to there that are still known, oldest first; the last one is effective. */
   configurations: z
     .array(z.object({ index: LogIndex, configuration: Configuration }))
     .min(1)
@@ -184,7 +184,7 @@ export class SnapshotAssembler {
   add(bytes: Uint8Array): Uint8Array[] {
     const { index, number, parts, goesOn } = decodeSnapshotChunk(bytes);
     if (index !== this.index || number !== this.next) {
-      throw new ConclaveError('ECORRUPT', `chunk ${number} of snapshot ${index} stands for chunk ${this.next}`);
+      throw new ConclaveError('ECORRUPT', `chunk ${number} of snapshot ${index} is where chunk ${this.next} should be`);
     }
     this.next += 1;
     const pieces: Uint8Array[] = [];

@@ -87,7 +87,7 @@ export const reads = [
   },
   {
     id: 'read-without-the-own-session',
-    rule: 'A leader counts itself in a read only while its session is in force: a second node of its peer may have voted.',
+    rule: 'A leader counts itself in a read only while its session is current: a second node of its peer may have voted.',
     edits: [{ file: rounds, find: 'isSessionConfirmed: false,', replace: 'isSessionConfirmed: true,' }],
     seeds: 60,
   },

@@ -37,7 +37,7 @@ export const ofSnapshots = [
   },
   {
     id: 'snapshot-without-the-configuration',
-    rule: 'A snapshot knows the configuration that is in force at its entry.',
+    rule: 'A snapshot has the configuration that is effective at its entry.',
     edits: [
       {
         file: snapshots,

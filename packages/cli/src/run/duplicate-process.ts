@@ -28,7 +28,7 @@ import type { RunOptions } from './run-options.js';
  */
 const asks = 3;
 /**
- * Of two processes that start at the same moment, one gives up after `asks` requests; the other one continues until after that.
+ * Of two processes that start at the same moment, one ends after `asks` requests; the other one continues beyond that.
  */
 const asksOfFirst = 8;
 const answerMs = 400;
@@ -94,7 +94,7 @@ async function isServedByAnother(
     const answers = await whoAnswers(subject, subjectOf, connection);
     const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
-    // Otherwise both would wait for the other one to stop, or both would give up.
+    // Otherwise both would wait for the other one to stop, or both would end.
     canBeFirst = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
   }
   return true;

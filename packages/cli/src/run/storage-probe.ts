@@ -35,18 +35,18 @@ export async function whenStorageWorks<T>(
   const health = new WaitingHealth(options, log);
   try {
     for (;;) {
-      let trouble = await probe(options, before, (reason) => health.report(reason));
-      if (trouble === undefined) {
+      let problem = await probe(options, before, (reason) => health.report(reason));
+      if (problem === undefined) {
         await health.pause();
         try {
           return await use();
         } catch (error) {
           const isDamaged = error instanceof ConclaveError && error.code === 'ECORRUPT';
           if (before === 'first' || isDamaged) throw error;
-          trouble = (error as Error).message;
+          problem = (error as Error).message;
         }
       }
-      health.report(trouble);
+      health.report(problem);
       await delay(storageRetryMs);
     }
   } finally {

@@ -28,7 +28,7 @@ export function isTransient(code: string): boolean {
 
 /**
  * Whether the request is resent after this error. A request that may have been executed is resent too if it happens once (a write) or
- * changes nothing. A command is for people, who get the error at once; but a command that met a peer that no longer leads is sent to
+ * changes nothing. A command returns its error to its user at once; but a command that reached a peer that no longer leads is sent to
  * the new leader, unless it named the leader that it wants.
  */
 export function isSentAgain(request: ClientRequest, error: ErrorBody, namesLeader: boolean): boolean {

@@ -8,7 +8,7 @@
  * transaction can compare it.
  *
  * Invariants:
- * 1. A lock exists while somebody holds it; only then does anybody wait.
+ * 1. A lock exists while a client holds it; only then can other clients wait for it.
  * 2. Holder and waiters, each an owner with a lease, are all different, and their leases exist and know the name.
  * 3. Each acquisition, of any lock, has a token higher than all before.
  * 4. There are at most `limits.locks` locks, each with at most `limits.lockWaiters` waiters.

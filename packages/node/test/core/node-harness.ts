@@ -180,7 +180,7 @@ export class NodeHarness {
   syncs = true;
   /** Whether the log-store answers reads of what it was opened with. */
   answersReads = true;
-  /** Whether the log-store says at once that the session is in force; else with `inForce()`. */
+  /** Whether the log-store confirms the session at once; otherwise with `inForce()`. */
   confirmsSession = true;
   private asked: Body<'log-store.confirm'> | undefined;
   /** The feature levels that its own actors say; undefined: none, as those of the first version. */
@@ -507,7 +507,7 @@ export class NodeHarness {
     return this.receive({ name: 'node.read_index_answer', body });
   }
 
-  /** The log-store says that the session is in force, as it was asked last, or otherwise. */
+  /** The log-store confirms the session, as in the last question, or with other fields. */
   inForce(over: Partial<Body<'node.in_force'>> = {}): string[] {
     if (this.asked === undefined) throw new Error('the log-store was not asked');
     return this.receive({ name: 'node.in_force', body: { ...this.asked, ...over } });

@@ -122,6 +122,6 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
 
   private textOf(core: object): string {
     const { confirmed, effective } = this.ticksOf(core);
-    return `${confirmed} is confirmed, and ${effective} was in force`;
+    return `${confirmed} is confirmed, and ${effective} was effective`;
   }
 }

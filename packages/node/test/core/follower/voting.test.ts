@@ -12,7 +12,7 @@ function voter(): NodeHarness {
   return node;
 }
 
-/** The same, and no lease is in force. */
+/** The same, and no leader holds a lease. */
 function freeVoter(): NodeHarness {
   const node = voter();
   node.nowMs += 1;
