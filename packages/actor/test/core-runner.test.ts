@@ -21,7 +21,7 @@ import { tick } from './messages.js';
 type Input = MessageInput | TimerInput | IdleInput | { readonly type: 'go' };
 type Effect = Send | SetTimer | CancelTimer | Log | { readonly type: 'own'; readonly value: number };
 
-/** A core that does what it is scripted to do, and remembers what it was told. */
+/** A core that does what it is scripted to do, and remembers its inputs. */
 class ScriptedCore implements Core<Input, Effect> {
   readonly received: string[] = [];
   readonly instants: Instant[] = [];
@@ -233,7 +233,7 @@ describe('a core’s runner', () => {
     const requests = core.received.filter((word) => word.startsWith('message') && word !== 'message 9001');
     expect(requests).toEqual(Array.from({ length: 2000 }, (_, at) => `message ${at + 1}`));
     expect(core.received.indexOf('message 9001')).toBeLessThan(core.received.indexOf('message 1'));
-    // A turn ends, and the core is told so, however many wait.
+    // A turn ends, and the core receives `idle`, however many messages wait.
     expect(core.received.filter((word) => word === 'idle').length).toBeGreaterThan(2000 / 256);
     runner.stop();
   });

@@ -16,7 +16,7 @@ import {
 const groupId = asGroupId('g');
 const own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(4) };
 
-/** To a log-store of the same peer; `seq` tells one from the other. */
+/** To a log-store of the same peer; `seq` distinguishes them. */
 export function tick(seq: number): Message<'log-store.tick'> {
   return { name: 'log-store.tick', body: { ...own, link: 1, seq } };
 }
@@ -78,7 +78,7 @@ export function stored(seq: number): Message<'feed.stored'> {
   };
 }
 
-/** The number that tells a test's message from another. */
+/** The number that distinguishes a test's messages. */
 export function seqOf(message: Message<MessageName>): number {
   const body = message.body as { readonly seq?: number; readonly request_id?: number };
   return body.seq ?? body.request_id ?? -1;

@@ -20,7 +20,7 @@ const groupId = asGroupId('g');
 const n1 = asPeerId('n1');
 const n2 = asPeerId('n2');
 
-/** Receives, and tells when it has received so much. */
+/** Receives messages; `has` resolves once it has received this many. */
 class Receiver {
   readonly received: Message[] = [];
   private waiting: { readonly count: number; readonly resolve: () => void }[] = [];

@@ -1,4 +1,4 @@
-/** A ballot-box with its node's side of the link, to tell small stories with. */
+/** A ballot-box with its node's side of the link, for short scripts. */
 import type { Instant, Send } from '@conclave/actor/core';
 import {
   asGroupId,
@@ -52,7 +52,7 @@ export class OpenBox {
 
   /** What it sends, by name and what matters of the body. */
   receive(message: BallotBoxMessage): string[] {
-    return this.core.step({ type: 'message', message }).map((effect) => told(effect as Send));
+    return this.core.step({ type: 'message', message }).map((effect) => format(effect as Send));
   }
 
   /** The node begins its link anew. */
@@ -181,7 +181,7 @@ export function committed(index: number): Message {
   return { name: 'feed.committed', body: { ...own, term: asTerm(5), index: asLogIndex(index) as LogIndex } };
 }
 
-function told({ message }: Send): string {
+function format({ message }: Send): string {
   switch (message.name) {
     case 'node.ack':
       return `ack ${message.body.link}:${message.body.seq}`;

@@ -33,7 +33,7 @@ describe('percentiles', () => {
 });
 
 describe('measuring', () => {
-  it('keeps so many in flight, and tells what failed from what was done', async () => {
+  it('keeps this many operations in flight, and counts failures apart from successes', async () => {
     let inFlight = 0;
     let max = 0;
     const figures = await measure(

@@ -77,7 +77,7 @@ describe('a change as it goes on', () => {
     expect(view.bars).toEqual([{ peerId: 'n4', percent: 100, text: 'caught up' }]);
   });
 
-  it('tells a refusal and a failure at once', () => {
+  it('reports a refusal and a failure at once', () => {
     const view = new ChangeView(0);
     view.onEvent(catchup('n4', 500, 1000), 1);
     expect(view.onEvent(catchup('n4', 500, 1000, 'refused'), 2)).toEqual(['n4: refused (50 %)']);
@@ -90,7 +90,7 @@ describe('a change as it goes on', () => {
     expect(view.onEvent(failed, 3)).toEqual(['n1 {n1,n2,n3} stays; ENOTEMPTY: n4 holds another history']);
   });
 
-  it('leaves out what each peer says of its own configuration, and tells when the new one is committed', () => {
+  it('omits what each peer reports of its own configuration, and shows when the new one is committed', () => {
     const view = new ChangeView(0);
     view.onEvent(stage('joint'), 1);
     const joint = { peers: newPeers, old_peers: oldPeers, index: asLogIndex(7) };

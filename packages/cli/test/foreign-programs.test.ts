@@ -71,7 +71,7 @@ it('a health check takes the first reply that is one about health', async () => 
   };
   await replies('conclave.main.n1.log-store.health', acknowledgement, 'no JSON', JSON.stringify(health));
   expect(await checkHealth(asked)).toMatchObject({ healthy: true, actors: [{ actor: 'log-store', reason: '' }] });
-  // The members are those of whom a peer tells, and not who else replies to NATS's service discovery.
+  // The members are those that a peer reports, not other programs that reply to NATS's service discovery.
   const infoOf = (peer: unknown) => JSON.stringify({ name: 'conclave', metadata: { group_id: 'main', peer_id: peer } });
   await replies('$SRV.INFO.conclave', acknowledgement, 'no JSON', 'null', infoOf(7), infoOf('a b'), infoOf('n1'));
   const ofAll = await checkHealth({ ...asked, peer: '', allPeers: true, timeoutMs: 2000 });

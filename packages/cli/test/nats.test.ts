@@ -34,7 +34,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Answers requests on a subject with these bytes until it is told to stop. */
+/** Answers requests on a subject with these bytes until it is stopped. */
 async function answer(subject: string, bytes: Uint8Array | string): Promise<() => void> {
   const subscription = connection.subscribe(subject, { callback: (_error, message) => void message.respond(bytes) });
   await connection.flush();
@@ -84,7 +84,7 @@ describe('requests', () => {
     stop();
   });
 
-  it('tell nobody’s absence, silence and nonsense apart', async () => {
+  it('distinguish the absence of subscribers, silence and malformed replies', async () => {
     await expect(requester.admin('status', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({
       code: 'EUNREACHABLE',
       outcome: 'not_done',

@@ -213,7 +213,7 @@ describe('the status of a group', () => {
     expect(newestConfiguration(new Map([[asPeerId('n5'), silent]]))).toBeUndefined();
   });
 
-  it('says why a peer is silent, where its health tells', () => {
+  it('shows why a peer is silent, if its health reports it', () => {
     const error = { code: 'ETIMEDOUT', message: 'no answer', outcome: 'unknown' } as const;
     const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
       [asPeerId('n1'), { error, reason: 'fenced: another node has opened its log-store' }],
@@ -269,7 +269,7 @@ describe('the status of a group', () => {
     expect(peerText(full, restart[0])).toMatch(/may be restarted +no: without it/);
   });
 
-  it('of one peer tells what it dropped', () => {
+  it('of one peer shows what it dropped', () => {
     const text = peerText(status('n2', { dropped: { stale_term: 1200, other_group: 0 } }));
     expect(`\n${text}\n`).toMatchInlineSnapshot(`
       "

@@ -143,7 +143,7 @@ function generator(seed: number): () => number {
   };
 }
 
-/** What a write did, by what the client was told. */
+/** What a write did, according to the client’s replies. */
 function expectTruth(world: World, writes: ReadonlyMap<number, string>): void {
   for (const [callId, value] of writes) {
     const times = world.applied.get(value) ?? 0;
@@ -155,7 +155,7 @@ function expectTruth(world: World, writes: ReadonlyMap<number, string>): void {
 }
 
 describe('whatever gets lost', () => {
-  it('each call is settled once, and what is told of a write is true', () => {
+  it('each call is settled once, and the reported outcome of a write is true', () => {
     const outcomes: Record<string, number> = {};
     for (let seed = 1; seed <= 60; seed++) {
       const random = generator(seed);

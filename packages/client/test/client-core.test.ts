@@ -713,7 +713,7 @@ describe('commands', () => {
     expect(driver.settled.get(1)).toEqual({ outcome: 'done', result: reply });
   });
 
-  it('tell the error of the group as it is', () => {
+  it('report the error of the group unchanged', () => {
     const driver = new Driver();
     const call = driver.call(change);
     driver.error({ code: 'EBUSY', message: 'a change is in progress' });

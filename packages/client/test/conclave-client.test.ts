@@ -62,7 +62,7 @@ describe('a client', () => {
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);
     expect(await client.kv.put('k', 'v', { timeoutMs: 2 ** 32 })).toEqual({ revision: 1 });
-    // Node tells of warnings on the next tick.
+    // Node emits warnings on the next tick.
     await new Promise((resolve) => setImmediate(resolve));
     process.off('warning', onWarning);
     expect(warnings).not.toContain('TimeoutOverflowWarning');
@@ -167,7 +167,7 @@ describe('a client', () => {
     expect(group.operations).toEqual(['open_session', 'batch', 'batch', 'open_session', 'batch']);
   });
 
-  it('tells what did not happen from what it cannot tell', async () => {
+  it('distinguishes calls that were not done from calls whose outcome is unknown', async () => {
     await client.kv.put('k', 'v');
     group.behaviours.push({ code: 'EINVAL', message: 'no', outcome: 'not_done' });
     expect(await failureOf(client.kv.put('k', 'w'))).toEqual(['EINVAL', 'not_done']);

@@ -10,7 +10,7 @@ import {
 
 type RequestEffect = Extract<ClientEffect, { type: 'request' }>;
 
-/** Drives a client's core by hand: the clock stands still unless told, and chance is always 0. */
+/** Drives a client's core by hand: the clock stands still until it is moved, and random numbers are always 0. */
 export class Driver {
   readonly core: ClientCore;
   nowMs = 0;

@@ -28,7 +28,7 @@ export class Group {
   private readonly service = new KvService();
   private subscriptions: Subscription[] = [];
   private index = 0;
-  /** Who watches what, and the first revision that it has not been told. */
+  /** The watches, and the first revision that each has not been sent. */
   readonly watches = new Map<string, { readonly selector: unknown; next: number }>();
   /** Every watch is refused with this. */
   refuseWatches: ErrorBody | undefined;
@@ -85,7 +85,7 @@ export class Group {
       }
       this.index += 1;
       const result = this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command);
-      for (const watchId of this.watches.keys()) this.tell(watchId);
+      for (const watchId of this.watches.keys()) this.notify(watchId);
       return request.reply(result, replyContext);
     } catch (error) {
       if (error instanceof ConclaveError) return { error: error.toBody() };
@@ -103,14 +103,14 @@ export class Group {
     const next = from ?? this.watches.get(watchId)?.next ?? revision + 1;
     if (next < first) throw new ConclaveError('ECOMPACTED', `known from ${first} on`);
     this.watches.set(watchId, { selector, next });
-    // What is told reaches the watcher before the reply does, or after it.
-    if (this.index % 2 === 0) this.tell(watchId);
-    else setImmediate(() => this.tell(watchId));
+    // The changes reach the watcher before the reply does, or after it.
+    if (this.index % 2 === 0) this.notify(watchId);
+    else setImmediate(() => this.notify(watchId));
     return reply({ after: next - 1, revision, renewMs: 15_000 }, replyContext);
   }
 
   /** Tells a watcher what has changed, or an error. */
-  tell(watchId: string, error?: ErrorBody): void {
+  notify(watchId: string, error?: ErrorBody): void {
     const watch = this.watches.get(watchId);
     if (watch === undefined) return;
     const { history } = this.stateMachine;

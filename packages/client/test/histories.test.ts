@@ -37,7 +37,7 @@ describe('promises 21 and 29: a client of a group that is in another history', (
     expect(driver.core.history).toBe('one');
   });
 
-  it('is told so once, and then goes on with a session of the next history', () => {
+  it('is notified once, and then continues with a session of the next history', () => {
     const driver = inOne();
     const call = driver.call(put('b'));
     driver.idle();

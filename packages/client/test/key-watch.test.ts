@@ -51,7 +51,7 @@ async function put(...keys: string[]): Promise<void> {
 }
 
 describe('a watch', () => {
-  it('tells what changes of the keys with a prefix, once it has begun', async () => {
+  it('reports the changes of the keys with a prefix once it has begun', async () => {
     await put('a/old', 'b/old');
     const watch = client.watch('a/');
     const first = take(watch, 1);
@@ -68,7 +68,7 @@ describe('a watch', () => {
     expect(await watch.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('tells what has been, each once, though messages get lost and leaders change', async () => {
+  it('reports earlier changes, each once, although messages are lost and leaders change', async () => {
     await put('1', '2', '3', '4', '5');
     const watch = client.watch('', { fromRevision: 2 });
     expect(await take(watch, 4)).toEqual(['2 put 2 of 2', '3 put 3 of 3', '4 put 4 of 4', '5 put 5 of 5']);
@@ -78,7 +78,7 @@ describe('a watch', () => {
     // The next leader knows of no watch; the old one says that it stepped down.
     const [watchId] = group.watches.keys();
     group.lose = 0;
-    group.tell(watchId!, { code: 'EPERM', message: 'steps down', outcome: 'not_done' });
+    group.notify(watchId!, { code: 'EPERM', message: 'steps down', outcome: 'not_done' });
     group.watches.clear();
     await put('8');
     expect(await take(watch, 1)).toEqual(['8 put 8 of 8']);
@@ -92,7 +92,7 @@ describe('a watch', () => {
     expect(await take(watch, 1)).toEqual(['1 put 1 of 1']);
   }, 20_000);
 
-  it('tells what is there first, where that is asked for', async () => {
+  it('reports the present keys first, if that is requested', async () => {
     await put('a/1', 'b', 'a/2');
     const watch = client.watch('a/', { state: true });
     expect(await take(watch, 4)).toEqual(['reset 3', '1 put a/1 of a/1', '3 put a/2 of a/2', 'current 3']);
@@ -110,7 +110,7 @@ describe('a watch', () => {
     expect(await take(fromState, 3)).toEqual(['reset 1', '1 put 1 of 1', 'current 1']);
   });
 
-  it('fails where what it wants is no longer known, or tells anew what is there', async () => {
+  it('fails if the revisions that it needs are no longer known, or reports the present keys again', async () => {
     group.stateMachine = new KvStateMachine({ history: { revisions: 2, bytes: 1000 } });
     await put('1', '2', '3', '4');
     await expect(client.watch('', { fromRevision: 2 }).next()).rejects.toMatchObject({ code: 'ECOMPACTED' });

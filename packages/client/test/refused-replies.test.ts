@@ -36,7 +36,7 @@ it('a client whose replies NATS refuses fails its calls with EPERM, and makes th
   }
 }, 60_000);
 
-it('a client whose replies would go to a subject of Conclave or of NATS is told so at once', async () => {
+it('a client whose replies would go to a subject of Conclave or of NATS receives an error at once', async () => {
   const server = await startNats();
   onTestFinished(() => server.stop());
   const options = { groupId: 'main', prefix: 'a.b', servers: server.url };

@@ -9,7 +9,7 @@ function changesOf(requester: Requester, from_revision: number, over: object = {
 }
 
 describe('what has changed', () => {
-  it('is told by revision, with values as they were', () => {
+  it('is reported by revision, with the values of that revision', () => {
     const requester = new Requester(new KvStateMachine());
     const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
     const bytes = new Uint8Array([1, 255]);
@@ -34,7 +34,7 @@ describe('what has changed', () => {
     expect(changesOf(requester, 7)).toEqual({ changes: [], more: false, next_revision: 7, revision: 6 });
   });
 
-  it('is told of each write in a batch, of either branch of a transaction, and of what goes with a lease', () => {
+  it('is reported for each write in a batch, for either branch of a transaction, and for the keys that end with a lease', () => {
     const requester = new Requester(new KvStateMachine());
     const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
     requester.ask('batch', {

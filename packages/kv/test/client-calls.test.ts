@@ -92,7 +92,7 @@ describe('promises 21 and 29: a session', () => {
       }
       expect(requester.ask('get', { key: 'k' })).toMatchObject({ value: 'mine', revision: (done as number[])[1] });
       expect(requester.ask('get', { key: 'other' })).toMatchObject({ revision: 0 });
-      // Who comes second is told so, whoever came first: a client whose number was taken learns that its write did not happen.
+      // The second request receives an error, whichever client sent the first one: a client whose number was used learns that its write did not happen.
       expect(once(2, 'put', 'k', 'forged')).toMatchObject([['done', expect.anything(), true]]);
       expect(once(2, 'put', 'k', 'wanted')).toEqual([refused]);
     },
@@ -194,7 +194,7 @@ describe('a request', () => {
   });
 });
 
-it('tells another command by its digest, also once more was written than commands are kept of', () => {
+it('recognizes another command by its digest, also after more writes than commands are kept for', () => {
   const machine = new KvStateMachine();
   machine.beginHistory(history);
   const client = 'a-session';

@@ -214,7 +214,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
     expect(requester.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
   });
 
-  it('Is taken from it by force, which observers are told, once it has happened.', () => {
+  it('Is taken from it by force, which is reported to observers once it has happened.', () => {
     const { token } = held();
     expect(eventsOf('unlock', { name: 'l', token: token + 1, force: true })).toEqual([]);
     const event = { name: 'lock_forced', detail: { name: 'l', token } };

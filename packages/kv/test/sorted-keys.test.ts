@@ -26,7 +26,7 @@ describe('the order of keys', () => {
     expect('\uffff' < '\u{10000}').toBe(false);
   });
 
-  it('can be told fast for all keys but those with units from U+D800 on', () => {
+  it('can be determined fast for all keys but those with units from U+D800 on', () => {
     expect(letters.filter(hasHighUnit)).toEqual(['\ue000', '\uffff', '\u{10000}', '\u{1f600}', '\u{10ffff}']);
   });
 });

@@ -146,7 +146,7 @@ describe('a hash', () => {
     expect(new Set(hashes).size).toBe(200);
   });
 
-  it('tells numbers above 2^32, lists in other lists and what is absent apart', () => {
+  it('distinguishes numbers above 2^32, lists in other lists and absent values', () => {
     const rows = [1, 2 ** 32 + 1, 2 ** 40 + 1, 0, null, true, false, '', '1', [], [1], [[1]], [1, []], [null], [0]];
     expect(new Set(rows.map((row) => hashOf(row))).size).toBe(rows.length);
   });

@@ -20,7 +20,7 @@ function measurements(watch: DiskMonitor, count: number): Promise<number[]> {
   });
 }
 
-it('measures again and again, and tells who comes later at once', async () => {
+it('measures again and again, and notifies later subscribers at once', async () => {
   const watch = new DiskMonitor({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1 });
   const [first] = await measurements(watch, 3);
   const { blocks, bsize } = await statfs(import.meta.dirname);

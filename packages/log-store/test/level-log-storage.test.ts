@@ -194,7 +194,7 @@ describe('a LevelDB that is not what it was', () => {
     },
   );
 
-  it('is served where a write that nobody was told of is torn', async () => {
+  it('is served if a write that was not acknowledged is torn', async () => {
     await write(1, 50);
     await close();
     const log = await fileOf('.log');

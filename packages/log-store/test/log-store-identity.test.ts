@@ -135,28 +135,28 @@ describe('a reset', () => {
 });
 
 describe('read-only', () => {
-  const told = (seq: number, read_only: boolean, session = 1): LogStoreMessage => {
+  const readOnlyMessage = (seq: number, read_only: boolean, session = 1): LogStoreMessage => {
     return { name: 'log-store.read_only', body: { ...frame(seq, session), read_only } };
   };
 
-  it('is kept until it is said otherwise, and told at each opening', () => {
+  it('is kept until it is changed, and reported at each opening', () => {
     const bench = withThreeEntries();
-    expect(brief(bench.store(told(3, true)))).toEqual(['ack 1:1:3']);
+    expect(brief(bench.store(readOnlyMessage(3, true)))).toEqual(['ack 1:1:3']);
     bench.restart('run-2');
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1))).read_only).toBe(true);
-    bench.store(told(1, false, 2));
+    bench.store(readOnlyMessage(1, false, 2));
     bench.restart('run-3');
     expect(openedIn(bench.store(open('nonce-3', 'run-3', 2))).read_only).toBe(false);
   });
 
-  it('is kept apart from where the state was found to differ, which an older node does not tell', () => {
+  it('is kept apart from where the state was found to differ, which an older node does not report', () => {
     const bench = withThreeEntries();
     const differs = (seq: number, at: number, session = 1): LogStoreMessage => ({
       name: 'log-store.read_only',
       body: { ...frame(seq, session), read_only: false, diverged_at: asLogIndex(at) },
     });
     bench.store(differs(3, 2));
-    bench.store(told(4, true));
+    bench.store(readOnlyMessage(4, true));
     bench.restart('run-2');
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ read_only: true, diverged_at: 2 });
     bench.store(differs(1, 0, 2));
@@ -167,14 +167,14 @@ describe('read-only', () => {
 
   it('is acknowledged also where it changes nothing, without a write', () => {
     const bench = withThreeEntries();
-    bench.receive(told(3, false));
+    bench.receive(readOnlyMessage(3, false));
     expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:3']);
     expect(bench.isWriting).toBe(false);
   });
 
   it('does not keep the store from what the node gives it: whether to take entries is for that to decide', () => {
     const bench = withThreeEntries();
-    bench.store(told(3, true));
+    bench.store(readOnlyMessage(3, true));
     expect(brief(bench.store(append({ seq: 4, term: 3, verified: 4, batches: [batch(4, 1, 3)] })))).toContain(
       'stored 4 for n2 term 3 seq 4',
     );
@@ -184,7 +184,7 @@ describe('read-only', () => {
 describe('the room on the disk', () => {
   const measured = (bench: StoreOnABench, freeBytes: number) => brief(sends(bench.step({ type: 'disk', freeBytes })));
 
-  it('is told as it is measured, and at each opening', () => {
+  it('is reported when it is measured, and at each opening', () => {
     const bench = new StoreOnABench();
     bench.start();
     expect(measured(bench, 5000), 'there is no session yet').toEqual([]);

@@ -189,7 +189,7 @@ class Life {
       if (message.name === 'node.ack') this.acknowledged = Math.max(this.acknowledged, message.body.seq);
       if (message.name !== 'feed.stored') continue;
       const { seq, match_index } = message.body;
-      expect(match_index, 'a leader is told what was verified').toBe(this.beliefs[seq]?.terms.length);
+      expect(match_index, 'a leader receives what was verified').toBe(this.beliefs[seq]?.terms.length);
     }
   }
 

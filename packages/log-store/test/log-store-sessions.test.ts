@@ -118,7 +118,7 @@ describe('two nodes for one peer', () => {
     for (const message of [append({ seq: 1 }), vote(1, 1, 'n1'), tick(0), confirm(1), read({ reader: 'node' })]) {
       expect(brief(bench.receive(message)), message.name).toEqual(['fenced 1 by 2']);
     }
-    expect(bench.receive(read({})), 'a replicator is not told').toEqual([]);
+    expect(bench.receive(read({})), 'a replicator gets no reply').toEqual([]);
     expect(brief(bench.receive(tick(0, 2)))).toEqual(['ack 2:1:0']);
     expect(bench.core.dropped).toEqual({ older_session: 6 });
   });

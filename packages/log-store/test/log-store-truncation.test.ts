@@ -95,7 +95,10 @@ describe('a truncation', () => {
         ],
       },
     ]);
-    expect(brief(bench.sync()), 'nobody is told of what went').toEqual(['stored 3 for n3 term 2 seq 2', 'ack 1:1:2']);
+    expect(brief(bench.sync()), 'the truncated entries are not reported').toEqual([
+      'stored 3 for n3 term 2 seq 2',
+      'ack 1:1:2',
+    ]);
     expect(bench.core.dropped).toEqual({ acknowledgements_truncated: 1 });
   });
 
@@ -134,7 +137,7 @@ describe('a truncation', () => {
 // etcd's raft, testdata/async_storage_writes_append_aba_race.txt: an entry is written, overwritten, and written again
 // with the same index and term while the first write has not been answered. Its answer must not pass for the last one's.
 describe('the ABA race of asynchronous storage', () => {
-  it('acknowledges the node by sequence, and tells no leader of what was overwritten', () => {
+  it('acknowledges the node by sequence, and reports to no leader what was overwritten', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, leader: 'n2', term: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     // A: entry 2 of term 1 is being written.
@@ -144,7 +147,7 @@ describe('the ABA race of asynchronous storage', () => {
     bench.receive(append({ seq: 3, leader: 'n3', term: 2, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 2)] }));
     // A again: a third leader has the first entry 2, of term 1.
     bench.receive(append({ seq: 4, leader: 'n4', term: 3, verified: 2, truncateFrom: 2, batches: [batch(2, 1, 1)] }));
-    expect(brief(bench.sync()), 'the first write is synced: no leader is told').toEqual([]);
+    expect(brief(bench.sync()), 'the first write is synced: nothing is reported to a leader').toEqual([]);
     expect(brief(bench.receive(tick(4))), 'the node is, with its next tick').toEqual(['ack 1:1:2']);
     expect(brief(bench.write())).toEqual(['stored 2 for n4 term 3 seq 4', 'ack 1:1:4']);
     expect(bench.core.dropped).toEqual({ acknowledgements_truncated: 2 });

@@ -185,7 +185,7 @@ export class StoreOnABench {
     return messages.flatMap((message) => sends(this.step({ type: 'message', message })));
   }
 
-  /** The mailbox runs dry: what was gathered is handed to the storage, or told. */
+  /** The mailbox is empty: what was collected is passed to the storage, or sent. */
   idle(): readonly LogStoreEffect[] {
     return this.step({ type: 'idle' });
   }

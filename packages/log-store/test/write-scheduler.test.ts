@@ -81,7 +81,7 @@ describe('group commit', () => {
   });
 });
 
-it('tells everybody whose write was in one that failed', async () => {
+it('reports the failure to each caller whose write was in the batch', async () => {
   const storage = new MemoryLogStorage({ holdSyncs: true });
   const scheduler = new WriteScheduler(storage);
   const writes = ['a', 'b'].map((group) => scheduler.submit([], note(asGroupId(group))));

@@ -8,7 +8,7 @@ beforeEach(() => {
   group = new LedGroup();
 });
 
-/** The progress that a step tells at once, or undefined. */
+/** The progress that a step sends at once, or undefined. */
 function news(message: Parameters<LedGroup['step']>[0]) {
   for (const effect of group.step(message)) {
     if (effect.type === 'send' && effect.message.name === 'node.progress') return effect.message.body.targets;

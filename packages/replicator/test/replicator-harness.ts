@@ -1,4 +1,4 @@
-/** A group of replicators with its node's side of the link and a clock, to tell small stories with. */
+/** A group of replicators with its node's side of the link and a clock, for short scripts. */
 import type { Log, Send } from '@conclave/actor/core';
 import {
   asGroupId,
@@ -66,7 +66,7 @@ export class LedGroup {
   /** The effects of a step, in short, without acknowledgements of the link and progress. */
   receive(message: ReplicatorMessage): string[] {
     return this.step(message)
-      .map(told)
+      .map(format)
       .filter((line) => line !== '');
   }
 
@@ -99,10 +99,10 @@ export class LedGroup {
 
   /** What the node receives about the targets on the next tick. */
   progress(afterMs = 0): Progress[] {
-    const told = this.step(this.tickMessage(afterMs)).flatMap((effect) =>
+    const lines = this.step(this.tickMessage(afterMs)).flatMap((effect) =>
       effect.type === 'send' && effect.message.name === 'node.progress' ? [effect.message.body.targets] : [],
     );
-    return told[0] ?? [];
+    return lines[0] ?? [];
   }
 
   lead(
@@ -321,7 +321,7 @@ export function idOf(line: string | undefined): number {
   return Number(/#(\d+)/.exec(line ?? '')?.[1]);
 }
 
-function told(effect: Send | Log): string {
+function format(effect: Send | Log): string {
   if (effect.type === 'log') return `log ${effect.level}: ${effect.text}`;
   const { peerId, message } = effect;
   switch (message.name) {

@@ -243,7 +243,7 @@ describe('replication', () => {
     expect(group.receive(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10 subscribe to the feed']);
     for (let n = 0; n < 4; n++) group.tick();
     expect(group.tick()[1]).toBe('n2 after 13/5 #16 subscribe to the feed');
-    // A loss: the rejection tells where the gap begins.
+    // A loss: the rejection contains where the gap begins.
     expect(group.receive(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17 subscribe to the feed']);
     expect(group.receive(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18 subscribe to the feed']);
   });
@@ -348,7 +348,7 @@ describe('the ticks of the node', () => {
     ]);
   });
 
-  it('promise 27: tell how long ago each target has stored, whatever else it has answered since', () => {
+  it('promise 27: show how long ago each target has stored, whatever else it has sent since', () => {
     group.receive(group.lead('n2 n3', 10));
     group.receive(stored('n2', 10));
     group.tick(600);
@@ -360,7 +360,7 @@ describe('the ticks of the node', () => {
     expect(group.progress(50)).toMatchObject([{ stored_ms: 150 }, {}]);
   });
 
-  it('tell which targets do not campaign, as one of their own actors is silent', () => {
+  it('show which targets do not campaign, because one of their own actors is silent', () => {
     group.receive(group.lead('n2 n3', 10));
     group.receive(echo('n2', 1, { lacks_actor: true }));
     group.receive(echo('n3', 1));
@@ -370,7 +370,7 @@ describe('the ticks of the node', () => {
     expect(lacking()).toEqual([undefined, undefined]);
   });
 
-  it('tell that a target is behind though it has the whole log, while it has not applied that', () => {
+  it('show that a target is behind although it has the whole log, while it has not applied that', () => {
     group.receive(group.lead('n2 n3', 10));
     for (const peer of ['n2', 'n3']) group.receive(stored(peer, 10));
     const behind = () => group.progress().map((target) => target.behind);
@@ -381,14 +381,14 @@ describe('the ticks of the node', () => {
     expect(behind()).toEqual([undefined, undefined]);
   });
 
-  it('promise 31: tell which commands the state machine of each target reads', () => {
+  it('promise 31: show which commands the state machine of each target reads', () => {
     group.receive(group.lead('n2 n3', 10));
     group.receive(echo('n2', 1, { command_version: 4 }));
     group.receive(echo('n3', 1));
     expect(group.progress().map(({ command_version }) => command_version)).toEqual([4, undefined]);
   });
 
-  it('tell how long each target has been silent', () => {
+  it('show how long each target has been silent', () => {
     group.receive(group.lead('n2 n3', 10));
     group.receive(echo('n2', 0));
     expect(group.progress(250).map(({ silent_ms }) => silent_ms)).toEqual([250, -1]);
@@ -560,7 +560,7 @@ describe('a target that receives the leader’s feed', () => {
     expect(group.receive(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
-  /** What the node is told about content; undefined: nothing. */
+  /** What is sent to the node about content; undefined: nothing. */
   function wanted(effects: ReturnType<LedGroup['step']>): boolean | undefined {
     for (const effect of effects) {
       if (effect.type === 'send' && effect.message.name === 'node.progress') return effect.message.body.wants_content;

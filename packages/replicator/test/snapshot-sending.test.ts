@@ -130,7 +130,7 @@ describe('a target that needs what is compacted', () => {
     expect(group.progress()).toMatchObject([{ state: 'replicate' }]);
   });
 
-  it('promise 12: is told apart in the progress, with how much it has', () => {
+  it('promise 12: is a state of its own in the progress, with how much the target has', () => {
     readAll(begun(many), many);
     group.receive(snapshotStored('n2', 5, 'z1', 1));
     const install = { index: 900, chunks: many, stored: 1, bytes: many * limits.snapshotChunkBytes };
@@ -205,7 +205,7 @@ describe('chunks', () => {
     readAll(begun(20), 20);
     const asked: number[] = [];
     for (let at = 100; at <= 4000; at += 100) {
-      const line = group.tick().find((told) => told.includes('how much'));
+      const line = group.tick().find((each) => each.includes('how much'));
       if (line === undefined) continue;
       expect(line).toMatch(/^n2 how much of z1/);
       asked.push(at);

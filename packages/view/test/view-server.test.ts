@@ -176,7 +176,7 @@ describe('the server of the page', () => {
     });
   });
 
-  it('tells the page which role is needed to read keys', async () => {
+  it('reports to the page which role is needed to read keys', async () => {
     const { ConclaveError } = await import('@conclave/protocol');
     const refuse = async (): Promise<never> => {
       throw new ConclaveError('EPERM', 'NATS does not permit it');
@@ -263,7 +263,7 @@ describe('an admin command of the page', () => {
 describe('what waits for a browser', () => {
   const note = (at: number): ViewRecord => ({ at, kind: 'note', level: 'info', text: 'a note' });
 
-  it('is bounded: messages are dropped first, and the browser is told', () => {
+  it('is bounded: messages are dropped first, and the browser is notified', () => {
     const queue = new BrowserQueue();
     queue.add([note(0)]);
     for (let at = 1; at <= limits.viewBrowserRecords + 99; at++) {

@@ -94,7 +94,7 @@ function short(result: unknown): string {
 }
 
 function tellEvent({ name, detail }: ConclaveEvent): string {
-  // That a change is one that was asked for is told of none.
+  // Whether a change was requested is omitted.
   const { kind, ...rest } = { kind: undefined, ...detail };
   const said = kind === undefined || kind === 'change' ? rest : { kind, ...rest };
   const more = Object.values(said).map((value) => {
@@ -104,7 +104,7 @@ function tellEvent({ name, detail }: ConclaveEvent): string {
   return `event ${[name, ...more].join(', ')}`;
 }
 
-/** Ticks; what ballot-box and replicators are told of each append, which says the same (see `leader-state.test.ts`); a read's round. */
+/** Ticks; the messages to ballot-box and replicators for each append, which have the same content (see `leader-state.test.ts`); a read's round. */
 const clockwork: readonly string[] = [
   'log-store.tick',
   'ballot-box.tick',

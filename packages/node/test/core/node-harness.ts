@@ -104,7 +104,7 @@ class Memory implements StateMachine {
     this.applied.push(`${index}:${Buffer.from(payload)}`);
     return `done ${index}`;
   }
-  /** The epochs that it was told of. */
+  /** The epochs that it has received. */
   readonly epochs: number[] = [];
   beginEpoch(epoch: number): void {
     this.epochs.push(epoch);
@@ -601,7 +601,7 @@ export class NodeHarness {
     });
   }
 
-  /** The leader tells of a change that is catching up; `over`: that it has ended, and why. */
+  /** The leader announces a change that is catching up; `over`: that it has ended, and why. */
   announced(newPeers: string, over: { from?: string; term?: number; code?: 'ECATCHUP' } = {}): string[] {
     const { from = 'n2', term = 2, code } = over;
     const body: Body<'node.change_announced'> = {

@@ -48,8 +48,8 @@ test('strangers-depose-nobody reports a leader that steps down because of a peer
   const group = new WatchedGroup(StrangersDeposeNobody);
   const leader = group.actorWithSummary(n1, {});
   const { store_id } = group.own(n4);
-  const told = { type: 'message', message: { name: 'node.higher_term', body: { peer_id: n4, store_id, term: 9 } } };
-  group.invariants.onStepping(leader, told, instant);
+  const input = { type: 'message', message: { name: 'node.higher_term', body: { peer_id: n4, store_id, term: 9 } } };
+  group.invariants.onStepping(leader, input, instant);
   const summary = { ...group.mesh.node(n1).summary(), role: 'follower', term: 9 };
   setSummary(leader, summary);
   expectBroken('strangers-depose-nobody', () => group.invariants.onStepped(leader), /follows in term 9 because of n4/);

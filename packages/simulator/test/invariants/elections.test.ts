@@ -156,7 +156,7 @@ test('leases-hold lets a voter grant a vote after its leader has ordered another
 });
 
 test.each([
-  ['lets it, after the time that the leader has told', true, 250, 300, true],
+  ['lets it, after the time in the leader’s tick', true, 250, 300, true],
   ['reports it before that time', true, 250, 200, false],
   ['reports it while the leader permits no early vote', true, undefined, 300, false],
   ['reports it without a report of NATS', false, 250, 300, false],

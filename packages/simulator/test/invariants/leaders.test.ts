@@ -280,10 +280,10 @@ test('transfers-come-from-leaders reports a transfer target that lacks entries',
   const { term, last_index, store_id } = group.status(n2);
   const order = { term, peer_id: n2, last_index: (last_index + 1) as never };
   group.sendAs(n1, 'node', 'replicator.transfer', { ...group.own(n1), ...order });
-  const told = { term, target_store_id: store_id };
+  const body = { term, target_store_id: store_id };
   expectBroken(
     'transfers-come-from-leaders',
-    () => group.sendAs(n1, 'replicator', 'node.timeout_now', told, n2),
+    () => group.sendAs(n1, 'replicator', 'node.timeout_now', body, n2),
     /n2 is ordered to campaign, and has synced up to/,
   );
 });

@@ -13,9 +13,9 @@ export function hasOrder(history: readonly Operation[], allWritesRecorded: boole
   const operations: readonly Operation[] = history.filter(
     (one) => one.outcome === 'done' || (one.outcome === 'unknown' && one.name !== 'get'),
   );
-  const told = operations.flatMap((one) => (one.outcome === 'done' ? [one.reply.revision] : []));
+  const reported = operations.flatMap((one) => (one.outcome === 'done' ? [one.reply.revision] : []));
   const expected = operations.flatMap((one) => (one.name === 'cas' ? [one.expectedRevision] : []));
-  const highest = Math.max(0, ...told, ...expected) + operations.length;
+  const highest = Math.max(0, ...reported, ...expected) + operations.length;
   const tried = new Set<string>();
 
   function canEnd(left: readonly Operation[], store: Store): boolean {

@@ -12,7 +12,7 @@ describe('promise 20: the check of locks accepts', () => {
   it.each<[string, Holding[], Operation[]]>([
     ['one after the other', [holds([1, 2], 'x', 1), holds([3, 4], 'y', 2)], []],
     ['the same holder receives its token twice', [holds([1, 2], 'x', 1), holds([5, 6], 'x', 1)], []],
-    ['calls that overlap are told in another order', [holds([1, 5], 'x', 3), holds([4, 6], 'y', 2)], []],
+    ['calls that overlap are listed in another order', [holds([1, 5], 'x', 3), holds([4, 6], 'y', 2)], []],
     ['locks of other names', [holds([1, 2], 'x', 5), holds([3, 4], 'y', 2, 'm'), holds([5, 6], 'x', 5)], []],
     ['writes before and after', [holds([3, 4], 'x', 2)], [writer.put([1, 2], 'v', 1), writer.put([5, 6], 'v', 3)]],
     ['a write at the same time', [holds([1, 4], 'x', 2)], [writer.put([2, 3], 'v', 1)]],

@@ -4,7 +4,7 @@ import { electionTimeoutMs, NodeHarness } from '../node-harness.js';
 type Targets = Parameters<NodeHarness['progress']>;
 
 /** `n1 n2*`: who may be restarted; a star: who must not. */
-function told(node: NodeHarness): string {
+function advice(node: NodeHarness): string {
   return node.status.restart.map(({ peer_id, may }) => peer_id + (may ? '' : '*')).join(' ');
 }
 
@@ -21,7 +21,7 @@ function leader(peers: string, ...targets: Targets): NodeHarness {
 
 describe('promise 23: which peers may be restarted now', () => {
   test('each of three members that have caught up may be restarted', () => {
-    expect(told(leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 }))).toBe('n1 n2 n3');
+    expect(advice(leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 }))).toBe('n1 n2 n3');
   });
 
   test.each([
@@ -36,7 +36,7 @@ describe('promise 23: which peers may be restarted now', () => {
     ],
   ])('one of three that %s, and nobody else', (_what, target, why) => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, target);
-    expect(told(node)).toBe('n1* n2* n3');
+    expect(advice(node)).toBe('n1* n2* n3');
     expect(reason(node, 'n2')).toBe(`without it 1 of 3 would continue, and 2 are needed: ${why}`);
   });
 
@@ -48,31 +48,31 @@ describe('promise 23: which peers may be restarted now', () => {
     }
     const { last_index } = node.summary;
     node.progress({ peer: 'n2', match: last_index }, { peer: 'n3', match: last_index - 1001 });
-    expect(told(node)).toBe('n1* n2* n3');
+    expect(advice(node)).toBe('n1* n2* n3');
     expect(reason(node, 'n1')).toContain('n3 lags by 1001 entries');
     node.progress({ peer: 'n2', match: last_index }, { peer: 'n3', match: last_index - 1000 });
-    expect(told(node)).toBe('n1 n2 n3');
+    expect(advice(node)).toBe('n1 n2 n3');
   });
 
   test('not the leader while too few others have applied what is committed: they could not answer', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2, unapplied: true }, { peer: 'n3', match: 2 });
-    expect(told(node)).toBe('n1* n2 n3');
+    expect(advice(node)).toBe('n1* n2 n3');
     expect(reason(node, 'n1')).toContain('n2 has not applied what is committed');
   });
 
   test('no member of a group of one or two may be restarted', () => {
     const alone = leader('n1');
-    expect(told(alone)).toBe('n1*');
+    expect(advice(alone)).toBe('n1*');
     expect(reason(alone, 'n1')).toBe('1 of 1 are needed: nobody can be spared');
-    expect(told(leader('n1 n2', { peer: 'n2', match: 2 }))).toBe('n1* n2*');
+    expect(advice(leader('n1 n2', { peer: 'n2', match: 2 }))).toBe('n1* n2*');
   });
 
   test('two of five may be down, and then no other peer', () => {
     const well = ['n2', 'n3'].map((peer) => ({ peer, match: 2 }));
     const node = leader('n1 n2 n3 n4 n5', ...well, { peer: 'n4', match: 2 }, { peer: 'n5', match: 0, silentMs: -1 });
-    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    expect(advice(node)).toBe('n1 n2 n3 n4 n5');
     node.progress(...well, { peer: 'n4', match: 0, silentMs: -1 }, { peer: 'n5', match: 0, silentMs: -1 });
-    expect(told(node)).toBe('n1* n2* n3* n4 n5');
+    expect(advice(node)).toBe('n1* n2* n3* n4 n5');
   });
 
   test('a leader whose lost store is being replaced does not count as the old one', () => {
@@ -83,7 +83,7 @@ describe('promise 23: which peers may be restarted now', () => {
     // Nothing is committed yet: the stage is joint.
     node.elected();
     node.progress(...['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2 })));
-    expect(told(node)).toBe('n1 n2* n3* n4*');
+    expect(advice(node)).toBe('n1 n2* n3* n4*');
     expect(reason(node, 'n2')).toBe('without it 2 of 4 would continue, and 3 are needed: n1 has not responded yet');
   });
 
@@ -96,7 +96,7 @@ describe('promise 23: which peers may be restarted now', () => {
       { peer: 'n4', match: 2 },
       { peer: 'n5', match: 2 },
     );
-    expect(told(node)).toBe('n1 n2 n3 n4* n5*');
+    expect(advice(node)).toBe('n1 n2 n3 n4* n5*');
     expect(reason(node, 'n4')).toBe('the change in progress waits for it');
     const caughtUp = { match: 2, caughtUp: true };
     node.progress(
@@ -112,7 +112,7 @@ describe('promise 23: which peers may be restarted now', () => {
       { peer: 'n4', match: 2 },
       { peer: 'n5', match: 0, silentMs: -1 },
     );
-    expect(told(node)).toBe('n1* n2 n3 n4* n5');
+    expect(advice(node)).toBe('n1* n2 n3 n4* n5');
   });
 
   test('a leader that is being removed counts in its own set alone, and each set must have a quorum', () => {
@@ -124,15 +124,15 @@ describe('promise 23: which peers may be restarted now', () => {
     const match = node.summary.last_index;
     const well = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match }));
     node.progress(...well, { peer: 'n5', match });
-    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    expect(advice(node)).toBe('n1 n2 n3 n4 n5');
     node.progress(...well, { peer: 'n5', match, lacksActor: true });
-    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    expect(advice(node)).toBe('n1 n2 n3 n4 n5');
     node.progress(
       ...well.slice(0, 2),
       { peer: 'n4', match, lacksActor: true },
       { peer: 'n5', match, lacksActor: true },
     );
-    expect(told(node)).toBe('n1* n2 n3 n4 n5');
+    expect(advice(node)).toBe('n1* n2 n3 n4 n5');
   });
 
   test('a follower returns no advice', () => {
@@ -148,9 +148,9 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
 
   test('a peer that responds and stores nothing cannot be relied on', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, storedMs: recent });
-    expect(told(node)).toBe('n1 n2 n3');
+    expect(advice(node)).toBe('n1 n2 n3');
     node.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
-    expect(told(node)).toBe('n1* n2* n3');
+    expect(advice(node)).toBe('n1* n2* n3');
     const why = 'n3 has stored nothing for 501 ms';
     expect(reason(node, 'n2')).toBe(`without it 1 of 3 would continue, and 2 are needed: ${why}`);
     node.progress(well, { peer: 'n3', match: 2, storedMs: -1 });
@@ -163,7 +163,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
       node.wait(100);
       node.confirmed();
     }
-    expect(told(node)).toBe('n1* n2* n3*');
+    expect(advice(node)).toBe('n1* n2* n3*');
     expect(reason(node, 'n1')).toContain('n2 is silent for 600 ms, n3 is silent for 600 ms');
   });
 
@@ -174,14 +174,14 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
     node.keepConfirmed(recent - 100);
     node.reportedTickId = node.tickId;
     node.progress(well, { peer: 'n3', match: 2 });
-    expect(told(node)).toBe('n1 n2 n3');
+    expect(advice(node)).toBe('n1 n2 n3');
     node.keepConfirmed(recent);
     node.reportedTickId = tickId;
     node.progress(well, { peer: 'n3', match: 2 });
-    expect(told(node)).toBe('n1* n2* n3*');
+    expect(advice(node)).toBe('n1* n2* n3*');
     node.reportedTickId = node.tickId;
     node.progress(well, { peer: 'n3', match: 2 });
-    expect(told(node)).toBe('n1 n2 n3');
+    expect(advice(node)).toBe('n1 n2 n3');
   });
 
   test('a report that is overtaken by a later one, or repeated, is dropped', () => {
@@ -209,7 +209,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
       node.progress(well, { peer: 'n3', match: 2 });
     }
     expect(node.summary.role).toBe('leader');
-    expect(told(node)).toBe('n1 n2* n3*');
+    expect(advice(node)).toBe('n1 n2* n3*');
     expect(reason(node, 'n3')).toMatch(
       /^without it 1 of 3 would continue, and 2 are needed: n1 has stored nothing for \d+ ms$/,
     );
@@ -224,7 +224,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
       node.progress(well, { peer: 'n3', match: 2 });
     }
     expect(node.summary.role).toBe('leader');
-    expect(told(node)).toBe('n1 n2* n3*');
+    expect(advice(node)).toBe('n1 n2* n3*');
     expect(reason(node, 'n3')).toBe(
       `without it 1 of 3 could elect a leader, and 2 are needed: n1 lacks its own ${kind}`,
     );
@@ -232,7 +232,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
 
   test('a peer that does not campaign can be counted on for entries, and not for an election', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, lacksActor: true });
-    expect(told(node)).toBe('n1* n2 n3');
+    expect(advice(node)).toBe('n1* n2 n3');
     const lacking = 'n3 has a silent actor and does not campaign';
     expect(reason(node, 'n1')).toBe(`without it 1 of 3 could elect a leader, and 2 are needed: ${lacking}`);
     node.progress(well, { peer: 'n3', match: 2, cannotLead: true });
@@ -243,7 +243,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
       { peer: 'n3', match: 2, lacksActor: true },
       ...['n4', 'n5'].map((peer) => ({ peer, match: 2 })),
     );
-    expect(told(five)).toBe('n1 n2 n3 n4 n5');
+    expect(advice(five)).toBe('n1 n2 n3 n4 n5');
   });
 
   test('leadership is not transferred to a peer that does not campaign', () => {

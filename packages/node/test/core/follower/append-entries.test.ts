@@ -306,15 +306,15 @@ describe('configurations of a follower', () => {
 
   test('are published when they are appended, and not when a peer receives entries that it has missed', () => {
     const node = follower();
-    const told = (input: Parameters<typeof node.appendEntries>[0]) =>
+    const events = (input: Parameters<typeof node.appendEntries>[0]) =>
       node.appendEntries(input).filter((text) => text.startsWith('event configuration_'));
     // Its leader has committed that already.
-    expect(told({ prev: [3, 2], entries: [[2, 'n1 n4 | n1 n2 n3']], commit: 4 })).toEqual([]);
-    expect(told({ prev: [4, 2], entries: [[2, 'n2 n4']], commit: 4, tick: 2 })).toEqual([
+    expect(events({ prev: [3, 2], entries: [[2, 'n1 n4 | n1 n2 n3']], commit: 4 })).toEqual([]);
+    expect(events({ prev: [4, 2], entries: [[2, 'n2 n4']], commit: 4, tick: 2 })).toEqual([
       'event configuration_appended, n2 n4, -, 5',
     ]);
-    expect(told({ prev: [5, 2], commit: 5, tick: 3 })).toEqual(['event configuration_committed, n2 n4, -, 5']);
-    expect(told({ prev: [5, 2], commit: 5, tick: 4 })).toEqual([]);
+    expect(events({ prev: [5, 2], commit: 5, tick: 3 })).toEqual(['event configuration_committed, n2 n4, -, 5']);
+    expect(events({ prev: [5, 2], commit: 5, tick: 4 })).toEqual([]);
   });
 
   test('promise 22: a removed peer reports once that it was removed, when that is committed, and is not healthy', () => {

@@ -42,7 +42,7 @@ describe('a follower without new ticks', () => {
     expect(node.wait(900).filter((line) => line.startsWith('probe'))).toEqual([]);
   });
 
-  test('campaigns early once NATS reports that nobody leads, after the time that its leader has told', () => {
+  test('campaigns early once NATS reports that no peer leads, after the time in its leader’s last tick', () => {
     const node = withReport();
     const silentMs = () => node.nowMs - startMs;
     const startMs = node.nowMs - 210;
@@ -88,7 +88,7 @@ describe('a follower without new ticks', () => {
 });
 
 describe('a voter', () => {
-  test('grants an early vote only with a report of its own, and after the time that its leader has told', () => {
+  test('grants an early vote only with its own report, and after the time in its leader’s last tick', () => {
     const without = follower();
     without.wait(300);
     expect(requestPreVote(without)).toBe('pre_vote of term 3 refused to n3');

@@ -29,7 +29,7 @@ class Member {
   readonly quarantine: Quarantine;
   digest: string | undefined = 'right';
   nowMs = 10_000;
-  readonly told: string[] = [];
+  readonly calls: string[] = [];
 
   constructor(peer: string, role: 'leader' | 'follower', { level = 1, members = 'n1 n2 n3', applied = 5 } = {}) {
     const peerId = asPeerId(peer);
@@ -51,13 +51,13 @@ class Member {
     state.appliedIndex = asLogIndex(applied);
     const machine = { digest: () => this.digest } as unknown as StateMachine;
     this.quarantine = new Quarantine(this.context, state, {
-      onBegun: () => void this.told.push('begun'),
-      onChanged: () => void this.told.push(`kept ${this.state.divergence?.index ?? 0}`),
-      onRestart: () => void this.told.push('restart'),
+      onBegun: () => void this.calls.push('begun'),
+      onChanged: () => void this.calls.push(`kept ${this.state.divergence?.index ?? 0}`),
+      onRestart: () => void this.calls.push('restart'),
     });
     this.comparison = new StateComparison(this.context, state, machine, {
       onCompared: (...compared) => this.quarantine.onCompared(...compared),
-      onSnapshotWanted: (index) => void this.told.push(`snapshot from ${index}`),
+      onSnapshotWanted: (index) => void this.calls.push(`snapshot from ${index}`),
       snapshotWanted: () => this.quarantine.snapshotWanted,
     });
   }
@@ -127,7 +127,7 @@ describe('a leader that compares states', () => {
     tick(leader);
     leader.reported('n2', 'right');
     expect(leader.reported('n3', 'right')).toContain('event state_diverged');
-    expect(leader.told).toEqual(['kept 5', 'begun', 'restart']);
+    expect(leader.calls).toEqual(['kept 5', 'begun', 'restart']);
     expect(leader.state.isElectable()).toBe(false);
   });
 
@@ -136,15 +136,15 @@ describe('a leader that compares states', () => {
     tick(leader);
     leader.reported('n2', 'right');
     leader.reported('n3', 'wrong');
-    const told = leader.reported('n4', 'wrong');
-    expect(told.filter((line) => line.startsWith('node.state_compared'))).toHaveLength(3);
-    expect(told).toContain('event state_diverged');
+    const lines = leader.reported('n4', 'wrong');
+    expect(lines.filter((line) => line.startsWith('node.state_compared'))).toHaveLength(3);
+    expect(lines).toContain('event state_diverged');
     expect(leader.quarantine.reason).toMatch(/no majority agrees/);
-    expect(leader.told).toEqual([]);
+    expect(leader.calls).toEqual([]);
     expect(leader.state.divergence).toBeUndefined();
     const follower = new Member('n2', 'follower');
     expect(follower.compared(null, '')).toEqual(['event state_diverged']);
-    expect(follower.told).toEqual([]);
+    expect(follower.calls).toEqual([]);
   });
 
   test('decides by those that answer within an election timeout, if they are a majority of all', () => {
@@ -212,7 +212,7 @@ describe('a member that is compared', () => {
   test('promise 31: whose state differs restores it from its own snapshot and log, and then from one of the leader’s', () => {
     const member = new Member('n2', 'follower');
     expect(member.compared(false)).toEqual(['event state_diverged']);
-    expect(member.told).toEqual(['kept 5', 'begun', 'restart']);
+    expect(member.calls).toEqual(['kept 5', 'begun', 'restart']);
     expect(member.quarantine.reason).toMatch(
       /^diverged: the state differs from the majority's at entry 5; it is being/,
     );
@@ -223,7 +223,7 @@ describe('a member that is compared', () => {
     expect(member.compared(true)).toEqual(['event state_repaired']);
     expect(member.quarantine.reason).toBe('');
     expect(member.state.divergence).toBeUndefined();
-    expect(member.told.at(-1)).toBe('kept 0');
+    expect(member.calls.at(-1)).toBe('kept 0');
   });
 
   test('promise 31: is in quarantine again after a crash, until a comparison agrees', () => {
@@ -236,17 +236,17 @@ describe('a member that is compared', () => {
     expect(member.quarantine.snapshotWanted).toBe(5);
     member.quarantine.onInstalled();
     expect(member.compared(true)).toEqual(['event state_repaired']);
-    expect(member.told).toEqual(['kept 0']);
+    expect(member.calls).toEqual(['kept 0']);
   });
 
   test('has its log-store keep what an opening found unkept', () => {
     const member = new Member('n2', 'follower');
     member.compared(false);
-    member.told.length = 0;
+    member.calls.length = 0;
     member.step(() => member.quarantine.onOpened(asLogIndex(0)));
-    expect(member.told).toEqual(['kept 5']);
+    expect(member.calls).toEqual(['kept 5']);
     member.step(() => member.quarantine.onOpened(asLogIndex(5)));
-    expect(member.told).toEqual(['kept 5']);
+    expect(member.calls).toEqual(['kept 5']);
   });
 
   test('is in quarantine no more when an operator resets it to be alone', () => {
@@ -254,7 +254,7 @@ describe('a member that is compared', () => {
     member.compared(false);
     member.step(() => member.quarantine.onReset());
     expect(member.state.divergence).toBeUndefined();
-    expect(member.told.at(-1)).toBe('kept 0');
+    expect(member.calls.at(-1)).toBe('kept 0');
   });
 
   test('begins a bounded number of repairs, and stays in quarantine after the last one', () => {

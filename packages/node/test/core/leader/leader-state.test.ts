@@ -30,17 +30,21 @@ describe('proposals', () => {
 
   test('new entries are sent to the replicators, with their payload as long as these need it', () => {
     const node = leader();
-    const told = () => node.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
+    const appended = () => node.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
     node.propose('a', 'b');
-    expect(told()).toMatchObject({ term: 2, runs: [{ first_index: 3, last_index: 4 }], batches: [expect.anything()] });
+    expect(appended()).toMatchObject({
+      term: 2,
+      runs: [{ first_index: 3, last_index: 4 }],
+      batches: [expect.anything()],
+    });
     node.wantsContent = false;
     node.progress({ peer: 'n2', match: 2 });
     node.propose('c');
-    expect(told()).toMatchObject({ runs: [{ first_index: 5, last_index: 5, bytes: 33 }], batches: [] });
+    expect(appended()).toMatchObject({ runs: [{ first_index: 5, last_index: 5, bytes: 33 }], batches: [] });
     node.wantsContent = true;
     node.progress({ peer: 'n2', match: 2 });
     node.propose('d');
-    expect(told()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
+    expect(appended()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
   });
 
   test('new entries are sent with their payload to a replicator process that has restarted', () => {
@@ -50,8 +54,8 @@ describe('proposals', () => {
     node.restart('replicator');
     node.wait(100);
     node.propose('a');
-    const told = node.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
-    expect(told).toMatchObject({ batches: [expect.anything()] });
+    const appended = node.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
+    expect(appended).toMatchObject({ batches: [expect.anything()] });
   });
 
   test('wait while four appends wait for a quorum', () => {

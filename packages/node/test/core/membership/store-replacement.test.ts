@@ -236,11 +236,11 @@ describe('promise 7: a change that left no entry', () => {
   });
 
   test('is not reported as interrupted if it has an entry, or has ended, or was not announced by a leader', () => {
-    const led = (tell: (node: NodeHarness) => void, log: readonly (readonly [number, string])[]) => {
+    const led = (prepare: (node: NodeHarness) => void, log: readonly (readonly [number, string])[]) => {
       const node = new NodeHarness();
       node.open({ term: 2, log, commit: 1 });
       node.appendEntries({ prev: [log.length, log.at(-1)?.[0] ?? 0] });
-      tell(node);
+      prepare(node);
       node.wait(2 * electionTimeoutMs);
       node.elected();
       return node.elected().filter((line) => line.includes('lost'));
@@ -251,10 +251,10 @@ describe('promise 7: a change that left no entry', () => {
     expect(led((node) => node.announced('n1 n2 n3 n4', { code: 'ECATCHUP' }), three)).toEqual([]);
     expect(led((node) => node.announced('n1 n2 n3 n4', { term: 1 }), three)).toEqual([]);
     expect(led((node) => node.announced('n1 n2 n3 n4', { from: 'n3' }), three)).toEqual([]);
-    const told = new NodeHarness();
-    told.open({ term: 2, log: three, commit: 1 });
-    told.appendEntries({ prev: [1, 1] });
-    told.announced('n1 n2 n3 n4', { code: 'ECATCHUP' });
-    expect(told.status.changes).toMatchObject([{ state: 'undone', term: 2, error: { code: 'ECATCHUP' } }]);
+    const node = new NodeHarness();
+    node.open({ term: 2, log: three, commit: 1 });
+    node.appendEntries({ prev: [1, 1] });
+    node.announced('n1 n2 n3 n4', { code: 'ECATCHUP' });
+    expect(node.status.changes).toMatchObject([{ state: 'undone', term: 2, error: { code: 'ECATCHUP' } }]);
   });
 });

@@ -28,7 +28,7 @@ describe('watches by keys', () => {
     node.unwatch('o.all');
     expect(write(node, 'b3')).toEqual([]);
     expect(write(node, 'a3')).toEqual(['publish o.a 5-7 9:a3']);
-    // Asked for again from a revision that was told before, and from the one that comes next.
+    // Requested again from a revision that was sent before, and from the next one.
     expect(watched(node.watch('o.a', 'a', 7))).toEqual(['publish o.a 6-7 9:a3']);
     expect(watched(node.watch('o.a1', 'a1', 8))).toEqual([]);
     expect(write(node, 'a13', 'a2')).toEqual(['publish o.a1 7-9 10:a13', 'publish o.a 7-9 10:a13 11:a2']);
@@ -86,8 +86,8 @@ describe('watches by keys', () => {
       ...watched(node.wait(1)),
     ];
     for (const watchId of ['o.one', 'o.two', 'o.three']) {
-      const told = lines.filter((line) => line.startsWith(`publish ${watchId} `)).join(' ');
-      expect(told.match(/\d+:[ab]/g)).toEqual(['3:a', '4:b']);
+      const published = lines.filter((line) => line.startsWith(`publish ${watchId} `)).join(' ');
+      expect(published.match(/\d+:[ab]/g)).toEqual(['3:a', '4:b']);
     }
   });
 
@@ -111,12 +111,12 @@ describe('watches by keys', () => {
       Array.from({ length: min + random(max - min + 1) }, () => 'ab'.charAt(random(2))).join('');
     const node = leader();
     node.machine.changeBytes = 40_000;
-    const told = new Map<string, { prefix: string; after: number; upTo: number; texts: string[] }>();
+    const open = new Map<string, { prefix: string; after: number; upTo: number; texts: string[] }>();
     const receive = (lines: string[]): void => {
       for (const line of watched(lines)) {
         const [, watchId = '', range = '', ...rest] = line.split(' ');
-        const watch = told.get(watchId);
-        if (watch === undefined) throw new Error(`a closed watch was told ${line}`);
+        const watch = open.get(watchId);
+        if (watch === undefined) throw new Error(`a closed watch was sent ${line}`);
         const [after, upTo] = range.split('-').map(Number) as [number, number];
         expect(after).toBe(watch.upTo);
         watch.upTo = upTo;
@@ -125,20 +125,20 @@ describe('watches by keys', () => {
     };
     for (let turn = 0; turn < 800; turn++) {
       const watchId = `o.w${random(12)}`;
-      const known = told.get(watchId);
+      const known = open.get(watchId);
       const choice = random(10);
       if (choice < 5) {
         node.propose(...Array.from({ length: 1 + random(4) }, () => text(1, 4)));
         receive(node.committed(node.summary.last_index));
       } else if (choice < 6 && known !== undefined) {
-        told.delete(watchId);
+        open.delete(watchId);
         receive(node.unwatch(watchId));
       } else if (choice < 8 && known === undefined) {
         const revision = node.machine.applied.length;
         const from = random(2) === 0 ? undefined : 1 + random(revision + 1);
         const after = from === undefined ? revision : from - 1;
         const watch = { prefix: text(0, 3), after, upTo: after, texts: [] };
-        told.set(watchId, watch);
+        open.set(watchId, watch);
         receive(node.watch(watchId, watch.prefix, from));
       } else if (known !== undefined) {
         receive(node.watch(watchId, known.prefix));
@@ -148,12 +148,12 @@ describe('watches by keys', () => {
       if (turn % 10 === 0) receive(beat(node, 100));
     }
     for (let turn = 0; turn < 25; turn++) {
-      for (const [watchId, { prefix }] of told) receive(node.watch(watchId, prefix));
+      for (const [watchId, { prefix }] of open) receive(node.watch(watchId, prefix));
       receive(beat(node, 100));
     }
     receive(beat(node, 1200));
-    expect(told.size).toBeGreaterThan(3);
-    for (const { prefix, after, upTo, texts } of told.values()) {
+    expect(open.size).toBeGreaterThan(3);
+    for (const { prefix, after, upTo, texts } of open.values()) {
       expect(upTo).toBe(node.machine.applied.length);
       const all = node.machine.applied.slice(after, upTo);
       expect(texts).toEqual(all.filter((line) => line.split(':')[1]?.startsWith(prefix)));

@@ -88,7 +88,7 @@ describe('a watch', () => {
     node.machine.changeBytes = limits.watchUnreadBytes / 2;
     node.watch('slow', '');
     node.watch('other', 'c');
-    // Each is as much as a step tells.
+    // Each is as much as a step sends.
     expect(write(node, 'a')).toEqual(['publish slow 0-1 3:a']);
     expect(write(node, 'b')).toEqual(['publish slow 1-2 4:b']);
     expect(write(node, 'c', 'd')).toEqual(['publish other 0-4 5:c']);

@@ -25,7 +25,7 @@ function empty(): NodeHarness {
   return node;
 }
 
-/** Gives chunks in order. Answers what was told of it. */
+/** Sends chunks in order. Returns what was sent for them. */
 function give(node: NodeHarness, chunks: readonly Uint8Array[]): string[] {
   return chunks.flatMap((chunk, number) => node.admin('restore_chunk', { restore_id: 'r', number, chunk }, 'peer'));
 }
