@@ -524,7 +524,7 @@ describe('a target that receives the leader’s feed', () => {
     expect(group.receive(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
   });
 
-  it('a subscribed target needs no content from the node, as the progress of a tick reports; when it falls behind, that is reported at once', () => {
+  it('a subscribed target needs no payload from the node, as the progress of a tick reports; when it falls behind, that is reported at once', () => {
     subscribed();
     expect(wanted(group.step(group.tickMessage()))).toBe(false);
     expect(wanted(group.step(group.appendPlaces(commands(11), commands(12))))).toBeUndefined();
@@ -533,7 +533,7 @@ describe('a target that receives the leader’s feed', () => {
     expect(group.receive(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
-  it('a target far from the end of the log needs no content from the node, because earlier entries are read first', () => {
+  it('a target far from the end of the log needs no payload from the node, because earlier entries are read first', () => {
     group.receive(group.lead('n2', 10));
     group.receive(rejected('n2', 1, 0));
     group.receive(stored('n2', 0));
@@ -546,7 +546,7 @@ describe('a target that receives the leader’s feed', () => {
     expect(wanted(group.step(stored('n2', near)))).toBe(true);
   });
 
-  it('entries that the replicators received without content are read from the log-store', () => {
+  it('entries that the replicators received without payload are read from the log-store', () => {
     subscribed();
     group.receive(group.appendPlaces(commands(11), commands(12)));
     group.tick();
@@ -560,7 +560,7 @@ describe('a target that receives the leader’s feed', () => {
     expect(group.receive(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
-  /** What is sent to the node about content; undefined: nothing. */
+  /** Returns whether the node was asked for the payload of entries; undefined: it was not asked. */
   function wanted(effects: ReturnType<LedGroup['step']>): boolean | undefined {
     for (const effect of effects) {
       if (effect.type === 'send' && effect.message.name === 'node.progress') return effect.message.body.wants_content;

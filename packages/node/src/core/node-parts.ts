@@ -113,7 +113,7 @@ export class NodeParts {
     this.leadership = leadership;
     this.otherHistory = new OtherHistory(context, state, leadership);
     this.appender = new LogAppender(context, state, own, {
-      needsEntryPayload: () => leadership.targets.needsEntryPayload,
+      needsPayload: () => leadership.targets.needsPayload,
       onConfiguration: () => leadership.confirmation.onConfiguration(),
     });
     this.proposals = new Proposals(context, state, own, this.appender);

@@ -188,7 +188,7 @@ export class NodeHarness {
   /** Whether the replicators want the content of entries. */
   /** The tick that the replicators' reports follow; undefined: they do not say. */
   reportedTickId: number | undefined;
-  wantsContent = true;
+  needsPayload = true;
   private stored: readonly Entry[] = [];
   private storedBase: readonly [number, number] = [0, 0];
   /** The chunks of snapshots that the log-store was given. */
@@ -596,7 +596,7 @@ export class NodeHarness {
         term,
         targets: all,
         ...(this.reportedTickId === undefined ? {} : { tick_id: this.reportedTickId }),
-        wants_content: this.wantsContent,
+        wants_content: this.needsPayload,
       },
     });
   }

@@ -1,28 +1,28 @@
 /**
- * Consecutive batches of the leader's log in memory: their positions, and for some of them their content.
+ * Consecutive batches of the leader's log in memory: their positions, and for some of them their payload.
  *
- * Owns: the content, and the term of the entry before each batch. Does not know which batches are durable.
+ * Owns: the payload, and the term of the entry before each batch. Does not know which batches are durable.
  *
  * Invariants:
- * 1. The batches follow each other without a gap; terms do not fall.
- * 2. At most `maxBytes` are kept, but always the latest batch; the oldest is dropped first. A batch without its content
+ * 1. The batches follow each other without a gap; terms never decrease.
+ * 2. At most `maxBytes` are kept, but always the latest batch; the oldest is dropped first. A batch without its payload
  *    counts `overheadBytes`.
  */
 import { type BatchHeader, invariant, type LogIndex, type Term } from '@conclave/protocol';
 
 export interface RunBatch {
   readonly header: Pick<BatchHeader, 'first' | 'last' | 'term'>;
-  /** In bytes. */
+  /** The size of the batch in bytes. */
   readonly size: number;
-  /** Undefined where only the position is known. */
-  readonly content: Uint8Array | undefined;
+  /** The bytes of the batch; undefined: only its position is known. */
+  readonly payload: Uint8Array | undefined;
   /** The term of the entry before the first one; 0: there is no such entry. */
   readonly prevTerm: Term;
 }
 
-/** About the memory of a batch without its content. */
+/** About the memory of a batch without its payload. */
 const overheadBytes = 128;
-/** Number of dropped places at the front after which the array is compacted. */
+/** The array is compacted after at least this many batches at its front were dropped. */
 const maxDropped = 1024;
 
 export class BatchRun {
@@ -30,8 +30,9 @@ export class BatchRun {
   /** The place of the oldest batch that is kept. */
   private head = 0;
   private keptBytes = 0;
-  /** Bytes of all batches that were ever added, and of those before each batch that is kept. */
+  /** The bytes of all batches that were ever added. */
   private totalBytes = 0;
+  /** For each place: the bytes of all batches that were added before the one there. */
   private bytesBefore: number[] = [];
 
   constructor(private readonly maxBytes: number = Infinity) {}
@@ -40,7 +41,7 @@ export class BatchRun {
     const latest = this.batches.at(-1);
     if (latest !== undefined) {
       invariant(batch.header.first === latest.header.last + 1, 'batches in memory follow each other');
-      invariant(batch.prevTerm === latest.header.term, 'the entry before a batch is the last of the one before');
+      invariant(batch.prevTerm === latest.header.term, 'a batch names the term of the previous batch');
     }
     this.batches.push(batch);
     this.bytesBefore.push(this.totalBytes);
@@ -112,6 +113,6 @@ export class BatchRun {
   }
 }
 
-function bytesOf({ content }: RunBatch): number {
-  return overheadBytes + (content?.length ?? 0);
+function bytesOf({ payload }: RunBatch): number {
+  return overheadBytes + (payload?.length ?? 0);
 }

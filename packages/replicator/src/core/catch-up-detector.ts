@@ -1,6 +1,6 @@
 /**
- * Decides when a new peer has caught up (Raft thesis, section 4.2.1; decision 0072): when adding it to the configuration costs
- * the writers nothing, because it receives the leader's new entries as members do, and acknowledges them as fast as they do.
+ * Decides when a new peer has caught up (Raft thesis, section 4.2.1; decision 0072): when it can be added to the configuration without
+ * slowing down writers, because it receives the leader's new entries like a member, and acknowledges them about as fast.
  *
  * A round of catching up ends when the peer has acknowledged the entry that was the leader's last one when the round began.
  *
@@ -11,8 +11,8 @@
  *    configuration entry.
  * 2. A peer counts as caught up only if it receives the leader's feed: the subject on which the leader publishes its new
  *    entries once, for all followers that keep up (decision 0019).
- * 3. Writers are throttled for at most `throttleShare` of an election timeout. The next time begins no earlier than
- *    `pauseFactor` times as long after that.
+ * 3. Writers are throttled for at most `throttleShare` of an election timeout. After that they are not throttled again for
+ *    `pauseFactor` times as long.
  */
 export interface CatchUpView {
   /** The peer receives the leader's new entries from the feed, and keeps up with them: what is in flight fits the window. */
@@ -21,18 +21,18 @@ export interface CatchUpView {
   readonly hasConfiguration: boolean;
   /** The time from the append of an entry at the leader until the peer acknowledges it (`LagMeter`). */
   readonly lagMs: number;
-  /** The greatest lag with which the peer counts as caught up. */
+  /** The longest lag with which the peer counts as caught up. */
   readonly marginMs: number;
 }
 
 /** How long writers are throttled at a time, as a share of an election timeout. */
 const throttleShare = 1 / 2;
-/** How long they are not throttled after that, as a multiple of it. */
+/** How long writers are not throttled after that, as a multiple of the time for which they were throttled. */
 const pauseFactor = 10;
-/** This many rounds in a row, each longer than `stuckRatio` of the one before, show that the writers are as fast as the peer. */
+/** If this many rounds in a row each take longer than `stuckRatio` of the previous round, the writers are about as fast as the peer. */
 const stuckRounds = 3;
 const stuckRatio = 3 / 4;
-/** A peer with a slow disk or network may lag by this share of an election timeout. */
+/** After writers were throttled, a peer may lag by this share of an election timeout: its disk or network may be slow. */
 const slowShare = 1 / 4;
 
 export class CatchUpDetector {
@@ -42,12 +42,12 @@ export class CatchUpDetector {
   private roundMs = Number.POSITIVE_INFINITY;
   /** How many rounds in a row were hardly shorter than the one before. */
   private stuck = 0;
-  /** The time at which writers were last throttled (not a duration). */
+  /** When writers were last throttled. */
   private throttledMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly electionTimeoutMs: number) {}
 
-  /** As of the last `update`. */
+  /** Whether the peer had caught up at the last `update`. */
   get caughtUp(): boolean {
     return this.done;
   }
@@ -56,7 +56,7 @@ export class CatchUpDetector {
     this.hasAcknowledged = true;
   }
 
-  /** The peer has reached the index at which the leader's log ended when the round began. */
+  /** A round has ended: the peer has reached the index at which the leader's log ended when the round began. */
   onRound(durationMs: number): void {
     const isStuck = durationMs > this.roundMs * stuckRatio && durationMs <= this.electionTimeoutMs;
     this.stuck = isStuck ? this.stuck + 1 : 0;

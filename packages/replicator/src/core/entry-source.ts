@@ -1,14 +1,15 @@
 /**
- * Where one replicator gets entries from: the recent batches that all replicators share, and, for a target that is further
- * behind, what it reads from the log-store.
+ * Where one replicator gets entries from: the recent batches that all replicators share or, for a target that is further
+ * behind, the log-store.
  *
- * Owns: the read in progress, and what was read and is not sent yet, at most twice `limits.replicatorReadBytes`. Does not
- * own the target's positions.
+ * Owns: the read in progress, and the batches that were read and are not sent yet, at most twice `limits.replicatorReadBytes`. Does
+ * not own the target's positions.
  *
  * Invariants:
  * 1. At most one read is in progress; its replies are accepted in order, replies to other reads are dropped.
- * 2. Entries returned are of the leader's log in its term: a read carries the term, and is refused in another one.
- * 3. The term before the entries comes from the same source as the entries.
+ * 2. The returned entries are those of the leader's log in its term: a read names the term, and the log-store refuses it in another
+ *    term.
+ * 3. The term of the entry before the returned ones comes from the same source as these.
  */
 import {
   type BatchHeader,
@@ -35,8 +36,9 @@ interface Read {
   readonly requestId: number;
   /** The first index of the next reply. */
   fromIndex: LogIndex;
-  /** When it was sent, or its last reply received. */
+  /** When the read was sent, or its last reply was received. */
   latestMs: number;
+  /** Why the log-store refused the read; empty: it did not. */
   refused: '' | 'beyond_end' | 'other';
 }
 
@@ -52,29 +54,29 @@ export class EntrySource {
   }
 
   /**
-   * Collects the batches of one message, from the one that holds `nextIndex` on. A single batch may have any size.
-   * @returns undefined if they are not in memory
+   * Collects the batches of one message, beginning with the one that contains `nextIndex`. The first batch may have any size.
+   * @returns the batches; undefined: the first one is not in memory
    */
   collect(nextIndex: LogIndex): EntriesToSend | undefined {
     const { cache } = this.leaderTerm;
     const inCache = cache.placeOf(nextIndex);
-    const isCached = inCache !== undefined && cache.at(inCache)?.content !== undefined;
-    // The target is caught up, or past what was read: the read batches are no longer needed.
+    const isCached = inCache !== undefined && cache.at(inCache)?.payload !== undefined;
+    // The shared batches contain the entry, or the target has all batches that were read: these are no longer needed.
     if (isCached || this.fetched?.placeOf(nextIndex) === undefined) this.fetched = undefined;
     const run = isCached ? cache : this.fetched;
     let place = isCached ? inCache : this.fetched?.placeOf(nextIndex);
     if (run === undefined || place === undefined) return undefined;
     const first = run.at(place);
-    if (first?.content === undefined) return undefined;
-    const batches = [first.content];
+    if (first?.payload === undefined) return undefined;
+    const batches = [first.payload];
     let { header } = first;
-    let bytes = first.content.length;
+    let bytes = first.payload.length;
     while (batches.length < limits.appendBatches) {
       place += 1;
       const next = run.at(place);
-      if (next?.content === undefined || bytes + next.content.length > limits.appendBytes) break;
-      batches.push(next.content);
-      bytes += next.content.length;
+      if (next?.payload === undefined || bytes + next.payload.length > limits.appendBytes) break;
+      batches.push(next.payload);
+      bytes += next.payload.length;
       header = next.header;
     }
     const prev = { index: (first.header.first - 1) as LogIndex, term: first.prevTerm };
@@ -82,7 +84,7 @@ export class EntrySource {
   }
 
   /**
-   * Reads more before all that was read is sent, so that neither the disk nor the target waits for the other. Drops the
+   * Reads the next batches before all that were read are sent, so that neither the disk nor the target waits for the other. Drops the
    * batches before `nextIndex`, which were sent.
    */
   readAhead(nextIndex: LogIndex, nowMs: number): void {
@@ -101,23 +103,23 @@ export class EntrySource {
   private isCached(index: LogIndex): boolean {
     const { cache } = this.leaderTerm;
     const place = cache.placeOf(index);
-    return place !== undefined && cache.at(place)?.content !== undefined;
+    return place !== undefined && cache.at(place)?.payload !== undefined;
   }
 
-  /** The leader's own log-store has synced entries: a read that it refused as beyond its end can be repeated. */
+  /** The leader's own log-store has synced entries. @returns whether a read that it refused as beyond its end can be repeated */
   onReadable(): boolean {
     if (this.read?.refused !== 'beyond_end') return false;
     this.read = undefined;
     return true;
   }
 
-  /** Whether the log from that entry on is no more than one read returns. */
+  /** Whether one read would return all entries of the log from `nextIndex` on. */
   isNearEnd(nextIndex: LogIndex): boolean {
     const { cache, lastIndex } = this.leaderTerm;
     return nextIndex > lastIndex || (cache.bytesFrom(nextIndex) ?? Infinity) <= limits.replicatorReadBytes;
   }
 
-  /** @returns the positions of the leader's batch that begins with `nextIndex`, also without its content; undefined: unknown */
+  /** @returns the positions of the leader's batch that begins with `nextIndex`, also without its payload; undefined: unknown */
   positionsOf(nextIndex: LogIndex): Omit<EntriesToSend, 'batches'> | undefined {
     const { cache } = this.leaderTerm;
     const place = cache.placeOf(nextIndex);
@@ -155,13 +157,13 @@ export class EntrySource {
   }
 
   /**
-   * Accepts a reply to the read in progress. A refused read ends with the next tick; one of compacted entries ends at once, and
-   * one beyond the synced end of the log with the next sync.
+   * Accepts a reply to the read in progress. A refused read ends with the next tick. A read of compacted entries ends at once, and a
+   * read beyond the synced end of the log ends with the next sync.
    */
   onEntries(
     body: Body<'replicator.entries'>,
     nowMs: number,
-  ): 'taken' | 'compacted' | 'read_refused' | 'malformed_entries' {
+  ): 'accepted' | 'compacted' | 'read_refused' | 'malformed_entries' {
     if (body.refusal === 'compacted') {
       this.read = undefined;
       return 'compacted';
@@ -170,7 +172,7 @@ export class EntrySource {
       if (this.read !== undefined) this.read.refused = body.refusal === 'beyond_end' ? 'beyond_end' : 'other';
       return 'read_refused';
     }
-    // Batches that are not sent yet stay before the new ones.
+    // If the new batches follow those that were read before, they are added to them.
     const isNext = this.fetched?.lastIndex === body.from_index - 1;
     const run = isNext && this.fetched !== undefined ? this.fetched : new BatchRun();
     const last = readInto(run, body, this.leaderTerm.term);
@@ -181,10 +183,10 @@ export class EntrySource {
     this.fetched = run;
     if (this.read === undefined || !body.more) this.read = undefined;
     else Object.assign(this.read, { fromIndex: last + 1, latestMs: nowMs });
-    return 'taken';
+    return 'accepted';
   }
 
-  /** Gives up a read that was refused or lost, so that it is repeated. */
+  /** Drops a read that was refused or lost, so that it is repeated. */
   onTick(nowMs: number): void {
     if (this.read === undefined) return;
     const isOverdue = nowMs - this.read.latestMs >= this.leaderTerm.times.electionTimeoutMs / 2;
@@ -194,8 +196,8 @@ export class EntrySource {
 
 /**
  * Adds the batches of a reply to the run.
- * @returns the last index; undefined, and nothing is added, unless they hold `from_index`, follow each other and the run, and
- * their terms do not fall or exceed `term`
+ * @returns the last index; undefined: nothing is added, because the batches do not contain `from_index`, do not follow each other and
+ * the run, or have terms that decrease or exceed `term`
  */
 function readInto(run: BatchRun, body: Body<'replicator.entries'>, term: Term): LogIndex | undefined {
   const batches: RunBatch[] = [];
@@ -206,7 +208,7 @@ function readInto(run: BatchRun, body: Body<'replicator.entries'>, term: Term): 
     const header = headerOf(bytes);
     if (header === undefined || header.term < prevTerm || header.term > term) return undefined;
     if (lastIndex === undefined ? header.first > body.from_index : header.first !== lastIndex + 1) return undefined;
-    batches.push({ header, size: bytes.length, content: bytes, prevTerm });
+    batches.push({ header, size: bytes.length, payload: bytes, prevTerm });
     prevTerm = header.term;
     lastIndex = header.last;
   }

@@ -1,7 +1,7 @@
 /**
- * Sends heartbeats to a target. They are not in flight as other requests are, but may be rejected.
+ * Sends heartbeats to a target. They do not use the window of messages in flight, but the target may reject them.
  *
- * Owns: the first and the latest id since the sender entered its state. Does not own when heartbeats are sent.
+ * Owns: the ids of the first and the latest heartbeat since the sender entered its state. Does not own when heartbeats are sent.
  */
 import type { Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
@@ -17,7 +17,7 @@ export class Heartbeats {
     private readonly feed: TargetFeed,
   ) {}
 
-  /** @param anchor a position that is known to match, so the target accepts the heartbeat, and its log-store sends a `stored` */
+  /** @param anchor a position that is known to match: the target accepts the heartbeat, and its log-store sends a `stored` */
   send(anchor: Position, nowMs: number): void {
     if (!this.leaderTerm.mayStillSend(nowMs)) return;
     const requestId = this.leaderTerm.output.nextRequestId();
@@ -29,7 +29,10 @@ export class Heartbeats {
     return requestId === this.ids?.latest;
   }
 
-  /** Whether it is the id of some heartbeat: a target that replies slowly must be found to have another store, too. */
+  /**
+   * Whether this id is in the range of the heartbeats since the state was entered. A late reply to one of them must be considered, too,
+   * because it may show that the target has another store.
+   */
   includes(requestId: number): boolean {
     return this.ids !== undefined && requestId >= this.ids.first && requestId <= this.ids.latest;
   }

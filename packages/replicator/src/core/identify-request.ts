@@ -4,7 +4,7 @@
  * Owns: the open request. Does not own what follows from the reply.
  *
  * Invariants:
- * 1. A request that is repeated keeps its id, so that a slow reply to it counts; a reply counts once.
+ * 1. A repeated request keeps its id, so that a late reply to it counts. A reply counts once.
  */
 import type { LeaderTerm } from './leader-term.js';
 import type { TargetMessages } from './target-messages.js';
@@ -25,7 +25,7 @@ export class IdentifyRequest {
     this.messages.sendIdentify(requestId);
   }
 
-  /** Repeats it once an election timeout, for a target that is refused until an operator repairs it. */
+  /** Repeats the request once in an election timeout: for a target that is refused, or silent, until somebody repairs it. */
   sendRarely(nowMs: number): void {
     const isDue = nowMs - (this.open?.sinceMs ?? 0) >= this.leaderTerm.times.electionTimeoutMs;
     if (isDue) this.send(nowMs);
@@ -35,7 +35,7 @@ export class IdentifyRequest {
     return this.open?.requestId === requestId;
   }
 
-  /** There was a reply, but the request is to be sent again later. */
+  /** A reply was received, but the target is asked again later, with another id. */
   repeatLater(nowMs: number): void {
     this.open = { requestId: this.leaderTerm.output.nextRequestId(), sinceMs: nowMs };
   }

@@ -1,10 +1,10 @@
 /**
- * The entries that a replicator has sent and that its target has not acknowledged.
+ * The messages with entries that a replicator has sent and that its target has not acknowledged.
  *
- * Owns: these messages. Does not own what follows from their loss.
+ * Owns: these messages. Does not decide what is sent again.
  *
  * Invariants:
- * 1. Messages are in order of their entries.
+ * 1. Messages are in the order of their entries.
  * 2. At most `limits.replicatorWindowMessages` messages, and `limits.replicatorWindowBytes` bytes, except for a single message.
  */
 import { invariant, type LogIndex, limits, type Term } from '@conclave/protocol';
@@ -18,7 +18,7 @@ export interface Position {
 export interface InFlight {
   readonly requestId: number;
   readonly prevIndex: LogIndex;
-  /** The last entry in it. */
+  /** The last entry in the message. */
   readonly last: Position;
   readonly bytes: number;
 }
@@ -39,7 +39,10 @@ export class InFlightWindow {
 
   add(message: InFlight): void {
     const before = this.messages.at(-1);
-    invariant(before === undefined || message.prevIndex <= before.last.index, 'nothing is left out in flight');
+    invariant(
+      before === undefined || message.prevIndex <= before.last.index,
+      'no entry is missing between messages in flight',
+    );
     this.messages.push(message);
     this.bytes += message.bytes;
   }

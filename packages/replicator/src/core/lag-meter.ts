@@ -1,7 +1,7 @@
 /**
- * How long a log lags behind the leader's: the time from the append of an entry until it is acknowledged. For a log that is far
- * behind, these are the rounds of the Raft thesis, section 4.2.1: each up to the index at which the leader's log ended when the
- * round began.
+ * How long a log lags behind the leader's: the time from the append of an entry until it is acknowledged. If the log is far
+ * behind, each measurement is a round of the Raft thesis, section 4.2.1: it ends at the index at which the leader's log ended
+ * when the round began.
  *
  * Owns: the running measurement and the last one. Does not own the positions.
  *
@@ -14,7 +14,7 @@ export class LagMeter {
   private mark: { readonly end: LogIndex; readonly sinceMs: number; readonly isFirst?: boolean } | undefined;
   private latestMs = 0;
 
-  /** Restarts with a round over the whole log, however long its entries have been there. */
+  /** Restarts with a round up to the end of the leader's log, even if its entries were appended long ago. */
   begin(lastIndex: LogIndex, nowMs: number): void {
     this.mark = { end: lastIndex, sinceMs: nowMs, isFirst: true };
   }
@@ -29,7 +29,7 @@ export class LagMeter {
     const { mark } = this;
     if (mark === undefined || matchIndex < mark.end) return undefined;
     const tookMs = nowMs - mark.sinceMs;
-    // If all entries are acknowledged, the duration of the first round is no measure for the next entry.
+    // The first round copies the log. If all entries are acknowledged after it, its duration does not predict the lag of the next one.
     this.latestMs = mark.isFirst && matchIndex >= lastIndex ? 0 : tookMs;
     this.mark = matchIndex < lastIndex ? { end: lastIndex, sinceMs: nowMs } : undefined;
     return tookMs;

@@ -1,11 +1,12 @@
 /**
- * What all replicators of a leader share for one term, and their access to the actor that they are part of.
+ * The state that all replicators of a leader share in one term, and their access to the actor that they are part of.
  * Owns: the leader's positions, the latest tick and commit index, and the recent batches. Does not own the targets.
  * Invariants:
- * 1. The recent batches end where the leader's log ends, as far as that is known here; `lastTerm` is the term there.
- * 2. The commit index and the tick only rise.
- * 3. Nothing is sent to another peer when the last new tick is an election timeout old: otherwise the followers of a dead or
- *    fenced node would elect no other leader.
+ * 1. The recent batches end at `lastIndex`, the end of the leader's log as far as the node has reported it; `lastTerm` is the term
+ *    of that entry.
+ * 2. The commit index and the tick id never decrease.
+ * 3. Nothing is sent to another peer if the last new tick is an election timeout old. Otherwise heartbeats would keep the followers of
+ *    a dead or fenced node from electing another leader.
  */
 import { type Log, leaderMismatch, type Send } from '@conclave/actor/core';
 import {
@@ -34,10 +35,10 @@ export interface ReplicatorTimes {
   readonly heartbeatIntervalMs: number;
 }
 
-/** What replicators use of the actor that they are part of. */
+/** The functions of the actor that its replicators use. */
 export interface ReplicatorOutput {
   readonly effects: { push(effect: Send | Log): unknown };
-  /** A number that no earlier request had. */
+  /** Returns an id that no earlier request had. */
   nextRequestId(): number;
   /** Shared by the whole process. */
   readonly snapshotThrottle: SnapshotThrottle;
@@ -56,19 +57,20 @@ export class LeaderTerm {
   configurationIndex: LogIndex;
   /** The id of the latest tick; 0: there was none in this term. */
   tickId = 0;
-  /** What the latest tick says of how soon voters may replace this leader; undefined: not before an election timeout. */
+  /** The field `replaceable_after_ms` of the latest tick; undefined: voters may replace this leader only after an election timeout. */
   replaceableAfterMs: number | undefined;
-  /** The index that each store has acknowledged in this term, and, as far as committed, in earlier terms. */
+  /** The index that each store has acknowledged in this term. */
   private readonly matches = new Map<StoreId, LogIndex>();
+  /** The committed index that each store had acknowledged in earlier terms. */
   private readonly earlier: ReadonlyMap<StoreId, LogIndex>;
   /** The lag of the leader's own log. */
   readonly ownLag = new LagMeter();
   /** The lags of all members, including the leader. */
   memberLags: readonly LagMeter[] = [this.ownLag];
-  /** Whether the progress is to be sent to the node before the next tick. */
+  /** Whether the progress must be sent to the node without waiting for the next tick. */
   progressChanged = false;
 
-  /** @param lastTickMs when the term began here, which counts as a tick */
+  /** @param lastTickMs the time now: the begin of the term counts as a tick */
   constructor(
     lead: Body<'replicator.lead'>,
     private lastTickMs: number,
@@ -100,11 +102,11 @@ export class LeaderTerm {
     if (index > this.commitIndex) this.commitIndex = index;
   }
 
-  /** Adds the leader's next batch, or only its position. */
-  append({ first_index: first, last_index: last, bytes }: Run, content: Uint8Array | undefined): void {
+  /** Adds the leader's next batch; without its payload, only its position. */
+  append({ first_index: first, last_index: last, bytes }: Run, payload: Uint8Array | undefined): void {
     invariant(first === this.lastIndex + 1, "the leader's log grows without a gap");
     const { term } = this;
-    this.cache.push({ header: { first, last, term }, size: bytes, content, prevTerm: this.lastTerm });
+    this.cache.push({ header: { first, last, term }, size: bytes, payload, prevTerm: this.lastTerm });
     this.lastIndex = last;
     this.lastTerm = term;
   }
@@ -114,7 +116,7 @@ export class LeaderTerm {
     if (index > (this.matches.get(storeId) ?? 0)) this.matches.set(storeId, index);
   }
 
-  /** @returns the index up to which a store is known to have the log */
+  /** @returns the index up to which a store has acknowledged the log, in this term or as committed in earlier ones; 0: unknown */
   acknowledgedBy(storeId: StoreId): LogIndex {
     return Math.max(this.matches.get(storeId) ?? 0, this.earlier.get(storeId) ?? 0) as LogIndex;
   }
@@ -136,8 +138,9 @@ export class LeaderTerm {
   }
 
   /**
-   * The lag with which a new peer counts as caught up, in milliseconds: about that of the members whose acknowledgements commit
-   * entries, so that no write waits for the new peer; and never so long that writers would notice.
+   * The longest lag with which a new peer counts as caught up, in milliseconds: twice the lag of the members whose acknowledgements
+   * commit entries, so that no write waits long for the new peer; at least a quarter of a heartbeat interval, at most a quarter of an
+   * election timeout.
    */
   catchupMarginMs(nowMs: number): number {
     const { heartbeatIntervalMs, electionTimeoutMs } = this.times;
@@ -146,12 +149,12 @@ export class LeaderTerm {
     return Math.min(Math.max(2 * commitMs, heartbeatIntervalMs / 4), electionTimeoutMs / 4);
   }
 
-  /** Whether the node's last tick is recent enough to send in its name. */
+  /** Whether the node's last tick is recent enough, so that messages may be sent in its name (invariant 3). */
   mayStillSend(nowMs: number): boolean {
     return nowMs - this.lastTickMs < this.times.electionTimeoutMs;
   }
 
-  /** Why what a follower has sent to the feed does not belong to this term; undefined: it does. */
+  /** Returns why a follower's message on the feed does not count for this term; undefined: it does. */
   mismatchOf(body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>): string | undefined {
     return leaderMismatch(body, this.groupUid, this.peerId, this.term);
   }

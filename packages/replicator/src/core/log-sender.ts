@@ -32,11 +32,11 @@ type Rejected = Body<'replicator.rejected'>;
 export class LogSender {
   private currentState: 'idle' | 'probe' | 'replicate' | 'install';
   private match: MatchState;
-  /** Only in `install`. */
+  /** Defined only in `install`. */
   private snapshotSender: SnapshotSender | undefined;
   /** The target has reported that it is read-only: only heartbeats are sent to it. */
   private isReadOnly = false;
-  /** Whether nothing but heartbeats is sent before the next tick, because the target cannot accept more now. */
+  /** Whether only heartbeats are sent before the next tick, because another message would be rejected or useless now. */
   private waitsForTick = false;
   private readonly source: EntrySource;
   private readonly feed = new TargetFeed();
@@ -72,13 +72,12 @@ export class LogSender {
   }
 
   /**
-   * Whether the node must send the replicators the content of the entries that it appends next, because they are sent to this target
+   * Whether the node must send the replicators the payload of the entries that it appends next, because they are sent to this target
    * soon. For a target that is not near the end of the log, entries are read from the log-store later.
    */
-  get needsEntryPayload(): boolean {
+  get needsPayload(): boolean {
     const { currentState, feed } = this;
     const mayBeSent = currentState === 'probe' || (currentState === 'replicate' && !feed.isSubscribed);
-    // Near the end of the log, one read would return all entries that are not sent yet.
     return mayBeSent && !this.isReadOnly && this.source.isNearEnd(this.match.nextIndex);
   }
 
@@ -95,8 +94,7 @@ export class LogSender {
   /** The target's store is known: begins with a probe. @param lastIndexThere the last index of the target's log */
   begin(lastIndexThere: LogIndex, nowMs: number): void {
     this.isReadOnly = false;
-    // The first probe is at the end of the shorter log: further entries of the target are not the leader's, and entries that the
-    // target lacks cannot match.
+    // The first probe is at the end of the shorter of the two logs: behind that, the logs cannot match.
     this.beginProbe(this.match.atLeastNext(Math.min(lastIndexThere, this.leaderTerm.lastIndex) + 1));
     this.proceed(nowMs);
   }
@@ -167,7 +165,10 @@ export class LogSender {
     this.feed.onEcho(hearsFeed, this.currentState === 'replicate' && this.pipeline.hasSentAll(this.match));
   }
 
-  /** Whether a request with this id was sent, even long ago: also the late reply of a slow target shows that it has another store. */
+  /**
+   * Whether this is the id of a request in flight, or of any heartbeat since the state was entered. A rejection of such a request is
+   * considered even if it is late: it may show that the target has another store.
+   */
   mayHaveSent(requestId: number): boolean {
     return this.sentAs(requestId) !== undefined || this.heartbeats.includes(requestId);
   }
@@ -216,8 +217,8 @@ export class LogSender {
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     const outcome = this.source.onEntries(body, nowMs);
     if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
-    if (outcome === 'taken') this.proceed(nowMs);
-    return outcome === 'taken' ? undefined : outcome;
+    if (outcome === 'accepted') this.proceed(nowMs);
+    return outcome === 'accepted' ? undefined : outcome;
   }
 
   /** The leader's own log-store has synced entries, so that they can be read. */

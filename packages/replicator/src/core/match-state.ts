@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. `0 <= anchor.index <= matchIndex < nextIndex`.
- * 2. `matchIndex` never falls, and only an acknowledgement of the target raises it.
+ * 2. `matchIndex` never decreases, and only an acknowledgement of the target raises it.
  */
 import type { LogIndex, Term } from '@conclave/protocol';
 import type { Position } from './in-flight-window.js';
@@ -14,7 +14,7 @@ const start: Position = { index: 0 as LogIndex, term: 0 as Term };
 
 export class MatchState {
   matchIndex = start.index;
-  /** The latest position that is known to match, with its term: the prev of heartbeats. */
+  /** The latest position up to the match index whose term is known. Heartbeats name it as the preceding entry. */
   anchor = start;
 
   /** @param nextIndex the first entry to send */
@@ -27,7 +27,7 @@ export class MatchState {
     return true;
   }
 
-  /** Moves the anchor to the match index, or else to the latest of these positions that is not above it. */
+  /** Moves the anchor to the match index or, if the term there is unknown, to the latest of `positions` that is not above it. */
   raiseAnchor(positions: readonly (Position | undefined)[], termAt: (index: LogIndex) => Term | undefined): void {
     const { matchIndex: index, anchor } = this;
     if (anchor.index === index) return;
@@ -39,7 +39,7 @@ export class MatchState {
     }
   }
 
-  /** Sets the next index after the match index. @returns false if the match index is lower than the entry before the next one */
+  /** Raises the next index to the entry after the match index. @returns false if entries before the next one are not acknowledged yet */
   reachNext(): boolean {
     if (this.matchIndex < this.nextIndex - 1) return false;
     this.nextIndex = (this.matchIndex + 1) as LogIndex;

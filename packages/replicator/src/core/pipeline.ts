@@ -1,10 +1,10 @@
 /**
- * Sends entries to a target once the index up to which the logs match is known, with many messages in flight: the recent ones as
- * they are appended, older ones as they are read from the log-store.
+ * Sends entries to a target once it is known where the logs match, with many messages in flight. New entries are sent as they are
+ * appended, older ones as they are read from the log-store.
  * Owns: the messages in flight, and when the target should receive the leader's feed. Does not own the match index.
  * Invariants:
- * 1. There is no gap: the entries in flight follow those that the target has.
- * 2. Entries that the target receives from the feed count as sent, within the same window.
+ * 1. The entries in flight follow the match index without a gap.
+ * 2. Entries that the target receives from the feed count as sent, and use the same window.
  */
 import { type LogIndex, limits } from '@conclave/protocol';
 import type { EntriesToSend, EntrySource } from './entry-source.js';
@@ -16,8 +16,9 @@ import type { TargetFeed } from './target-feed.js';
 import type { TargetMessages } from './target-messages.js';
 
 export class Pipeline {
+  /** When the match index last rose, or entries began to be in flight, or the last check was sent. */
   private progressMs = 0;
-  /** An empty message with the last sent entry as its prev, to a target that has not acknowledged for a while. */
+  /** The last message without entries after the last sent entry, to a target that has acknowledged nothing new for a while. */
   private check: { readonly requestId: number; readonly prevIndex: LogIndex } | undefined;
   private readonly window = new InFlightWindow();
 
@@ -49,16 +50,17 @@ export class Pipeline {
     return this.window.acknowledge(matchIndex);
   }
 
+  /** Whether entries are in flight and the target has acknowledged nothing new for long. */
   isStalled(nowMs: number): boolean {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.leaderTerm.times;
-    // A target does not notice that it missed a message of the feed, so it rejects nothing.
+    // A target cannot know that it missed the last message of the feed, so it rejects nothing: it is asked sooner.
     const patienceMs = this.feed.isSubscribed ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
     return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
   }
 
   /**
-   * Entries that were sent may be lost, or wait for a slow disk. A message without entries after all of them finds out: a
-   * target that lacks some of them rejects it, and a slow target loses no time by it.
+   * Sends an AppendEntries without entries after the last sent one, because the entries in flight may be lost, or wait for a slow disk.
+   * A target that lacks some of them rejects it; for a target that is only slow, nothing is sent twice.
    */
   sendCheck(prev: Position, nowMs: number): void {
     const requestId = this.leaderTerm.output.nextRequestId();
@@ -80,8 +82,8 @@ export class Pipeline {
   }
 
   /**
-   * Near the end of the log, requests that the target subscribe to the feed: while earlier entries are still in flight, so that it is
-   * subscribed by the time it has stored them.
+   * Requests that the target subscribe to the feed if it is near the end of the log. Earlier entries may still be in flight then: by the
+   * time the target has stored them, it is subscribed.
    */
   requestFeed({ nextIndex }: MatchState): void {
     if (!this.feed.isWanted && this.window.hasRoom(0) && this.source.isNearEnd(nextIndex)) this.feed.request();
@@ -102,24 +104,28 @@ export class Pipeline {
       this.messages.sendAppendEntries(requestId, gathered.prev, this.feed.isWanted, gathered.batches);
     }
     this.source.readAhead(match.nextIndex, nowMs);
-    // The target does not keep up: the feed would pile up on its way. One that was just asked to subscribe may keep up yet.
+    // If entries are left that the window has no room for, the target does not keep up, and messages of the feed would pile up on their
+    // way to it. A target that was just asked to subscribe may still catch up with the feed.
     const mayKeepUp = this.feed.isRequested && this.source.isNearEnd(match.nextIndex);
     if (match.nextIndex <= this.leaderTerm.lastIndex && !mayKeepUp) this.feed.cancel();
   }
 
-  /** Entries that the target receives from the feed are in flight as if they had been sent; those past the window are sent again. */
+  /**
+   * Counts entries that the target receives from the feed as in flight. If the window has no room for one, the feed is cancelled, and the
+   * rest is sent.
+   */
   private countFeedEntries(match: MatchState, nowMs: number): void {
     while (match.nextIndex <= this.leaderTerm.lastIndex) {
-      const placed = this.source.positionsOf(match.nextIndex);
-      if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
+      const batch = this.source.positionsOf(match.nextIndex);
+      if (batch === undefined || !this.window.hasRoom(batch.bytes)) {
         this.feed.cancel();
         return;
       }
-      this.addInFlight(match, placed, nowMs);
+      this.addInFlight(match, batch, nowMs);
     }
   }
 
-  /** Entries that were sent with the probe are in flight, unless they are acknowledged. */
+  /** The probe has succeeded: counts the entries that were sent with it as in flight, unless they are acknowledged already. */
   addCarried(match: MatchState, carried: SentEntries, nowMs: number): void {
     if (match.nextIndex === carried.prev.index + 1) this.addInFlight(match, carried, nowMs, carried.requestId);
   }

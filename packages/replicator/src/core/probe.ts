@@ -61,8 +61,8 @@ export class Probe {
   send({ anchor, nextIndex }: MatchState, nowMs: number): void {
     const index = (nextIndex - 1) as LogIndex;
     const term = index === anchor.index ? anchor.term : this.source.termAt(index);
-    // The reply to a read of the next entry contains the term of the entry before it. Further entries would be useless if the probe
-    // fails.
+    // The reply to a read of the next entry contains the term of the entry before it. Reads one batch only (1 byte: a read returns at
+    // least one batch), because more would be useless if the probe fails.
     if (term === undefined) {
       this.source.ask(nextIndex, 1, nowMs);
       return;
@@ -88,7 +88,7 @@ export class Probe {
     this.messages.sendAppendEntries(open.requestId, prev, this.feed.isWanted, batches);
   }
 
-  /** Sends the open probe again if there has been no reply for long. */
+  /** Sends the open probe again if there was no reply within `retryAfterMs`, and doubles that time. */
   repeat(nowMs: number): void {
     if (this.open === undefined || nowMs - this.open.sentMs < this.retryAfterMs) return;
     this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.leaderTerm.times.electionTimeoutMs);

@@ -1,11 +1,12 @@
 /**
  * All replicators of one peer for one group: one for each target while the peer leads, none otherwise.
  *
- * Owns: the targets of the term, what they share, and a leadership transfer. It loses all of this when it restarts; the node then
- * restarts its link, and the replicators probe. Does not own the log, and never decides what is committed.
+ * Owns: the replicators of the term, their shared state (`LeaderTerm`), and a leadership transfer. All of this is lost when the actor
+ * restarts; the node then starts a new link and sends the full state, and the replicators probe. Does not own the log, and never
+ * decides what is committed.
  *
  * Invariants:
- * 1. Messages of the node are accepted once and in order; a new link begins without targets.
+ * 1. Messages of the node are accepted once and in order. When a new link begins, there are no targets.
  * 2. Messages of other peers count only for the active term, its group and the target's store.
  * 3. Heartbeats are sent on new ticks of the node only.
  */
@@ -61,8 +62,8 @@ interface ActiveTerm {
   readonly leaderTerm: LeaderTerm;
   readonly replicators: Map<PeerId, Replicator>;
   transfer: Transfer | undefined;
-  /** The value of `wants_content` that was last reported to the node, which sends the content of entries until this is false. */
-  wantsContent: boolean;
+  /** The value of `wants_content` that was last reported to the node. As long as it is true, the node sends the payload of entries. */
+  isPayloadRequested: boolean;
 }
 
 type Transfer = Pick<Body<'replicator.transfer'>, 'last_index'> & { readonly peerId: PeerId; sent: boolean };
@@ -142,7 +143,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
     const leaderTerm = new LeaderTerm(body, nowMs, this.options, this.output());
-    this.activeTerm = { leaderTerm, replicators: new Map(), transfer: undefined, wantsContent: true };
+    this.activeTerm = { leaderTerm, replicators: new Map(), transfer: undefined, isPayloadRequested: true };
     this.setTargets(this.activeTerm, body.targets, nowMs);
   }
 
@@ -170,7 +171,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 
   private onAppend(body: Body<'replicator.append'>, nowMs: number): DropReason {
-    // Checked before the link accepts it: a malformed message must not take the number of the node's own.
+    // Checked before the link accepts it: otherwise a malformed message would use up the sequence number of the node's own message.
     if (!isWellFormed(body)) return 'malformed_append';
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
@@ -188,7 +189,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
 
   private onTick(body: Body<'replicator.tick'>, nowMs: number): DropReason {
     if (!this.linkAcceptor.onTick(body, this.effects)) return 'tick_of_another_session';
-    // The node may not know yet that `lead` or `stop` was received: the acknowledgement informs it.
+    // The tick may belong to another term, if `lead` or `stop` is still in flight. Then it only causes the acknowledgement above.
     if (this.activeTerm?.leaderTerm.term !== body.term || !body.leading) return;
     const { leaderTerm, replicators } = this.activeTerm;
     if (!leaderTerm.onTick(body, nowMs)) return 'old_tick';
@@ -273,7 +274,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     return replicator === undefined ? 'not_a_target' : replicator.onIdentity(body, nowMs);
   }
 
-  // ---- the work ----------------------------------------------------------------------------------
+  // ---- targets, transfer and progress ------------------------------------------------------------
 
   /** Drops targets that are not listed, keeps known ones, and starts replicators for the others. */
   private setTargets({ leaderTerm, replicators }: ActiveTerm, targets: Targets, nowMs: number): void {
@@ -311,22 +312,22 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
 
   /** Sends the progress to the node before the next tick if it changed. */
   private reportChanges(activeTerm: ActiveTerm, nowMs: number): void {
-    // That no target needs content any more can wait for the next tick.
-    if (activeTerm.leaderTerm.progressChanged || (!activeTerm.wantsContent && wantsContent(activeTerm)))
+    // If no target needs the payload any more, the report can wait for the next tick.
+    if (activeTerm.leaderTerm.progressChanged || (!activeTerm.isPayloadRequested && needsPayload(activeTerm)))
       this.sendProgress(activeTerm, nowMs);
   }
 
   private sendProgress(activeTerm: ActiveTerm, nowMs: number): void {
     const { leaderTerm, replicators } = activeTerm;
     leaderTerm.progressChanged = false;
-    activeTerm.wantsContent = wantsContent(activeTerm);
+    activeTerm.isPayloadRequested = needsPayload(activeTerm);
     const targets = [...replicators.values()].map((replicator) => replicator.progress(nowMs));
     const { identity, term, tickId } = leaderTerm;
-    const body = { ...identity, term, targets, tick_id: tickId, wants_content: activeTerm.wantsContent };
+    const body = { ...identity, term, targets, tick_id: tickId, wants_content: activeTerm.isPayloadRequested };
     leaderTerm.send(leaderTerm.peerId, { name: 'node.progress', body });
   }
 
-  /** @returns why a message of the node's link is dropped; undefined: it is to be handled now */
+  /** Checks a message of the node's link. @returns why it is dropped; undefined: process it now */
   private admit(identity: LinkIdentity, frame: Frame): DropReason {
     return this.linkAcceptor.accept(identity, frame, this.effects, () => {
       this.activeTerm = undefined;
@@ -345,13 +346,13 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 }
 
-/** Whether the node must include the content of the entries that it appends next, because a target needs it. */
-function wantsContent({ replicators }: ActiveTerm): boolean {
-  for (const replicator of replicators.values()) if (replicator.needsEntryPayload) return true;
+/** Whether the node must send the payload of the entries that it appends next, because a target needs it. */
+function needsPayload({ replicators }: ActiveTerm): boolean {
+  for (const replicator of replicators.values()) if (replicator.needsPayload) return true;
   return false;
 }
 
-/** Whether the runs are valid, and the batches, if there are any, are those of the runs. */
+/** Whether the runs are valid and, if the message contains batches, there is one batch for each run, with the same positions. */
 function isWellFormed({ term, runs, batches }: Body<'replicator.append'>): boolean {
   if (runs.some((run) => run.first_index < 1 || run.last_index < run.first_index)) return false;
   if (batches.length === 0) return true;

@@ -2,12 +2,12 @@
  * Replicates the leader's log to one target, which is another peer (braft's `Replicator`): finds out which store the target
  * has, sends the log to that store only, and detects when the target has caught up.
  *
- * Owns: what is known of the target's store, and when the target last answered. Does not own the messages to the target
- * (`LogSender`), the commit index, or the log.
+ * Owns: the identity of the target's store, and when the target last answered. Does not own the messages with entries (`LogSender`),
+ * the commit index, or the log.
  *
  * Invariants:
  * 1. Until the target's store is known, only `identify` is sent to it.
- * 2. Only a message of the target's current store raises the match index, or acknowledges what is in flight.
+ * 2. Only a message of the target's current store raises the match index, or acknowledges messages in flight.
  * 3. If the node has not ticked for an election timeout, nothing more is sent to the target.
  */
 import { type Body, type LogIndex, noGroupUid, type PeerId, type Progress, type StoreId } from '@conclave/protocol';
@@ -29,10 +29,10 @@ const nothingKnown = { match_index: 0 as LogIndex, next_index: 1 as LogIndex };
 export class Replicator {
   readonly peerId: PeerId;
   readonly lag = new LagMeter();
-  /** Whether the configuration binds the target to its store. */
+  /** Whether the configuration names the target's store; false: the target catches up, and any store is accepted. */
   private isBound: boolean;
   /**
-   * Why this replicator refuses the target; empty: it does not. To a refused target it sends only `identify`, about once an election
+   * Why this replicator refuses the target; empty: it does not. It sends a refused target only `identify`, about once in an election
    * timeout.
    */
   private refusal: Progress['refusal'] = '';
@@ -108,13 +108,13 @@ export class Replicator {
     this.sender.proceed(nowMs);
   }
 
-  /** A new tick: sends a heartbeat, and repeats what is due. */
+  /** A new tick: sends a heartbeat, and repeats requests that were not answered in time. */
   onTick(nowMs: number): void {
     this.lag.onTick();
     this.sender.onTick(nowMs);
     const { state } = this;
     if (state === 'identify') this.identifyRequest.send(nowMs);
-    // A silent target may hold another history: then it ignores what is sent to it.
+    // A silent target may hold another history: then it drops all messages but `identify`.
     else if (state === 'refused' || (this.isBound && this.storeIdentity.isSilent(nowMs))) {
       this.identifyRequest.sendRarely(nowMs);
     }
@@ -164,7 +164,7 @@ export class Replicator {
     return this.sender.isAnsweredBy(body);
   }
 
-  /** The reply to the read in progress: call it only if `isAnsweredBy`. @returns why it is dropped */
+  /** The reply to the read in progress; call this only if `isAnsweredBy` returns true. @returns why the reply is dropped */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     return this.sender.onEntries(body, nowMs);
   }
@@ -178,7 +178,7 @@ export class Replicator {
     return this.sender.isAnsweredByChunk(body);
   }
 
-  /** The reply to a read of a snapshot: call it only if `isAnsweredByChunk`. @returns why it is dropped */
+  /** The reply to a read of a snapshot; call this only if `isAnsweredByChunk` returns true. @returns why the reply is dropped */
   onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
     return this.sender.onSnapshotChunk(body, nowMs);
   }
@@ -217,7 +217,7 @@ export class Replicator {
     if (this.isBound) this.storeIdentity.onBound(nowMs);
   }
 
-  /** A store replied that is not the bound one. It counts only if the bound store is not reachable. */
+  /** A store that is not the bound one has replied. If the bound store is reachable, the reply is dropped; otherwise, refuses the target. */
   private onUnboundStore(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): string | undefined {
     if (this.storeIdentity.isBoundReachable(nowMs)) {
       this.identifyRequest.end();
@@ -234,8 +234,8 @@ export class Replicator {
   }
 
   /** Whether the node must include the payload of its next entries, because this replicator sends them to the target. */
-  get needsEntryPayload(): boolean {
-    return this.sender.needsEntryPayload;
+  get needsPayload(): boolean {
+    return this.sender.needsPayload;
   }
 
   /** Orders the target to campaign at once. */
@@ -250,7 +250,7 @@ export class Replicator {
       store_id: this.storeId,
       state: this.state,
       ...this.sender.progress(),
-      // The sender's positions are those of the bound store, and the store that replies is another one.
+      // The sender's positions are those of the bound store, but another store replies.
       ...(this.refusal === 'ESTORE' ? nothingKnown : {}),
       silent_ms: msSince(this.receivedMs, nowMs),
       stored_ms: msSince(this.storedMs, nowMs),
@@ -263,7 +263,7 @@ export class Replicator {
     };
   }
 
-  /** Whether clients would have to wait if the target became leader now. */
+  /** Whether clients would have to wait longer than usual if the target became leader now. */
   private isBehind(nowMs: number): boolean {
     const { sender, leaderTerm, lag } = this;
     if (this.targetVersion.isUnapplied) return true;
@@ -321,6 +321,7 @@ export class Replicator {
     effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }
 
+  /** Whether the target's store has fewer entries than it had acknowledged. */
   private hasLostEntries(lastIndex: LogIndex): boolean {
     return lastIndex < this.leaderTerm.acknowledgedBy(this.storeId);
   }

@@ -1,16 +1,16 @@
 /**
- * Sends a snapshot to one target instead of entries that the leader's log no longer holds (Raft thesis, section 5.3;
+ * Sends a snapshot to one target instead of entries that the leader's log no longer contains (Raft thesis, section 5.3;
  * braft's `Replicator::_install_snapshot`).
  *
- * Owns: which snapshot it is, how many chunks the target has stored, and the chunks in flight. Does not own the target's log:
- * once the snapshot is installed, the replicator probes after it.
+ * Owns: which snapshot is sent, how many chunks the target has stored, and the chunks in flight. Does not own what follows: once the
+ * snapshot is installed, `LogSender` probes the log after it.
  *
  * Invariants:
  * 1. `stored <= next <= stored + limits.snapshotWindowChunks`; chunks are sent in order of their numbers.
- * 2. No chunk is sent before the target has reported how many it has: it may have kept some from an interrupted transfer.
- * 3. The target replies in order. A reply that counts fewer chunks than were sent up to its request shows a loss, and all chunks
+ * 2. No chunk is sent before the target has reported how many it has: it may have kept some from an interrupted installation.
+ * 3. The target replies in order. If a reply reports fewer chunks than were sent up to its request, chunks were lost, and all chunks
  *    from there on are sent again.
- * 4. The transfer ends when the target reports that the snapshot is installed, never because it takes long.
+ * 4. Sending ends when the target reports that the snapshot is installed, and never because it takes long.
  */
 import { type Body, limits, type Progress, type SnapshotHead } from '@conclave/protocol';
 import type { LeaderTerm } from './leader-term.js';
@@ -21,7 +21,7 @@ interface Request {
   readonly id: number;
   /** How many chunks the target has stored when it replies, if nothing is lost. */
   readonly upTo: number;
-  /** Without a chunk, the request only asks how many are stored. */
+  /** False: the request contains no chunk, and only asks how many chunks are stored. */
   readonly hasChunk: boolean;
 }
 
@@ -29,6 +29,7 @@ const nothing = new Uint8Array(0);
 
 export class SnapshotSender {
   private readonly source: SnapshotSource;
+  /** Whether the target has reported how many chunks it has (invariant 2). */
   private isResumed = false;
   private stored = 0;
   private next = 0;
@@ -65,16 +66,16 @@ export class SnapshotSender {
     return this.source.isAnsweredBy(body);
   }
 
-  /** Whether it is the id of a request to which the target has not replied. */
+  /** Whether this is the id of a request to which the target has not replied. */
   isInFlight(requestId: number): boolean {
     return this.requests.some(({ id }) => id === requestId);
   }
 
-  /** Accepts the reply to a read in progress. @returns why it is dropped */
+  /** Accepts the reply to a read in progress. @returns why the reply is dropped */
   onChunk(body: Body<'replicator.snapshot_chunk'>): 'no_snapshot' | 'read_refused' | 'malformed_chunk' | undefined {
     const outcome = this.source.onChunk(body);
     if (outcome === 'replaced') this.restart();
-    else if (outcome !== 'taken') return outcome;
+    else if (outcome !== 'accepted') return outcome;
     return undefined;
   }
 
@@ -104,7 +105,7 @@ export class SnapshotSender {
     this.source.onTick(nowMs);
     const { snapshot } = this.source;
     if (snapshot === undefined) return;
-    // The target has all chunks and is restoring its state, however long that takes.
+    // The target has all chunks, and restores its state from them. It is asked on each tick, however long that takes.
     const isFinishing = this.isResumed && this.stored === snapshot.head.chunks;
     const isSilent = this.requests.length > 0 && nowMs - this.latestMs >= this.retryAfterMs;
     if (!isFinishing && !isSilent) return;
@@ -159,7 +160,7 @@ export class SnapshotSender {
     }
   }
 
-  /** Asks how many chunks are stored. A repeated request keeps its id, so that a slow reply to it counts. */
+  /** Asks the target how many chunks it has stored. A repeated request keeps its id, so that a late reply to it counts. */
   private askTarget(snapshot: Snapshot, nowMs: number): void {
     if (!this.leaderTerm.mayStillSend(nowMs)) return;
     let request = this.requests.at(-1);

@@ -1,12 +1,12 @@
 /**
  * Reads the chunks of a snapshot from the leader's own log-store, for one replicator.
  *
- * Owns: which snapshot it is, the reads in progress, and the chunks that were read. Does not own what has been sent.
+ * Owns: which snapshot is read, the reads in progress, and the chunks that were read and are not sent yet.
  *
  * Invariants:
  * 1. A reply counts once, and only for a read in progress.
- * 2. All chunks are of one snapshot: a read names it, except the first one, which accepts the current snapshot.
- * 3. At most `limits.snapshotWindowChunks` reads are in progress or have returned a chunk that is not sent.
+ * 2. All chunks belong to one snapshot: each read names it, except the first read, which returns a chunk of the current snapshot.
+ * 3. The reads in progress, and the chunks that are not sent yet, are together at most `limits.snapshotWindowChunks`.
  */
 import { type Body, invariant, limits, type SnapshotHead, type SnapshotId } from '@conclave/protocol';
 import type { LeaderTerm } from './leader-term.js';
@@ -35,7 +35,7 @@ export class SnapshotSource {
   /** Reads a chunk, unless it is in memory or being read. @returns false if it cannot be read now */
   ask(number: number, nowMs: number): boolean {
     if (this.waitsForTick) return false;
-    if (this.isAskedOrThere(number)) return true;
+    if (this.isReadOrReading(number)) return true;
     const { leaderTerm, snapshot } = this;
     const bytes = snapshot === undefined ? limits.snapshotChunkBytes : snapshot.head.bytes / snapshot.head.chunks;
     if (!leaderTerm.output.snapshotThrottle.take(bytes, nowMs)) return false;
@@ -58,8 +58,8 @@ export class SnapshotSource {
     return this.reads.get(body.request_id)?.number === body.number;
   }
 
-  /** Accepts the reply to a read in progress. @returns `replaced`: there is a newer snapshot, and all of the old one is dropped */
-  onChunk(body: Answer): 'taken' | 'replaced' | 'no_snapshot' | 'read_refused' | 'malformed_chunk' {
+  /** Accepts the reply to a read in progress. @returns `replaced`: the log-store has a newer snapshot; all chunks of the old one are dropped */
+  onChunk(body: Answer): 'accepted' | 'replaced' | 'no_snapshot' | 'read_refused' | 'malformed_chunk' {
     this.reads.delete(body.request_id);
     switch (body.refusal) {
       case '':
@@ -91,7 +91,7 @@ export class SnapshotSource {
     for (const kept of this.chunks.keys()) if (kept < number || kept >= end) this.chunks.delete(kept);
   }
 
-  /** Gives up lost reads, so that they are repeated. */
+  /** Drops lost reads, so that they are repeated. */
   onTick(nowMs: number): void {
     this.waitsForTick = false;
     for (const [requestId, { askedMs }] of this.reads) {
@@ -100,7 +100,7 @@ export class SnapshotSource {
     }
   }
 
-  private keep({ snapshot_id: id, head, number, chunk }: Answer): 'taken' | 'malformed_chunk' {
+  private keep({ snapshot_id: id, head, number, chunk }: Answer): 'accepted' | 'malformed_chunk' {
     const known = this.snapshot?.id ?? id;
     if (id === '' || head === null || id !== known || number >= head.chunks || chunk.length === 0) {
       this.waitsForTick = true;
@@ -108,7 +108,7 @@ export class SnapshotSource {
     }
     this.snapshot ??= { id, head };
     this.chunks.set(number, chunk);
-    return 'taken';
+    return 'accepted';
   }
 
   private clear(): void {
@@ -116,7 +116,7 @@ export class SnapshotSource {
     this.chunks.clear();
   }
 
-  private isAskedOrThere(number: number): boolean {
+  private isReadOrReading(number: number): boolean {
     if (this.chunks.has(number)) return true;
     for (const read of this.reads.values()) if (read.number === number) return true;
     return false;

@@ -1,16 +1,16 @@
 /**
  * Limits how fast a process sends snapshots, to all targets of all its groups together: a token bucket of bytes.
  *
- * Owns: the tokens. Does not decide which target is served first.
+ * Owns: the tokens, one for each byte. Does not decide which target is served first.
  *
  * Invariants:
- * 1. At most the bytes of `burstMs` are saved up.
- * 2. While tokens are left, a chunk may be larger than they are; later chunks wait until the debt is paid. So a chunk larger than
- *    the bucket is sent, too, and over time no more than `bytesPerSecond` are.
+ * 1. The bucket holds at most the bytes of `burstMs`.
+ * 2. As long as the bucket is not empty, a chunk of any size may be sent. The number of tokens can become negative; then later chunks
+ *    wait until it is positive again. So a chunk larger than the bucket is sent, too, and the long-term rate is `bytesPerSecond`.
  */
 export interface SnapshotThrottleOptions {
   readonly bytesPerSecond: number;
-  /** At least the longest time between two calls: the tick interval of the nodes. */
+  /** Must be at least the longest time between two calls, the tick interval of the nodes: tokens beyond that are lost. */
   readonly burstMs: number;
 }
 
@@ -24,7 +24,7 @@ export class SnapshotThrottle {
     this.bytes = this.maxBytes;
   }
 
-  /** Takes tokens for this many bytes. @returns false if there are none now */
+  /** Removes tokens for this many bytes. @returns false if the bucket is empty: then nothing may be sent now */
   take(bytes: number, nowMs: number): boolean {
     if (nowMs > this.filledMs) {
       const filled = this.bytes + ((nowMs - this.filledMs) * this.options.bytesPerSecond) / 1000;

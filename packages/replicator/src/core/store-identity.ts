@@ -1,18 +1,19 @@
 /**
- * Which stores reply under a target's name, if the configuration binds the target to one of them.
+ * Which stores reply under a target's name, if the configuration names one of them for the target (the *bound* store).
  *
- * Owns: when the bound store last answered, and which other store was found. Does not own what follows: the replicator
- * refuses the target, the node replaces the bound store by the found one.
+ * Owns: when the bound store last answered, and which other store was found. Does not own the consequences: the replicator
+ * refuses the target, and the node replaces the bound store by the found one.
  *
  * Invariants:
- * 1. While the bound store is reachable, another store under its name changes nothing: it is a stranger, or a copy.
- * 2. A found store is forgotten once it has been silent for a while.
+ * 1. While the bound store is reachable, another store that replies under its name changes nothing: it may be a copy, or belong to a
+ *    process that runs under the wrong name.
+ * 2. A found store is forgotten once it has been silent for five election timeouts.
  */
 import { type Body, type LogIndex, noGroupUid, type Progress, type StoreId } from '@conclave/protocol';
 
 type Found = Omit<NonNullable<Progress['found']>, 'bound_silent_ms'>;
 
-/** Election timeouts after which a found store that has been silent since is forgotten. */
+/** A found store is forgotten after this many election timeouts of silence. */
 const rememberedTimeouts = 5;
 
 export class StoreIdentity {
@@ -31,7 +32,7 @@ export class StoreIdentity {
     this.boundReceivedMs = nowMs;
   }
 
-  /** Another store has rejected AppendEntries as not meant for it: it is empty, or holds this group's history. */
+  /** Another store has rejected an AppendEntries because that named the bound store. The other store is empty, or holds this group's history. */
   onRejection(storeId: StoreId, nowMs: number): void {
     const known = this.other?.store_id === storeId ? this.other : undefined;
     const last_index = known?.last_index ?? (0 as LogIndex);
@@ -53,7 +54,7 @@ export class StoreIdentity {
     return this.boundReceivedMs !== undefined && nowMs - this.boundReceivedMs < this.electionTimeoutMs;
   }
 
-  /** Whether no store has answered for an election timeout, since the start or since the last message. */
+  /** Whether no store has answered within the last election timeout, and the replicator has run for at least that long. */
   isSilent(nowMs: number): boolean {
     const receivedMs = Math.max(this.boundReceivedMs ?? this.begunMs, this.other?.receivedMs ?? this.begunMs);
     return nowMs - receivedMs >= this.electionTimeoutMs;
@@ -63,14 +64,14 @@ export class StoreIdentity {
   found(nowMs: number, isRefused: boolean): Pick<Progress, 'found'> {
     const { other } = this;
     if (other === undefined || nowMs - other.receivedMs > rememberedTimeouts * this.electionTimeoutMs) return {};
-    // The bound store has been silent since: it may be lost, which its silence will show.
+    // The bound store has answered nothing since the other one was found: it may be lost. If so, the replicator soon refuses the target.
     if (!isRefused && (this.boundReceivedMs ?? 0) <= other.sinceMs) return {};
     const { store_id, group_uid, last_index } = other;
     const bound_silent_ms = Math.max(0, Math.floor(nowMs - (this.boundReceivedMs ?? this.begunMs)));
     return { found: { store_id, group_uid, last_index, bound_silent_ms } };
   }
 
-  /** The target is bound to another store from now on, or to none. */
+  /** The configuration names another store for the target from now on, or none. */
   forget(nowMs: number): void {
     this.begunMs = nowMs;
     this.boundReceivedMs = undefined;

@@ -1,9 +1,10 @@
 /**
  * Whether a target receives the leader's new entries from the leader's feed, so that they need not be sent to it (decision 0019).
  *
- * Owns: this state. Does not own when the target should subscribe.
+ * Owns: whether the target is asked to subscribe, and whether it has subscribed. Does not own when the target should subscribe.
  *
- * Invariant: a target is subscribed only after an echo in which it reported that it receives the feed.
+ * Invariants:
+ * 1. A target counts as subscribed only after an echo in which it reported that it receives the feed.
  */
 export class TargetFeed {
   private state: 'unsubscribed' | 'requested' | 'subscribed' = 'unsubscribed';
@@ -29,7 +30,8 @@ export class TargetFeed {
   /** The target has reported whether it receives the feed. @param hasSentAll whether all entries before those of the feed have been sent */
   onEcho(hearsFeed: boolean, hasSentAll: boolean): void {
     if (!hearsFeed) this.suspend();
-    // No entry is missing between those that were sent and those of the feed.
+    // Counted as subscribed only once everything was sent, so that no entry is missing between the last sent one and the first one
+    // from the feed.
     else if (hasSentAll && this.state === 'requested') this.state = 'subscribed';
   }
 

@@ -1,4 +1,4 @@
-/** Builds the messages of a replicator to its target. It knows the target's name and store, and decides nothing. */
+/** Builds and sends the messages of a replicator to its target. Owns: the target's name and store. Decides nothing. */
 import type { Acknowledged, LogIndex, PeerId, StoreId } from '@conclave/protocol';
 import type { Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
@@ -12,7 +12,7 @@ export class TargetMessages {
     public storeId: StoreId,
   ) {}
 
-  /** Without batches: a probe or a heartbeat. */
+  /** Sends an AppendEntries; without batches, it is a probe, a check or a heartbeat. */
   sendAppendEntries(requestId: number, prev: Position, hearFeed: boolean, batches: Uint8Array[]): void {
     const { identity, groupUid, peerId, term, commitIndex } = this.leaderTerm;
     const body = {
@@ -33,7 +33,7 @@ export class TargetMessages {
     this.leaderTerm.send(this.targetId, { name: 'node.append_entries', body });
   }
 
-  /** The latest tick, with what the node said in it. */
+  /** The fields of the latest tick. */
   private tick(): { tick_id: number; replaceable_after_ms?: number } {
     const { tickId, replaceableAfterMs } = this.leaderTerm;
     return {
@@ -42,7 +42,7 @@ export class TargetMessages {
     };
   }
 
-  /** The index that the target's store has acknowledged; with a heartbeat, also those of all stores. */
+  /** The fields for the index that the target's store has acknowledged and, without entries, for those of all stores. */
   private acknowledged(isHeartbeat: boolean): { acknowledged_index?: LogIndex; acknowledged?: Acknowledged } {
     const index = this.leaderTerm.acknowledgedBy(this.storeId);
     const { acknowledged } = this.leaderTerm;
@@ -64,7 +64,7 @@ export class TargetMessages {
     this.leaderTerm.send(this.targetId, { name: 'node.identify', body });
   }
 
-  /** An empty chunk asks how many chunks are stored. */
+  /** Sends a chunk of the snapshot. An empty chunk asks how many chunks the target has stored. */
   sendSnapshot(requestId: number, snapshot: Snapshot, number: number, chunk: Uint8Array): void {
     const { identity, groupUid, peerId, term } = this.leaderTerm;
     const body = {

@@ -1,4 +1,4 @@
-/** The build that a target runs, and whether it may lead, as its identities and echoes report. It decides nothing. */
+/** What a target last reported of its build, and of whether it could lead, in its echoes and replies to `identify`. Decides nothing. */
 import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
 
 type Reported =
@@ -15,7 +15,7 @@ type VersionReport = Pick<Body<'feed.echo'>, Reported>;
 export class TargetVersion {
   private electionTimeoutMs: number | undefined;
   private version: string | undefined;
-  /** Undefined: not reported yet, or the target does not know yet what all of its processes support. */
+  /** Undefined: not reported yet, or the target does not know yet which levels all of its processes support. */
   private levels: Levels | undefined;
   private commandVersion: number | undefined;
   private cannotLead = false;
@@ -34,7 +34,7 @@ export class TargetVersion {
     return this.unapplied;
   }
 
-  /** @returns whether the report differs from the last one */
+  /** @returns whether the report differs from an earlier one in a way that the node must know before the next tick */
   update({
     version,
     levels,
@@ -55,8 +55,8 @@ export class TargetVersion {
       lacks_actor !== this.lacksActor;
     this.unapplied = unapplied;
     this.answersReadTicks = answers_read_ticks;
-    // The first report can wait for the next progress.
-    const isNews = this.hasReported && differs;
+    // The first report is sent to the node with the next tick.
+    const mustReportNow = this.hasReported && differs;
     this.hasReported = true;
     this.electionTimeoutMs = election_timeout_ms ?? this.electionTimeoutMs;
     this.version = version;
@@ -64,10 +64,10 @@ export class TargetVersion {
     this.commandVersion = command_version;
     this.cannotLead = cannot_lead;
     this.lacksActor = lacks_actor;
-    return isNews;
+    return mustReportNow;
   }
 
-  /** The target has another store, and may be another process. */
+  /** The target has another store, so it may be another process, with another build. */
   forget(): void {
     this.electionTimeoutMs = undefined;
     this.version = undefined;

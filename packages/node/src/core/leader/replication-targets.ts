@@ -52,7 +52,7 @@ export class ReplicationTargets {
    */
   private readonly answering = new Map<PeerId, StoreId>();
   private sentTargets = '';
-  private needsPayload = true;
+  private isPayloadRequested = true;
 
   constructor(
     private readonly context: StepContext,
@@ -67,9 +67,9 @@ export class ReplicationTargets {
     this.answering.clear();
   }
 
-  /** Whether the replicators get the payload of each new entry: some target does not receive this leader's feed. */
-  get needsEntryPayload(): boolean {
-    return this.needsPayload;
+  /** Whether the node must send the replicators the payload of each new entry: a target near the end of the log does not receive the feed. */
+  get needsPayload(): boolean {
+    return this.isPayloadRequested;
   }
 
   /** Sends its full state to a replicator process that has none. */
@@ -79,7 +79,7 @@ export class ReplicationTargets {
     const targets = this.targets();
     this.sentTargets = this.signature(targets);
     // True until the replicators report that they do not need it: restarted replicators have not reported yet.
-    this.needsPayload = true;
+    this.isPayloadRequested = true;
     own.sendFramed('replicator', (frame) => ({
       name: 'replicator.lead',
       body: {
@@ -137,7 +137,7 @@ export class ReplicationTargets {
 
   /** The replicators have reported. */
   onProgress({ targets, wants_content }: Body<'node.progress'>): void {
-    this.needsPayload = wants_content;
+    this.isPayloadRequested = wants_content;
     const configuration = this.state.log.configuration?.configuration;
     // In a joint configuration a member may have two stores: not the one that the replicator expects may run, but the other one.
     if (configuration === undefined || !isJoint(configuration)) return this.answering.clear();

@@ -40,7 +40,7 @@ export class LogAppender {
     private readonly own: LocalActors,
     private readonly leader: {
       /** Whether the replicators get the payload of each new entry. */
-      readonly needsEntryPayload: () => boolean;
+      readonly needsPayload: () => boolean;
       /** A configuration has been appended and announced. */
       readonly onConfiguration: () => void;
     },
@@ -129,7 +129,7 @@ export class LogAppender {
       const { first, last } = batchHeader(batch);
       return { first_index: first, last_index: last, bytes: batch.length };
     });
-    const payload = this.leader.needsEntryPayload() ? [...batches] : [];
+    const payload = this.leader.needsPayload() ? [...batches] : [];
     own.sendFramed(
       'replicator',
       (frame) => ({

@@ -37,11 +37,11 @@ describe('proposals', () => {
       runs: [{ first_index: 3, last_index: 4 }],
       batches: [expect.anything()],
     });
-    node.wantsContent = false;
+    node.needsPayload = false;
     node.progress({ peer: 'n2', match: 2 });
     node.propose('c');
     expect(appended()).toMatchObject({ runs: [{ first_index: 5, last_index: 5, bytes: 33 }], batches: [] });
-    node.wantsContent = true;
+    node.needsPayload = true;
     node.progress({ peer: 'n2', match: 2 });
     node.propose('d');
     expect(appended()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
@@ -49,7 +49,7 @@ describe('proposals', () => {
 
   test('new entries are sent with their payload to a replicator process that has restarted', () => {
     const node = leader();
-    node.wantsContent = false;
+    node.needsPayload = false;
     node.progress({ peer: 'n2', match: 2 });
     node.restart('replicator');
     node.wait(100);
