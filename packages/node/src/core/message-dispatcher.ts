@@ -137,7 +137,7 @@ export class MessageDispatcher {
       return this.parts.roles.raiseTerm(body.term, `${body.peer_id} has a higher term`);
     if (this.parts.leadership.progress(body.peer_id)?.store_id !== body.store_id)
       return context.drop('higher_term_of_stranger');
-    // A peer that does not vote cannot depose a leader. The leader gives up its lease and campaigns above the peer's term.
+    // A peer that does not vote cannot depose a leader. The leader ends its lease and campaigns in a term above the peer's.
     context.log('info', 'campaigns above the term of a peer that does not vote', {
       peer: body.peer_id,
       term: body.term,

@@ -61,7 +61,7 @@ export class RoleChanges implements RoleControl {
     this.parts.install.forget();
     this.state.acknowledged.clear();
     this.parts.reads.own.refuseAll(reason, 'EHISTORY');
-    // The lease of a leader of the old history ends with that history.
+    // The heartbeats of a leader of the old history prevent no vote any more.
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }
 

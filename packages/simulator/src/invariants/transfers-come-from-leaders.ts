@@ -1,8 +1,8 @@
 /**
- * A candidate that asks voters to ignore their leases was sent by the leader of the term before its own
- * (`timeout_now`), or has led itself; a `timeout_now` of an older term that arrives late sends nobody. A replicator
- * sends it only to a target that has synced all that the leader had when it ordered the transfer (Raft thesis, section
- * 3.10).
+ * A candidate whose requests contain `transfer`, so that voters need not wait for an election timeout, was ordered to campaign by the
+ * leader of the term before its own (`timeout_now`), or was that leader. A late `timeout_now` of an older term makes no peer campaign.
+ * A replicator sends `timeout_now` only to a target that has synced all entries that the leader had when it ordered the transfer
+ * (Raft thesis, section 3.10).
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

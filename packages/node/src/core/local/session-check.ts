@@ -1,9 +1,10 @@
 /**
- * When this node last knew that no other node had opened its log-store. A follower that does not know it does not echo its
- * leader: a second node of this peer may have voted for another leader, and the leader must not count the first one for a read.
- * Owns: that time. It is when a message was sent to the log-store that has been acknowledged in this session. A second node votes
- * an election timeout after it has opened the log-store, at the earliest; so for nine tenths of that this node need not ask
- * again. Only with two nodes of one peer does a read rely on clocks that run at about the same rate.
+ * When the log-store last confirmed that this node's session was the current one, which means that no second node of this peer had
+ * opened the log-store. A follower echoes its leader's ticks only if that was recently: a second node may have voted for another
+ * leader, and the leader must not count the echo of the first one for a read.
+ * Owns: that time. It is the send time of the last message to the log-store that was acknowledged in this session. A second node grants
+ * no vote for one election timeout after it opened the log-store. So the confirmation is valid for 0.9 election timeouts. If two
+ * nodes run for one peer, a read therefore relies on clocks whose rates differ by less than a tenth.
  */
 import type { Body } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
@@ -28,12 +29,12 @@ export class SessionCheck {
     return this.context.nowMs - this.confirmedMs < leaseShare * this.context.options.electionTimeoutMs;
   }
 
-  /** A message that was sent at that time has been acknowledged. */
+  /** The log-store has acknowledged a message that was sent at `sentMs`, in this session. */
   recordConfirmed(sentMs: number): void {
     this.confirmedMs = Math.max(this.confirmedMs, sentMs);
   }
 
-  /** Asks the log-store, if it has acknowledged nothing for a while. For each tick, and when the log-store is open. */
+  /** Asks the log-store whether the session is the current one, unless it has confirmed that within half an election timeout. */
   ask(): void {
     const { context, state, own } = this;
     if (context.nowMs - this.confirmedMs < context.options.electionTimeoutMs / 2) return;
@@ -43,7 +44,7 @@ export class SessionCheck {
     context.sendOwn({ name: 'log-store.confirm', body });
   }
 
-  /** The log-store has answered. @returns whether it was asked */
+  /** The log-store has answered that the session is the current one. @returns whether this is the answer to the last question */
   onInForce({ tick_id }: Body<'node.in_force'>): boolean {
     if (this.asked?.id !== tick_id) return false;
     this.recordConfirmed(this.asked.sentMs);

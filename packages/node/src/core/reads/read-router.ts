@@ -91,7 +91,7 @@ export class ReadRouter {
 
   onTick(): void {
     this.own.onTick();
-    // Another leader may answer the requests of a leader that no quorum has confirmed lately: an error must not overtake that answer.
+    // If this leader cannot exclude a successor, the successor may answer the same requests: an error must not overtake that answer.
     if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.reads.refuseLate();
   }
 

@@ -1,13 +1,13 @@
 /**
  * Requests on the group's subjects that a node has received and may not answer yet.
- * A leader that its quorum has not confirmed lately does not answer: another peer may lead by now, and has received the same
- * request. It carries the requests out once it is confirmed again. Once it has stepped down it refuses them; so does a node that
- * receives a request which was in flight when it unsubscribed. They are refused an election timeout later, so that the reply of
- * the leader arrives first.
+ * A leader that cannot exclude a successor (`LeaderConfirmation.isOnlyLeader`) does not answer: the successor may have received the same
+ * request. The leader carries the held requests out once a quorum has echoed a later tick. If it steps down instead, it refuses them.
+ * A node that does not lead also refuses requests that were in flight when it unsubscribed. Both refuse an election timeout later, so
+ * that the reply of the actual leader arrives first.
  * Owns: these requests. Does not own requests that were carried out (`proposals.ts`, `leader-reads.ts`).
  * Invariants:
  * 1. Each request is carried out once or refused once.
- * 2. A request is carried out only in the term in which it was received: a later leader may have done it meanwhile.
+ * 2. A request is carried out only in the term in which it was received, because a later leader may have executed it, too.
  * 3. Requests keep their order.
  */
 import { limits, readCommands } from '@conclave/protocol';
@@ -22,7 +22,7 @@ interface Refused {
   readonly atMs: number;
 }
 
-/** Requests that one step carries out, so that many do not delay ticks and votes. */
+/** At most so many held requests are carried out in one step, so that they do not delay ticks and votes. */
 const requestsPerStep = 256;
 
 export class RequestHold {
@@ -38,13 +38,13 @@ export class RequestHold {
     return this.held.length === 0;
   }
 
-  /** This node leads, and cannot answer now. */
+  /** This node leads, but may not answer now: keeps the request. */
   hold(request: NodeRequest): void {
     if (this.isFull) this.refuse(request, 'EBUSY', 'too many requests wait for the leader’s quorum');
     else this.held.push(request);
   }
 
-  /** This node does not lead. */
+  /** This node does not lead: refuses the request one election timeout later. */
   refuseLater(request: NodeRequest): void {
     const { context } = this;
     if (this.isFull) return this.refuse(request, 'EBUSY', 'this peer does not lead');
@@ -55,12 +55,12 @@ export class RequestHold {
     return this.held.length + this.refused.length >= limits.openRequests;
   }
 
-  /** The leader is confirmed: carries out some of the requests that wait. */
+  /** This leader may answer again: carries out some of the held requests. */
   release(): void {
     for (const request of this.held.splice(0, requestsPerStep)) this.carryOut(request);
   }
 
-  /** The leadership has ended. */
+  /** This leader has stepped down: refuses the held requests one election timeout later. */
   onSteppedDown(): void {
     const { held } = this;
     this.held = [];
@@ -76,7 +76,7 @@ export class RequestHold {
     for (const { request } of due) this.refuse(request, 'EPERM', 'this peer does not lead');
   }
 
-  /** This node does nothing any more. */
+  /** This node is fenced, and does nothing any more: refuses all requests at once. */
   refuseAll(reason: string): void {
     const requests = [...this.refused.map(({ request }) => request), ...this.held];
     this.held = [];
@@ -84,7 +84,7 @@ export class RequestHold {
     for (const request of requests) this.refuse(request, 'EFENCED', reason);
   }
 
-  /** Refuses a request that this node has not carried out. Another leader, or another node, may have. */
+  /** Refuses a request that this node has not carried out. The outcome of a write is unknown, because another leader, or another node of this peer, may have executed it. */
   refuse(request: NodeRequest, code: 'EBUSY' | 'EPERM' | 'EFENCED', reason: string): void {
     this.context.refuse(request.requestId, code, reason, writes(request) ? 'unknown' : 'not_done');
   }

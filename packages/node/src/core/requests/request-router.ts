@@ -75,17 +75,18 @@ export class RequestRouter {
   }
 
   /**
-   * The outcome of a write on the group's subjects that this node refuses now, without having parsed it or while it is queued. A leader
-   * that is not confirmed now may have had a successor when the write arrived.
+   * The outcome of a write on the group's subjects that this node refuses now, without having parsed it or while it is queued. If this
+   * leader cannot exclude a successor now, the successor may have executed the write.
    */
   outcomeOfUnappended(): Outcome {
     return this.mayAnswer() ? this.outcomeOfRefusal() : 'unknown';
   }
 
   /**
-   * The outcome of a request that this leader has not appended. Another leader may have received the same message, and append it,
-   * where the leases of the voters did not keep the two apart: from when this leader has ordered a transfer until its term ends,
-   * as the order may arrive late; and, at the peer that was ordered to lead, until its first entry is committed.
+   * The outcome of a request that this leader has not appended. Two leaders can receive the same message if the voters did not wait
+   * for an election timeout between them, because the first leader ordered a transfer. Then the outcome is unknown: at the first
+   * leader from the order until its term ends, because the order may arrive late; at the second leader until its first entry is
+   * committed.
    */
   outcomeOfRefusal(): Outcome {
     const { transfer, leadership, election } = this.parts;
@@ -94,7 +95,7 @@ export class RequestRouter {
     return mayHaveSuccessor || mayHavePredecessor ? 'unknown' : 'not_done';
   }
 
-  /** Only a leader that its quorum has lately confirmed answers for the group. */
+  /** Whether this node answers for the group: it leads, and no other peer can have been elected. */
   private mayAnswer(): boolean {
     return this.state.role === 'leader' && this.parts.leadership.confirmation.isOnlyLeader();
   }

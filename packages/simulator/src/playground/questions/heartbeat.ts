@@ -26,7 +26,7 @@ export const heartbeat: Question = {
       ],
     },
     {
-      text: 'Leadership is transferred to n3. n1 sends it timeout_now, and n3 campaigns at once; the voters do not wait for the end of the lease of n1.',
+      text: 'Leadership is transferred to n3. n1 sends it timeout_now, and n3 campaigns at once; the voters may grant their votes although they have just received a heartbeat of n1.',
       commands: ['await transfer n3', 'run 300', 'status n1 n3'],
       outcomes: [
         { says: 'n3 leads', line: 'n3: leads term 3' },
