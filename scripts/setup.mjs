@@ -18,7 +18,7 @@ const builtPage = path.join(view, 'dist', 'page', 'index.html');
 /**
  * Sets the project up.
  *
- * @param {{ build?: boolean, nats?: boolean }} [wanted] `build` is true unless told; `nats`: find
+ * @param {{ build?: boolean, nats?: boolean }} [wanted] `build` is true by default; `nats`: find
  *   or fetch a NATS server, unless NATS_URL names one to connect to
  * @returns {Promise<{ env: Record<string, string> }>} what to add to the environment of children
  */

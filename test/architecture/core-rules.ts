@@ -43,7 +43,7 @@ function importFault(specifier: string | undefined, file: SourceFile, folder: st
     return target.startsWith(`${folder}/`) ? undefined : `${specifier} is outside the core`;
   }
   if (specifier !== undefined && ALLOWED_PACKAGES.includes(specifier)) return undefined;
-  return `a core does not import ${specifier ?? 'what only the run will tell'}`;
+  return `a core does not import ${specifier ?? 'a specifier that is computed'}`;
 }
 
 function nodeFault(node: SyntaxNode, parent: SyntaxNode | undefined, field: string): string | undefined {
@@ -90,7 +90,7 @@ function isNamed(value: unknown, name: string): boolean {
   return isNode(value) && value.type === 'Identifier' && value.name === name;
 }
 
-/** The member's name where the source tells it: `a.b`, `a["b"]`. */
+/** The member's name, if it is in the source: `a.b`, `a["b"]`. */
 function memberName(node: SyntaxNode): unknown {
   const property = node.property;
   if (!isNode(property)) return undefined;

@@ -127,7 +127,7 @@ function referenceFault(
   manifest: Manifest,
   manifests: ReadonlyMap<string, Manifest>,
 ): string | undefined {
-  if (specifier === undefined) return file.path === LOADER ? undefined : 'imports what only the run will tell';
+  if (specifier === undefined) return file.path === LOADER ? undefined : 'imports a specifier that is computed';
   if (specifier.startsWith('node:')) return undefined;
   if (specifier.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file.path), specifier);

@@ -97,7 +97,7 @@ describe('the rules', () => {
     ],
     ['a way around', 'import "../../../kv/src/index.js";', "../../../kv/src/index.js leaves the package's sources"],
     ['an import of itself', 'import "@conclave/node";', '@conclave/node is this package itself'],
-    ['a computed import', 'void import(name);', 'imports what only the run will tell'],
+    ['a computed import', 'void import(name);', 'imports a specifier that is computed'],
   ])('reject %s', (_what, text, fault) => {
     expect(faultsOf(text)).toEqual([`${where}: ${fault}`]);
   });

@@ -141,10 +141,10 @@ export function describePlan({ wiring, faults, commands }: ChaosPlan): string {
     ...faults.map(({ atMs, lastsMs, fault }) => ({ atMs, text: `${describeFault(fault)} for ${lastsMs} ms` })),
     ...commands.map(({ atMs, command }) => ({ atMs, text: describeCommand(command) })),
   ];
-  const told = lines
+  const sorted = lines
     .sort((one, other) => one.atMs - other.atMs)
     .map(({ atMs, text }) => `${String(atMs).padStart(8)} ms  ${text}\n`);
-  return `${describeWiring(wiring)}\n${told.join('')}`;
+  return `${describeWiring(wiring)}\n${sorted.join('')}`;
 }
 
 export function describeWiring(wiring: Wiring): string {

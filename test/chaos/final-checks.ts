@@ -79,8 +79,8 @@ export class Aftermath {
   private async restOnce(): Promise<StatusReply> {
     const statuses = await Promise.all(peerNames.map((name) => this.statusOnce(name)));
     const [leader, ...others] = statuses.filter(({ role }) => role === 'leader');
-    const told = () => statuses.map(({ peer_id, role, term }) => `${peer_id}: ${role} of ${term}`).join(', ');
-    if (leader === undefined || others.length > 0) throw new Error(told());
+    const roles = () => statuses.map(({ peer_id, role, term }) => `${peer_id}: ${role} of ${term}`).join(', ');
+    if (leader === undefined || others.length > 0) throw new Error(roles());
     const { stage, configuration, configuration_index, commit_index } = leader;
     if (stage !== 'none' || configuration?.old_peers.length !== 0) throw new Error(`${leader.peer_id}: stage ${stage}`);
     if (commit_index < configuration_index) throw new Error(`${leader.peer_id}: the configuration is not committed`);

@@ -21,7 +21,7 @@ const comeBackMs = 60_000;
 /** @returns the exit code: 0 if all held. */
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('chaos')
-    .description('kills, pauses and cuts off real processes at random, under load, and judges what clients were told')
+    .description('kills, pauses and cuts off real processes at random, under load, and checks the replies of clients')
     .option('--minutes <minutes>', 'how long faults happen', positive, 5)
     .addOption(
       new Option('--seed <seed>', 'what the faults and the load follow from')

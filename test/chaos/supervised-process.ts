@@ -14,7 +14,7 @@ export interface Death {
 /** A process that keeps dying is started again so often, not more. */
 const maxRestarts = 10;
 const restartAfterMs = 500;
-const toldLines = 12;
+const reportedLines = 12;
 const fatalLevel = 60;
 
 export class SupervisedProcess {
@@ -54,7 +54,7 @@ export class SupervisedProcess {
     if (!this.process.isRunning) return;
     this.run.endIsMeant = true;
     const { code, signal } = await this.process.stop();
-    if (code !== 0) this.tell(`${code ?? signal} when it was told to stop`);
+    if (code !== 0) this.report(`${code ?? signal} when it was stopped`);
   }
 
   private async startOnce(): Promise<void> {
@@ -69,15 +69,15 @@ export class SupervisedProcess {
   private async watch(run: { readonly endIsMeant: boolean }): Promise<void> {
     const { code, signal } = await this.process.ended();
     if (run.endIsMeant) return;
-    this.tell(String(code ?? signal));
+    this.report(String(code ?? signal));
     this.restarts += 1;
     if (this.restarts > maxRestarts) return;
     await new Promise((resolve) => setTimeout(resolve, restartAfterMs));
     if (!run.endIsMeant) await this.start();
   }
 
-  private tell(exit: string): void {
-    const log = this.process.lines.slice(-toldLines);
+  private report(exit: string): void {
+    const log = this.process.lines.slice(-reportedLines);
     const fatal = log.findLast(({ level }) => level >= fatalLevel) ?? log.at(-1);
     this.onDeath({ process: this.name, exit, lastWords: String(fatal?.stack ?? fatal?.msg ?? 'none'), log });
   }

@@ -1,8 +1,8 @@
 const pollMs = 250;
 
 /**
- * Waits until `condition` answers something other than undefined, and answers that. What it throws counts as
- * not yet, and is told when the time is up.
+ * Waits until `condition` returns something other than undefined, and returns that. If it throws, it is called again; the last error is
+ * reported when the time is up.
  */
 export async function until<T>(what: string, timeoutMs: number, condition: () => Promise<T | undefined>): Promise<T> {
   const deadline = Date.now() + timeoutMs;

@@ -42,7 +42,7 @@ const operator = new Operator();
 const credsOf = (which: Which): string => path.join(folder, `${which}.creds`);
 const secrets = [...Object.values(passwords), ...Object.values(tokens), seedOf('good'), seedOf('bad')];
 /** What peers published, and what one of them logged. */
-const heard: string[] = [];
+const received: string[] = [];
 const servers = {} as Record<'users' | 'token' | 'operator', NatsServer>;
 /** The environment of all commands: TLS, and the lowest level of logs. */
 let common: Readonly<Record<string, string>>;
@@ -201,9 +201,9 @@ async function startGroup(): Promise<void> {
   const observer = await connectWith(login);
   stops.add(() => observer.close());
   observer.subscribe('>', {
-    callback: (_, { subject, data }) => void heard.push(`${subject} ${Buffer.from(data).toString()}`),
+    callback: (_, { subject, data }) => void received.push(`${subject} ${Buffer.from(data).toString()}`),
   });
-  const onLine = (_: string, line: string): void => void heard.push(line);
+  const onLine = (_: string, line: string): void => void received.push(line);
   const peer = await startPeer({ peer: 'n1', nats: [url], placement: 'one', env, onLine });
   stops.add(() => peer.stop());
   for (const words of [
@@ -334,7 +334,7 @@ it('no command shows a secret of a login that NATS rejects', { timeout: 1_800_00
 it('no command shows a secret of a login that NATS accepts', { timeout: 1_800_000 }, async () => {
   await expectAnswers(connecting, userLogins('good'), 'good');
   await inTurns(Object.entries(userLogins('good')), ([how, login]) => expectAnswer('status', how, login, 'good'));
-  // On these servers there is no group: to be told so is an answer.
+  // On these servers there is no group: an error that says so is a reply.
   const alone = few.filter((name) => !['kv put', 'watch'].includes(name));
   await expectAnswers(alone, tokenLogins('good'), 'good');
   await expectAnswers(alone, credsLogins('good'), 'good');
@@ -381,8 +381,8 @@ it('no help and no list of contexts shows a login of the environment, of a file 
 });
 
 it('no log, event, message or file of data has a secret', () => {
-  expect(heard.length).toBeGreaterThan(100);
-  expectNoSecrets('a peer', heard.join('\n'));
+  expect(received.length).toBeGreaterThan(100);
+  expectNoSecrets('a peer', received.join('\n'));
   const outputs = ['backup', 'second-backup', 'recording', 'node.cpuprofile'].map((name) => path.join(folder, name));
   for (const place of [dataFolder, ...outputs]) {
     const found = statSync(place).isFile() ? [place] : filesIn(place);

@@ -47,7 +47,7 @@ function resetAlone(): Promise<true> {
 
 /** Everything with a number or a name that a client can hold. */
 async function hold(client: ConclaveClient) {
-  // The first call after the end of a history is told so, unless a watch or a lock has heard of it before.
+  // The first call after the end of a history fails with that error, unless a watch or a lock has received it before.
   const written = await until('the client goes on', () =>
     client.kv.put('k', 'v').catch((error: unknown) => {
       expect(error).toBeInstanceOf(ConclaveError);
@@ -72,8 +72,8 @@ it('promises 29 and 30: nothing given out before is given out again, and each hi
 }, async () => {
   await conclave('groups', 'create', group, '--peers', 'n1,n2');
   const client = await ConclaveClient.connect({ groupId: group, servers: server.url });
-  const told: string[] = [];
-  client.onHistoryChange((groupUid) => told.push(groupUid));
+  const reported: string[] = [];
+  client.onHistoryChange((groupUid) => reported.push(groupUid));
   const [first, second] = ['first.backup', 'second.backup'].map((name) => path.join(folder, name)) as [string, string];
   const restore = async (file: string): Promise<void> => {
     await conclave('groups', 'delete', group, '--peers', 'n1,n2', '--yes');
@@ -105,8 +105,8 @@ it('promises 29 and 30: nothing given out before is given out again, and each hi
     expect(now.revision).toBeGreaterThan(held.lock.token);
     expect(now.lock.token).toBeGreaterThan(held.lock.token);
     expect(now.lease_id).not.toBe(held.lease_id);
-    expect(told, `after step ${at + 1}`).toHaveLength(at + 1);
-    expect(told.at(-1)).toBe(held.uid);
+    expect(reported, `after step ${at + 1}`).toHaveLength(at + 1);
+    expect(reported.at(-1)).toBe(held.uid);
     const kept = await plain.ask('kv.lease_keep', { lease_id: held.lease_id });
     expect(kept.body).toMatchObject({
       error: { outcome: 'not_done', code: expect.stringMatching(/^(ENOENT|EHISTORY)$/) },

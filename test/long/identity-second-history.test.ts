@@ -59,7 +59,7 @@ describe('bootstrap next to a live group', () => {
     expect(message).toContain('conclave bootstrap --new');
     expect(await uids(...listed)).toEqual(['', '', '']);
 
-    // Their nodes are down: their log-stores tell.
+    // Their nodes are down: their log-stores reply.
     await Promise.all(['n4', 'n5'].map((name) => mesh.peer(name).process('node').kill()));
     const asked = (await bootstrap(5000)).body.error as { code: string; message: string };
     expect(asked).toMatchObject({ code: 'ENOTEMPTY', message: expect.stringContaining('n5 (history') });

@@ -68,7 +68,7 @@ describe('cancel_change', () => {
     const cancelled = { old_peers: old, new_peers: ['n1', 'n4', 'n5'], state: 'undone', stage: 'catching_up' };
     expect(body.cancelled).toMatchObject(cancelled);
     expect(await answer).toMatchObject({ errorCode: 409, body: { error: { code: 'ECANCELED', outcome: 'not_done' } } });
-    await events.heard('change_failed', { peer_id: 'n2', new_peers: ['n1', 'n4', 'n5'] });
+    await events.received('change_failed', { peer_id: 'n2', new_peers: ['n1', 'n4', 'n5'] });
     expect(events.storyOf('n2')).toEqual(['stage catching_up', 'failed', 'stage none']);
     const status = await mesh.leaderStatus();
     expect(status).toMatchObject({ stage: 'none', configuration_index });

@@ -29,7 +29,7 @@ let mesh: Mesh;
 let stores: PausedStores;
 let writers: Writers;
 let server: NatsServer;
-/** Clients that read, swap and delete the same keys all the time, and what they were told. */
+/** Clients that read, swap and delete the same keys all the time, and the replies that they received. */
 let load: Load;
 const recorder = new Recorder(() => {});
 
@@ -81,7 +81,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     expect(peersOf(status)).toEqual(old);
     expect(oldPeersOf(status)).toEqual([]);
     expect(status.changes.filter(({ state }) => state === 'going_on')).toEqual([]);
-    // The next leader tells what became of it, though nothing of it stood in the log.
+    // The next leader reports the outcome, although the log had no entry of the change.
     expect(status.changes.at(-1)).toMatchObject({ state: 'undone', stage: 'catching_up', error: { code: 'EPERM' } });
     await writers.progress();
     stores.wake('n5');
@@ -97,15 +97,15 @@ describe('kill -9 of the leader, all of its actors', () => {
     stores.wakeAll();
 
     await mesh.leaderAfter(term, 'n2');
-    const status = await leaderSays(mesh, 'what became of the change', (said) => {
+    const status = await leaderSays(mesh, 'the outcome of the change', (said) => {
       const change = changeTo(said, ['n1', 'n4', 'n5']);
-      // Until then it is told as what it is.
+      // Until then its present stage is reported.
       expect(change?.state === 'going_on' || said.stage === 'none').toBe(true);
       return change !== undefined && change.state !== 'going_on';
     });
     expect(changeTo(status, ['n1', 'n4', 'n5'])).toMatchObject({ old_peers: old, state: 'done' });
     expect(peersOf(status)).toEqual(['n1', 'n4', 'n5']);
-    await events.heard('stage_changed', { stage: 'stable', new_peers: ['n1', 'n4', 'n5'] });
+    await events.received('stage_changed', { stage: 'stable', new_peers: ['n1', 'n4', 'n5'] });
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 

@@ -21,9 +21,9 @@ beforeAll(async () => {
 
 afterAll(() => stops.run());
 
-/** Has the leader hand over to a peer whose node stands still, so that the command is on its way for as long as wanted. */
+/** Has the leader transfer its leadership to a peer whose node is paused, so that the command is in progress for as long as wanted. */
 async function handOverToNobody(timeoutMs: number) {
-  // A leader hands over only where it knows that a quorum stores entries: a new one has heard of nobody yet.
+  // A leader transfers its leadership only if it knows that a quorum stores entries: a new one has received no report yet.
   await mesh.caughtUp(...names);
   const { peer_id: leader } = await mesh.leaderStatus();
   const target = names.find((name) => name !== leader) as string;
@@ -35,7 +35,7 @@ async function handOverToNobody(timeoutMs: number) {
     const { body } = await mesh.plain.ask('admin.transfer_leader', { peer_id: leader }, 1000);
     return JSON.stringify(body).includes('transferring its leadership') ? true : undefined;
   });
-  /** It has heard what it missed once it leads itself. */
+  /** It has received what it missed once it leads itself. */
   const wake = async (): Promise<void> => {
     frozen.signal('SIGCONT');
     await until(`${target} leads`, async () => {

@@ -47,7 +47,7 @@ async function refusal(command: string, body: unknown): Promise<ErrorBody> {
 
 /** Nothing of the failed change is left, and the next one is taken at once (promise 1). */
 async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
-  // Its replicator has stopped, which the leader hears at the next tick.
+  // Its replicator has stopped, which the leader notices at the next tick.
   const status = await until(`no replicator serves ${joiner}`, async () => {
     const now = await mesh.leaderStatus();
     return now.progress.some(({ peer_id }) => peer_id === joiner) ? undefined : now;

@@ -31,7 +31,7 @@ import { type Endpoint, endpoints, expectError, isAccepted } from './garbage-sub
 const seed = Number(process.env.CONCLAVE_GARBAGE_SEED ?? Date.now() % 1_000_000);
 const names = ['n1', 'n2', 'n3'];
 const messageNames = Object.keys(messages) as MessageName[];
-/** A process that only drops what it hears has no use for more. */
+/** A process that only drops what it receives needs no more. */
 const maxGrowth = 256 * 1024 * 1024;
 const random = new Random(seed);
 const stops = new Stops();
@@ -86,7 +86,7 @@ function lasting(status: StatusReply): unknown {
   return { peer_id, store_id, group_uid, session, role, term, leader_id, configuration, configuration_index };
 }
 
-/** Memory that a process has at the moment; 0 where the system does not tell. */
+/** Memory that a process has at the moment; 0 if the system does not report it. */
 function residentBytes(processId: number | undefined): number {
   try {
     const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
@@ -113,8 +113,8 @@ function countedOnReceipt(counts: Readonly<Record<string, number>>, name: string
   return reasons.reduce((sum, reason) => sum + (counts[`${reason}:${name}`] ?? 0), 0);
 }
 
-/** Who hears a message of this name. */
-function hearers(name: string): readonly ActorKind[] {
+/** The actors that receive a message of this name. */
+function receivers(name: string): readonly ActorKind[] {
   const recipient = name.slice(0, name.indexOf('.'));
   return recipient === 'feed' ? feedListeners[name as keyof typeof feedListeners] : [recipient as ActorKind];
 }
@@ -148,9 +148,9 @@ async function expectCounted(bodiesOf: (name: MessageName) => readonly Uint8Arra
     for (const name of messageNames) {
       const bodies = bodiesOf(name);
       for (const body of bodies) publish(`conclave.main.${peer}.${name}.${peer}`, body);
-      count(peer, name, hearers(name), bodies.length);
+      count(peer, name, receivers(name), bodies.length);
       // Answered after those: no flood, which would cost a leader its office on a slow machine.
-      for (const actor of hearers(name)) await dropped(peer, actor);
+      for (const actor of receivers(name)) await dropped(peer, actor);
     }
     for (const actor of actorKinds) {
       for (let left = unknown; left > 0; left--) {
@@ -365,7 +365,7 @@ describe('well-formed messages from elsewhere are dropped', () => {
       for (const name of messageNames) {
         const { schema } = messages[name];
         const shape = Object.keys((schema as z.ZodObject).shape);
-        // A session that is not this one's is told by an acknowledgement that is true all the same.
+        // An acknowledgement reports the session of another process, and is true nevertheless.
         if (!shape.some((field) => field in other) || (name === 'feed.stored' && 'session' in other)) continue;
         const body = sample(schema, random, { ...own, ...other });
         expect(schema.safeParse(body).success, `a sample of ${name}`).toBe(true);
@@ -380,11 +380,11 @@ describe('well-formed messages from elsewhere are dropped', () => {
   /** Settled after so many ticks of a node: more than an election timeout of them. */
   function ticks(name: string, count: number): Promise<void> {
     return new Promise((resolve) => {
-      let heard = 0;
+      let received = 0;
       const subscription = mesh.plain.nats.subscribe(`conclave.main.${name}.log-store.tick.${name}`, {
         callback: () => {
-          heard += 1;
-          if (heard < count) return;
+          received += 1;
+          if (received < count) return;
           subscription.unsubscribe();
           resolve();
         },
@@ -397,12 +397,12 @@ describe('well-formed messages from elsewhere are dropped', () => {
       const own = await ownFields(peer);
       for (const name of messageNames) {
         const counts = (actor: ActorKind) => dropped(peer, actor).then((all) => all[`other_sender:${name}`] ?? 0);
-        const had = await Promise.all(hearers(name).map(counts));
+        const had = await Promise.all(receivers(name).map(counts));
         const data = encode(sample(messages[name].schema, random, { ...own, term: 2 ** 40, leader_term: 2 ** 40 }));
         publish(`conclave.main.${peer}.${name}.stranger`, data);
         publish(`conclave.main.${peer}.${name}`, data);
         await mesh.plain.nats.flush();
-        for (const [at, actor] of hearers(name).entries()) {
+        for (const [at, actor] of receivers(name).entries()) {
           await until(`the ${actor} of ${peer} has counted a ${name} of another sender`, async () => {
             expect(await counts(actor)).toBe((had[at] ?? 0) + 1);
             return true;

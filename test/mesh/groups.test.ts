@@ -223,7 +223,7 @@ describe('a peer of several processes', () => {
       await client.insist('p.admin.bootstrap', { peers: ['p'] });
       await client.insist('kv.put', { key: 'a', value: '1' });
 
-      // The node does not hear of the deletion, and comes back.
+      // The node is not notified of the deletion, and comes back.
       peer.process('node').signal('SIGSTOP');
       expect(await hosts.insist('p.delete_group', { group_id: 'later' })).toMatchObject({ actors: ['node'] });
       await hosts.insist('p.create_group', { group_id: 'later' });

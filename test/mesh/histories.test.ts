@@ -44,7 +44,7 @@ describe('promises 29 and 30: a group that is deleted and created again under it
   }, async () => {
     const first = await found();
     const old = await ConclaveClient.connect({ groupId: group, servers: server.url });
-    // This one has nothing open, so that it is told by its next call; the other may hear of it by its watch or its lock.
+    // This one has nothing open, so that its next call reports it; the other one may receive it by its watch or its lock.
     const idle = await ConclaveClient.connect({ groupId: group, servers: server.url });
     const before = await idle.kv.put('k', 'old');
     const lock = await old.lock('the lock', { ttlMs: 60_000 });
@@ -82,7 +82,7 @@ describe('promises 29 and 30: a group that is deleted and created again under it
     const error = await errorOf(idle.kv.put('k', 'stray'));
     expect(error).toBeInstanceOf(ConclaveError);
     expect(error).toMatchObject({ code: 'EHISTORY', outcome: 'not_done' });
-    // It may have heard of it before, by a renewal.
+    // It may have received it before, by a renewal.
     await until('the lock is lost', async () => (lock.signal.aborted ? true : undefined));
     expect(lock.isHeld()).toBe(false);
     expect(lock.signal.reason).toMatchObject({ code: 'EHISTORY' });

@@ -115,7 +115,7 @@ describe('two nodes are started for one peer', () => {
     await expectTakenOver(first, another);
     expect(await mesh.missing('n1', writers.acknowledged)).toEqual([]);
 
-    // The fenced one, started again, is told that there is another; one that is to take over is the newer one.
+    // The fenced one, started again, ends because there is another one; with the option to take over, the newer one wins.
     await first.kill();
     await expect(first.start()).rejects.toThrow('another process serves the node of n1 already');
     const third = mesh.another('n1', 'node', '--take-over');

@@ -83,7 +83,7 @@ beforeAll(async () => {
 });
 afterAll(() => stops.run());
 
-/** All changes as the leader tells them. */
+/** All changes as the leader sends them. */
 async function changesFrom(from: number, prefix: string): Promise<Change[]> {
   const changes: Change[] = [];
   for (let next = from; ; ) {
@@ -186,7 +186,7 @@ describe('a watch with plain NATS and JSON', () => {
     const taken = await plain.ask('kv.watch', { watch_id: 'modest.w', prefix: '' });
     expect(taken.body.error).toMatchObject({ code: 'EINVAL', outcome: 'not_done' });
     await plain.insist('kv.put', { key: 'modest/k', value: 'v' });
-    await until('the other one is told', async () => (other.changes.at(-1)?.[2] === 'modest/k' ? true : undefined));
+    await until('the other one is notified', async () => (other.changes.at(-1)?.[2] === 'modest/k' ? true : undefined));
     await Promise.all(ids.map((watch_id) => plain.insist('kv.unwatch', { watch_id })));
     subscription.unsubscribe();
     other.stop();

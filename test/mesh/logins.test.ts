@@ -222,7 +222,7 @@ describe('credentials that change', () => {
     const rejected = seenBy(/not connected to NATS/, /rejects the login with the user peer/);
     await server.reload(configuration('peers-secret-74'));
     await rejected;
-    // To others it is as one that is not there; they are told where to look.
+    // To others it is unreachable; the error names its log.
     const away = await command('health', '--peer', 'n1', ...operator()).ended;
     expect(away).toMatchObject({ code: 1, error: expect.stringContaining('is not connected to NATS: see its log') });
     const own = ['--nats-user', 'peer', '--nats-password-file', file('peer'), '--nats-tls-ca', tlsCa];
@@ -268,7 +268,7 @@ describe('secrets', () => {
     const bad = command('status', '--nats', withUser(`operator:${secrets.reader}`), '--nats-tls-ca', tlsCa, '--json');
     expect(await bad.ended).toMatchObject({ code: 7 });
     expect(await command('status', '--nats', `ftp://a:${secrets.peer}@h`).ended).toMatchObject({ code: 2 });
-    // An observer that is told to, hears all that the peer says.
+    // An observer that requests it receives all that the peer publishes.
     const observer = await connectWith(NatsLogin.of({ servers: nats, tlsCa }));
     observer.subscribe('>', {
       callback: (_, { subject, data }) => void said.push(subject, Buffer.from(data).toString()),

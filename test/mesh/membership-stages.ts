@@ -82,8 +82,8 @@ export class EventsSince {
     return this.mesh.plain.events.slice(this.from);
   }
 
-  /** The first such event, past or to come. */
-  heard(name: string, body: object): Promise<ObservedEvent> {
+  /** Resolves with the first such event, also if it was received before. */
+  received(name: string, body: object): Promise<ObservedEvent> {
     return until(`the event ${name} ${JSON.stringify(body)}`, async () =>
       this.all.find((event) => event.name === name && holds(event.body, body)),
     );
@@ -91,7 +91,7 @@ export class EventsSince {
 
   /** Returns stages and configuration entries by one peer's events, in order, in a few words each. */
   storyOf(peer: string): string[] {
-    return this.all.filter(({ body }) => body.peer_id === peer).flatMap(tell);
+    return this.all.filter(({ body }) => body.peer_id === peer).flatMap(format);
   }
 }
 
@@ -99,7 +99,7 @@ function holds(body: Record<string, unknown>, wanted: object): boolean {
   return Object.entries(wanted).every(([key, value]) => JSON.stringify(body[key]) === JSON.stringify(value));
 }
 
-function tell({ name, body }: ObservedEvent): string[] {
+function format({ name, body }: ObservedEvent): string[] {
   const sets = `${[body.peers].flat()}${[body.old_peers].flat().length > 0 ? ` and ${body.old_peers}` : ''}`;
   switch (name) {
     case 'stage_changed':
@@ -162,7 +162,7 @@ export async function holdCatchingUp(mesh: Mesh, stores: PausedStores, more: obj
   stores.pause('n5');
   const events = new EventsSince(mesh);
   const answer = orNone(changePeers(mesh, ['n1', 'n4', 'n5'], more));
-  await events.heard('catchup_progress', { new_peer: 'n4', state: 'caught_up' });
+  await events.received('catchup_progress', { new_peer: 'n4', state: 'caught_up' });
   return { events, answer };
 }
 
@@ -192,7 +192,7 @@ export async function holdStable(mesh: Mesh, stores: PausedStores): Promise<Held
   stores.pause('n4');
   const events = new EventsSince(mesh);
   const answer = orNone(mesh.plain.ask('admin.add_peer', { peer_id: 'n4' }, answerWithinMs));
-  await events.heard('stage_changed', { stage: 'catching_up' });
+  await events.received('stage_changed', { stage: 'catching_up' });
   stores.pause('n2', 'n3');
   stores.wake('n4');
   await leaderSays(mesh, 'the stable stage lacks n2 and n3', (status) => {

@@ -33,8 +33,8 @@ describe('{n1,n2,n3} becomes {n1,n4,n5} while 256 writers write, four processes 
     await writers.progress(2000);
     await writers.stop();
     await expectAllKept(mesh, writers, ['n1', 'n4', 'n5']);
-    await events.heard('peer_removed', { peer_id: 'n2' });
-    await events.heard('peer_removed', { peer_id: 'n3' });
+    await events.received('peer_removed', { peer_id: 'n2' });
+    await events.received('peer_removed', { peer_id: 'n3' });
     expect(events.storyOf('n1')).toEqual([
       'stage catching_up',
       'stage joint',
@@ -48,7 +48,7 @@ describe('{n1,n2,n3} becomes {n1,n4,n5} while 256 writers write, four processes 
     // Nobody counts before it has caught up.
     const names = events.all.map(({ name, body }) => (name === 'stage_changed' ? `${name} ${body.stage}` : name));
     for (const peer of ['n4', 'n5']) {
-      const caughtUp = await events.heard('catchup_progress', { new_peer: peer, state: 'caught_up' });
+      const caughtUp = await events.received('catchup_progress', { new_peer: peer, state: 'caught_up' });
       expect(events.all.indexOf(caughtUp)).toBeLessThan(names.indexOf('stage_changed joint'));
     }
     const status = await mesh.leaderStatus();
@@ -110,10 +110,10 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     await lead(mesh, 'n1');
     const others = ['n2', 'n3', 'n4', 'n5'];
     const events = await changeTo(others);
-    await events.heard('leader_stepped_down', { peer_id: 'n1' });
+    await events.received('leader_stepped_down', { peer_id: 'n1' });
     const { term } = await mesh.leaderStatus();
     // The removed peer knows that it is out, and raises nobody's term.
-    await events.heard('peer_removed', { peer_id: 'n1' });
+    await events.received('peer_removed', { peer_id: 'n1' });
     expect((await mesh.statusOnce('n1')).health).toMatchObject({ healthy: false });
     await writers.progress();
     expect((await mesh.leaderStatus()).term).toBe(term);

@@ -247,7 +247,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect(first.body).toMatchObject({ acquired: true, token: expect.any(Number) });
     const waiting = await group('kv.lock', { name, owner: 'quick', lease_id: quick, wait: true });
     expect(waiting.body).toMatchObject({ acquired: false, token: 0 });
-    // The first one is not heard of any more.
+    // The first one keeps its lease no longer.
     const { token } = await until('the lock is passed on', async () => {
       const { holder } = (await group('kv.lock_get', { name })).body;
       return holder?.owner === 'quick' ? holder : undefined;
@@ -298,7 +298,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
       { new_peers: founders, state: 'done' },
     ]);
     const leader = status.body.peer_id;
-    await events.heard('stage_changed', { peer_id: leader, stage: 'none', new_peers: founders });
+    await events.received('stage_changed', { peer_id: leader, stage: 'none', new_peers: founders });
     // A single peer needs no joint stage.
     expect(events.storyOf(leader)).toEqual([
       'stage catching_up',
@@ -453,7 +453,7 @@ describe('without a quorum', () => {
 
     await mesh.kill(...founders.filter((peer) => peer !== leader));
 
-    await events.heard('leader_stepped_down', { peer_id: leader });
+    await events.received('leader_stepped_down', { peer_id: leader });
     await until('nobody answers for the group', async () =>
       (await isUnanswered(plain.ask('kv.get', { key: 'a' }))) ? true : undefined,
     );

@@ -113,9 +113,9 @@ it('promise 37: a request whose reply would go elsewhere is counted and not carr
     .filter(({ subject }) => /^conclave[.]main[.](admin|kv)[.]/.test(subject))
     .map(({ subject, request }) => ({ subject, body: request === undefined ? {} : sample(request, random) }));
   const had = new Map(await Promise.all(names.map(async (peer) => [peer, await refused(peer)] as const)));
-  const heard: string[] = [];
+  const sent: string[] = [];
   const observer = nats.subscribe('conclave.main.event.admin_command.*', {
-    callback: (_, { subject }) => void heard.push(subject),
+    callback: (_, { subject }) => void sent.push(subject),
   });
   await nats.flush();
 
@@ -146,6 +146,6 @@ it('promise 37: a request whose reply would go elsewhere is counted and not carr
     const groups = await nats.request(`conclave.admin.${peer}.list_groups`, '{}', { timeout: 10_000 });
     expect(groups.json<{ groups: unknown[] }>().groups).toHaveLength(1);
   }
-  expect(heard).toEqual([]);
+  expect(sent).toEqual([]);
   observer.unsubscribe();
 });

@@ -5,7 +5,7 @@ import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 
-/** Three of five are gone for good. One story, told in order. */
+/** Three of five are lost. The tests continue each other, in order. */
 const names = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const survivors = ['n1', 'n2'];
 const stops = new Stops();

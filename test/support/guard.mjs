@@ -1,5 +1,5 @@
 // Outlives a test process by a moment: when that one ends, however it ends, what it has left running is killed and
-// the folders it has left are removed. It is told line by line on its standard input.
+// the folders it has left are removed. It receives both line by line on its standard input.
 
 import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
