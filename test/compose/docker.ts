@@ -1,4 +1,4 @@
-// How the compose test speaks to Docker: the commands, the engine, the base images, one compose project.
+// How the compose test uses Docker: the commands, the engine, the base images, one compose project.
 
 import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';

@@ -27,7 +27,7 @@ export class PlainClient {
     this.#connection = connection;
   }
 
-  /** @param login undefined: where the servers let everybody in */
+  /** @param login undefined: if the servers require no login */
   static async connect(ports: readonly number[], login?: Login): Promise<PlainClient> {
     const connection = await connect({
       ...(login === undefined

@@ -78,7 +78,7 @@ const containersOf = async (peers: readonly string[]): Promise<string[]> =>
   Promise.all(peers.flatMap((peer) => actors.map((actor) => project.containerOf(`${peer}-${actor}`))));
 
 const leader = (): Promise<string> =>
-  until('somebody leads', withinMs, async () => {
+  until('a peer leads', withinMs, async () => {
     const { leader_id: leaderId } = await plain.request('conclave.main.admin.status');
     return typeof leaderId === 'string' && leaderId !== '' ? leaderId : undefined;
   });

@@ -93,8 +93,8 @@ describe('bootstrap next to a live group', () => {
     expect(['n4', 'n5']).toContain(reply.leader_id);
     expect(await mesh.plain.insist('kv.get', { key: 'kept' })).toMatchObject({ value: 'by n4 and n5' });
     // A new group beside it would stop both.
-    const anew = await bootstrap(8000, { new: true });
-    expect(anew.body).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
+    const second = await bootstrap(8000, { new: true });
+    expect(second.body).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
     for (const uid of await uids(...names)) expect(['', founded.group_uid]).toContain(uid);
   });
 });

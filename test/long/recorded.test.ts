@@ -70,7 +70,7 @@ it('a command to a peer that is not there is answered by nobody, and says why th
 it('messages of peers that are played again change nothing', async () => {
   const before = await client.admin.status();
   const { state } = (await (await nats.request('$JS.API.STREAM.INFO.ALL')).json()) as { state: { last_seq: number } };
-  // By somebody who may publish as the peers: on an open server, anybody.
+  // By a client that may publish as the peers: on an open server, any client.
   const seqs = Array.from({ length: Math.min(state.last_seq, 1000) }, (_, at) => state.last_seq - at).toReversed();
   for (const seq of seqs) {
     const got = await nats.request('$JS.API.STREAM.MSG.GET.ALL', JSON.stringify({ seq }), { timeout: 60_000 });

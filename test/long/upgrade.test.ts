@@ -89,7 +89,7 @@ class Readers {
 /** Has a peer run this build from now on, as `docs/operations.md` says: not the leader, and not before the others are well. */
 async function run(name: Name, build: Build): Promise<void> {
   if ((await mesh.leaderStatus()).peer_id === name) await mesh.plain.insist('admin.transfer_leader', {});
-  await until(`somebody else than ${name} leads`, async () =>
+  await until(`another peer than ${name} leads`, async () =>
     (await mesh.leaderStatus()).peer_id === name ? undefined : true,
   );
   builds.set(name, build);

@@ -1,5 +1,5 @@
 /**
- * Users behind a leaf node: a NATS server of somebody else's, which logs in to that of the mesh with the user's credential. Whoever runs it
+ * Users behind a leaf node: a NATS server of another operator, which logs in to that of the mesh with the user's credential. Whoever runs it
  * may do what that user may, and nothing else.
  */
 import { ConclaveClient } from '@conclave/client';

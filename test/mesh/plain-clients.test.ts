@@ -457,7 +457,7 @@ describe('without a quorum', () => {
     await until('nobody answers for the group', async () =>
       (await isUnanswered(plain.ask('kv.get', { key: 'a' }))) ? true : undefined,
     );
-    // Each peer still speaks for itself.
+    // Each peer still replies for itself.
     expect(await mesh.statusOnce(leader)).toMatchObject({ role: expect.not.stringMatching('leader'), leader_id: '' });
     await mesh.start(...founders);
     await plain.insist('kv.get', { key: 'a' });

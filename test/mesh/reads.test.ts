@@ -97,7 +97,7 @@ describe('a read', () => {
     await store.kill();
     await store.start();
     for (const answer of await Promise.all(asked)) {
-      // It is answered by who leads next, or refused, or never reached anybody.
+      // The next leader replies to it, or refuses it, or it never reached a peer.
       if (typeof answer === 'object' && answer.errorCode !== 0) {
         expect(answer.body).toMatchObject({ error: { outcome: 'not_done' } });
       }

@@ -19,7 +19,7 @@ export function testAdviceTable(size: number): void {
     });
 
     it.each(adviceCases)(
-      'whoever may be restarted can be stopped while the $actor of a $of is $fault',
+      'each peer that may be restarted can be stopped while the $actor of a $of is $fault',
       async (asked) => {
         const stopped = await runAdviceCase(mesh, names, asked);
         console.log(`${size} peers, ${asked.actor} of a ${asked.of} ${asked.fault}: stopped ${stopped.join(' ')}`);

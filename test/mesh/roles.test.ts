@@ -79,7 +79,7 @@ async function expectForbidden(user: string, subjects: readonly string[]): Promi
 
 it('promise 37: only a peer can send as a peer, and none as another peer', async () => {
   const random = new Random(1);
-  const spoken = (from: string) => [
+  const sentBy = (from: string) => [
     ...(Object.keys(messages) as MessageName[]).map((name) => `conclave.main.n1.${name}.${from}`),
     `conclave.main.event.leader_elected.${from}`,
     `conclave.main.history.${from}`,
@@ -93,7 +93,7 @@ it('promise 37: only a peer can send as a peer, and none as another peer', async
     'conclave.admin.n2.groups',
   ];
   for (const user of ['n3', ...others]) {
-    await expectForbidden(user, [...spoken('n2'), ...unsigned, ...(user === 'n3' ? [] : spoken('n3'))]);
+    await expectForbidden(user, [...sentBy('n2'), ...unsigned, ...(user === 'n3' ? [] : sentBy('n3'))]);
   }
   // In its own name, of another: a stolen credential.
   const [victim] = names.filter((name) => name !== 'n3' && name !== before.peer_id) as [string];

@@ -120,7 +120,7 @@ it('a put with a `traceparent` is one trace: through all actors, to the commit a
   });
 });
 
-it('docs/tracing.md shows such a trace (written anew with CONCLAVE_REWRITE=1)', async () => {
+it('docs/tracing.md shows such a trace (rewritten with CONCLAVE_REWRITE=1)', async () => {
   const isWritten = process.env.CONCLAVE_REWRITE === '1';
   // Code that was just loaded is slow.
   for (let at = 0; isWritten && at < 500; at++) await mesh.plain.ask('kv.put', { key: 'k', value: 'v' });

@@ -507,7 +507,7 @@ export const chapters = [
       },
       {
         rule: 'After `leader_elected` a client resends what got no reply, except commands that change something',
-        mutants: ['not-sent-again-upon-an-election', 'commands-sent-again-upon-an-election'],
+        mutants: ['not-resent-after-an-election', 'commands-resent-after-an-election'],
       },
       {
         rule: 'A voter whose own log has more than a candidate’s, and that has received no leader, campaigns at once',
@@ -541,7 +541,7 @@ export const chapters = [
         mutants: ['new-peer-not-awaited', 'caught-up-without-the-configuration'],
       },
       {
-        rule: '... and it is in step: it gets the leader’s new entries as any member does',
+        rule: '... and it has caught up: it receives the leader’s new entries as any member does',
         mutants: ['admitted-before-it-has-caught-up'],
       },
       {

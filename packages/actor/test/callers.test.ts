@@ -49,7 +49,7 @@ it('a caller is named by NATS where a service import says who it is, whatever th
   expect(await callerOf('ann', forged)).toEqual({ name: 'ann of TEAM', source: 'nats' });
 });
 
-it('a sender within the account cannot speak in the name of NATS', async () => {
+it('a sender within the account cannot send in the name of NATS', async () => {
   expect(await callerOf('mesh', forged)).toEqual({ name: '', source: 'unknown' });
   expect(await callerOf('mesh', { ...forged, 'Conclave-Caller': 'me' })).toEqual({ name: 'me', source: 'named' });
   // Nor by the reply subject that an import would have.

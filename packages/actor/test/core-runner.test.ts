@@ -173,7 +173,7 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('never delivers a timer that was cancelled or set anew, also if it has gone off already', async () => {
+  it('never delivers a timer that was cancelled or set again, even if it has fired already', async () => {
     const { core, runner, receives } = set((word) => {
       switch (word) {
         case 'go':
@@ -280,7 +280,7 @@ describe('a core’s runner', () => {
     runner.stop();
     const received = core.received.length;
     transport.send(address.peerId, tick(1));
-    // Its timer would have gone off before this later one does, and the message would have come.
+    // Its timer would have fired before this later one does, and the message would have been delivered.
     const other = set((word) => (word === 'go' ? [{ type: 'set_timer', timer: 'later', afterMs: 2 }] : []));
     other.runner.start({ type: 'go' });
     await other.receives('timer later');

@@ -8,7 +8,7 @@ import { Connection } from '../src/index.js';
 it('a server that accepts the first connection and refuses the one that is kept is logged with its reason, until it accepts it', async () => {
   const server = await startNats({ configuration: 'max_connections: 1' });
   onTestFinished(() => server.stop());
-  // Whoever comes first is let through, and then somebody else takes the only place.
+  // The first connection is accepted, and then another client takes the only place.
   let occupied: Promise<{ close(): Promise<void> }> | undefined;
   const sockets: Socket[] = [];
   const relay = createServer(async (near) => {

@@ -41,7 +41,7 @@ describe('what a link resends', () => {
     expect(link.takeExpired(afterMs, afterMs, 2)).toEqual(['b', 'c']);
   });
 
-  it('begins anew with the link', () => {
+  it('restarts with the link', () => {
     const link = sender('ab');
     link.onAcknowledged({ link: 1, seq: 0, taken_seq: 2, asked_seq: 2 });
     link.restart();

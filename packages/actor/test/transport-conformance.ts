@@ -64,7 +64,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       );
     }
 
-    it('brings a feed’s message also to whoever overhears it, until that ends', async () => {
+    it('delivers a feed’s message also to subscribers of the feed in other peers, until they unsubscribe', async () => {
       const [own, other] = [new Receiver(), new Receiver()];
       listen(n1, 'log-store', own);
       const overhearing = pair.n2.subscribeToPeerFeed({ groupId, peerId: n1, name: 'feed.append' }, other.receive);

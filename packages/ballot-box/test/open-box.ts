@@ -55,7 +55,7 @@ export class OpenBox {
     return this.core.step({ type: 'message', message }).map((effect) => format(effect as Send));
   }
 
-  /** The node begins its link anew. */
+  /** The node restarts its link. */
   beginLink(session = 1): void {
     this.link = session === this.own.session ? this.link + 1 : 1;
     this.own = { ...own, session: asSession(session) };

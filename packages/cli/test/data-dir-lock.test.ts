@@ -23,7 +23,7 @@ describe('the claim on a folder', () => {
 
   it.each([
     ['of a process that is gone', `${2 ** 30}\n`, 0],
-    ['that nobody has touched for long, whoever has the number now', `${process.pid}\n`, 60],
+    ['that was not touched for long, whichever process has the number now', `${process.pid}\n`, 60],
     ['that makes no sense', 'nonsense', 0],
     ['that is empty', '', 0],
   ])('takes over a claim %s', (_, text, secondsAgo) => {

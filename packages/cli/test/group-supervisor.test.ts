@@ -49,7 +49,7 @@ describe('GroupSupervisor', () => {
     expect(said).toEqual(stoppedA);
   });
 
-  it('starts anew a group of the same name that is another one, and not before the first has stopped', async () => {
+  it('starts another group of the same name, and not before the first one has stopped', async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => {
       release = resolve;

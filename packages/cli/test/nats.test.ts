@@ -143,7 +143,7 @@ describe('a mesh', () => {
     expect(asked).toBe(3);
   });
 
-  it('is started although somebody subscribes to everything and answers nothing', async () => {
+  it('is started although a program subscribes to everything and replies to nothing', async () => {
     const silent = connection.subscribe('>');
     await connection.flush();
     await refuseSecondMesh(requester, peerNames(3));

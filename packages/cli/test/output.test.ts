@@ -24,7 +24,7 @@ describe('what a command prints', () => {
   };
   const hostile = 'a\u001b[2J\u001b]0;title\u0007b\u009bc\rd\u001b[1me\tf\ng';
 
-  it('commands no terminal, whoever wrote the keys, names and errors in it', () => {
+  it('contains no commands for a terminal, whatever the keys, names and errors in it contain', () => {
     const harmless = 'a?[2J?]0;title?b?c?d\u001b[1me\tf\ng';
     expect(written(true, (output) => output.line(hostile))).toBe(`${harmless}\n`);
     expect(written(true, (output) => output.note(hostile))).toBe(`${harmless}\n`);

@@ -164,7 +164,7 @@ describe('the status of a group', () => {
     expect(text).toContain('read-only: disk full, 5.0 MiB free');
   });
 
-  it('without a leader: the newest configuration that anybody knows, who is missing, and where to read on', () => {
+  it('without a leader: the newest configuration that a peer knows, which peers are missing, and where to read more', () => {
     const old = status('n2', { leader_id: '', configuration: configuration(['n1', 'n2', 'n9']) });
     const stuck = { healthy: false, reason: 'silent: log-store' };
     const newer = {

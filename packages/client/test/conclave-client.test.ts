@@ -155,7 +155,7 @@ describe('a client', () => {
     await group.stepDown();
     const put = client.kv.put('k', 'w');
     const watched = connection.subscribe('conclave.main.kv.batch', { max: 1 });
-    // The request reaches somebody who does not answer, so it must be sent again to who does.
+    // The request reaches a peer that does not reply, so it must be resent to one that does.
     for await (const _ of watched) await group.lead();
     expect(await put).toEqual({ revision: 2 });
   });

@@ -89,7 +89,7 @@ export class Driver {
     return this.step({ type: 'reply', requestId, reply });
   }
 
-  /** Lets time pass; the timer goes off when its time comes, as often as it is set. */
+  /** Lets time pass; the timer fires at its time, as often as it is set. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
     while (this.timerAtMs <= untilMs) {

@@ -144,7 +144,7 @@ describe('a watch', () => {
     expect(asks()).toBeGreaterThan(asked);
   }, 20_000);
 
-  it('reads anew though what it had asked for before fails meanwhile', async () => {
+  it('reads again although its earlier request fails meanwhile', async () => {
     const failure = new ConclaveError('ETIMEDOUT', 'nobody answered');
     let failAsked: (error: Error) => void;
     const asked = new Promise((_, reject) => {
@@ -204,7 +204,7 @@ describe('a watch', () => {
     while (group.watches.size > 0) await connection.flush();
   });
 
-  it('promise 35: is dropped when nobody holds it any more, and not while somebody waits for it', async () => {
+  it('promise 35: is dropped when no reference to it is left, and not while a caller waits for it', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const first = client.watch('a').next();

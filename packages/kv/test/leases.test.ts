@@ -191,7 +191,7 @@ describe('the end of a lease', () => {
     grant(3000);
     housekeep(0);
     housekeep(1500);
-    // Nobody asked it for long: it may not have led, so the time begins anew.
+    // It received no request for long: it may not have led, so the time restarts.
     expect(housekeep(60_000)).toBeUndefined();
     for (const nowMs of [61_500, 62_900]) expect(housekeep(nowMs)).toBeUndefined();
     expect(housekeep(63_000)).toEqual({ expired: 1 });

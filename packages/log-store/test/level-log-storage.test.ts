@@ -87,7 +87,7 @@ describe('a LevelDB that is not what it was', () => {
     await expect(opening).rejects.toThrow(
       /has only main ending at 3, but write 5 was synced, .*main \(last index 5, term 7, vote n3, session 2\).*delete its data folder/,
     );
-    await expect(reopen(), 'and again, whoever tries').rejects.toMatchObject({ code: 'ECORRUPT' });
+    await expect(reopen(), 'and again at each attempt').rejects.toMatchObject({ code: 'ECORRUPT' });
   });
 
   it('is refused where a write that did more than add entries is missing', async () => {
@@ -199,7 +199,7 @@ describe('a LevelDB that is not what it was', () => {
     await close();
     const log = await fileOf('.log');
     const bytes = await readFile(log);
-    // Half of a record, as a crash leaves it: its header speaks of more than there is.
+    // Half of a record, as a crash leaves it: its header announces more than there is.
     await writeFile(log, Buffer.concat([bytes, bytes.subarray(0, 40)]));
     await reopen();
     expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(50);
@@ -393,7 +393,7 @@ describe('a LevelDB that is not what it was', () => {
     const before = new Level<string, Uint8Array>(level(), { valueEncoding: 'view' });
     for (const group of [main, other]) {
       for (let index = 1; index <= count; index++) {
-        // Of one group some were moved, and some were put anew and are not yet deleted.
+        // Of one group some were moved, and some were written again and are not yet deleted.
         const [isMoved, isPut] = [group === main && index <= 7, group === main && index <= 12];
         if (isMoved) continue;
         await before.put(place(group, index), (await before.get(batchKey(group, index))) as Uint8Array);

@@ -13,7 +13,7 @@ import {
 } from '../src/core/index.js';
 import type { LogStorage } from '../src/log-storage.js';
 
-/** A store on the same ground, opened anew as often as asked. */
+/** A store on the same data, which can be reopened any number of times. */
 export interface Ground {
   open(): Promise<LogStorage>;
   remove(): Promise<void>;
@@ -69,7 +69,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       expect(await storage.batchKeysFrom(main, asLogIndex(0))).toEqual([]);
     });
 
-    it('gives back what was written, also after it was opened anew', async () => {
+    it('returns what was written, also after it was reopened', async () => {
       await storage.write(
         [
           put(metaKey(main), 1, 2, 3),
@@ -81,7 +81,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
         ],
         [note()],
       );
-      for (const time of ['at once', 'anew']) {
+      for (const time of ['at once', 'after it was reopened']) {
         const { meta, termRuns, configurations, lastBatch } = await storage.load(main);
         expect([...(meta ?? [])], time).toEqual([1, 2, 3]);
         expect(inShort(termRuns)).toEqual([
@@ -206,7 +206,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
         [put(snapshotKey(main), 8), put(chunkKey(main, 3, 0), 30), put(chunkKey(main, 3, 11), 31)],
         [note()],
       );
-      for (const time of ['at once', 'anew']) {
+      for (const time of ['at once', 'after it was reopened']) {
         expect([...((await storage.load(main)).snapshot ?? [])], time).toEqual([8]);
         expect([...((await storage.get(chunkKey(main, 3, 11))) ?? [])]).toEqual([31]);
         expect(await storage.get(chunkKey(main, 3, 1))).toBeUndefined();

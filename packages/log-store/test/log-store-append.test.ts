@@ -12,7 +12,7 @@ import {
   leader,
   open,
   openedIn,
-  StoreOnABench,
+  StoreHarness,
   self,
   sends,
   storedBatchKeys,
@@ -23,7 +23,7 @@ import {
 
 describe('an append', () => {
   it('is written with one put a batch and one for the group, and acknowledged only after the sync', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const batches = [batch(1, 3, 1), batch(4, 2, 1)];
     expect(bench.receive(append({ seq: 1, verified: 5, batches }))).toEqual([]);
     expect(bench.idle()).toMatchObject([
@@ -80,13 +80,13 @@ describe('an append', () => {
   });
 
   it('also comes on the feed', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const body = { ...append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }).body, prev_term: asTerm(0) };
     expect(brief(bench.store({ name: 'feed.append', body }))).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
   });
 
   it('waits for the running write; all that came meanwhile goes into the next one', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
     bench.receive(append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] }));
@@ -100,7 +100,7 @@ describe('an append', () => {
   });
 
   it('is acknowledged by what was verified, never by the end of the log', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 9, batches: [batch(1, 9, 1)] }));
     // A new leader knows only that the first four entries are its own.
     expect(brief(bench.store(append({ seq: 2, leader: 'n3', term: 2, verified: 4 })))).toEqual([
@@ -110,7 +110,7 @@ describe('an append', () => {
   });
 
   it('goes without a write where it brings nothing new', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.receive(append({ seq: 2, verified: 2 }), append({ seq: 3, verified: 1 }));
     expect(brief(sends(bench.idle()))).toEqual(['stored 2 for n2 term 1 seq 3', 'ack 1:1:3']);
@@ -118,7 +118,7 @@ describe('an append', () => {
   });
 
   it('without entries is acknowledged after those before it, never before', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.idle();
     bench.receive(append({ seq: 2, verified: 2 }));
@@ -128,14 +128,14 @@ describe('an append', () => {
   });
 
   it('keeps the leaders of two terms apart within one write', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.receive(append({ seq: 2, leader: 'n3', term: 2, verified: 3, batches: [batch(3, 1, 2)] }));
     expect(brief(bench.write())).toEqual(['stored 2 for n2 term 1 seq 1', 'stored 3 for n3 term 2 seq 2', 'ack 1:1:2']);
   });
 
   it('raises the term and clears the vote in the write of its entries, and writes for the term alone', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(vote(1, 3, 'n1'));
     bench.store(append({ seq: 2, term: 4, verified: 1, batches: [batch(1, 1, 4)] }));
     bench.store(append({ seq: 3, term: 5, verified: 1 }));
@@ -144,7 +144,7 @@ describe('an append', () => {
   });
 
   it('stores the group’s uid with the first, and refuses another one', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1 }));
     const effects = bench.step({ type: 'message', message: append({ seq: 2, uid: 'uid-2' }) });
     expect(effects).toMatchObject([{ type: 'log', level: 'error', fields: { seq: 2, reason: 'other_group_uid' } }]);
@@ -153,7 +153,7 @@ describe('an append', () => {
   });
 
   it('of entries alone is acknowledged to the node now and then, or when that asks; to the leader at once', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const add = (seq: number) => brief(bench.store(append({ seq, verified: seq, batches: [batch(seq, 1, 1)] })));
     expect(add(1), 'the first makes the group’s record').toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
     expect(add(2)).toEqual(['stored 2 for n2 term 1 seq 2']);
@@ -164,7 +164,7 @@ describe('an append', () => {
   });
 
   it('puts nothing but the batches where it only adds entries, and finds them again', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
     bench.receive(append({ seq: 2, verified: 6, batches: [batch(5, 1, 1), batch(6, 1, 1)] }));
     expect(bench.idle()).toMatchObject([{ type: 'write', operations: [{ type: 'put' }, { type: 'put' }] }]);
@@ -174,7 +174,7 @@ describe('an append', () => {
   });
 
   it('keeps the commit index beside what is written of the group, and never makes a write for it', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
     bench.receive(append({ seq: 2, verified: 4, commit: 4 }));
     bench.idle();
@@ -209,7 +209,7 @@ describe('what is refused', () => {
 
   for (const [what, reason, message] of refusals) {
     it(`${what} stays untaken, and so does what follows`, () => {
-      const bench = StoreOnABench.opened();
+      const bench = StoreHarness.opened();
       const entries = [batch(1, 3, 2)];
       bench.store(append({ seq: 1, term: 2, verified: 3, commit: 2, batches: entries }));
       if (reason === 'other_vote') bench.store(vote(2, 2, 'n1'));
@@ -233,7 +233,7 @@ describe('what is refused', () => {
   }
 
   it('a configuration that this build cannot read is stored and acknowledged (promise 31)', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const newer = encodeBatch('configuration', asTerm(1), asLogIndex(2), [encode({ peers: 'in another way' })]);
     const batches = [configurationBatch(1, 1, configurationOf('n1', 'n2')), newer, batch(3, 1, 1)];
     expect(brief(bench.store(append({ seq: 1, verified: 3, batches })))).toContain('stored 3 for n2 term 1 seq 1');
@@ -245,7 +245,7 @@ describe('what is refused', () => {
   });
 
   it('a batch that was damaged on its way heals with the next sending', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const good = batch(1, 2, 1);
     for (const at of [0, 10, good.length - 1]) {
       const damaged = good.slice();
@@ -263,7 +263,7 @@ describe('what is refused', () => {
 
 describe('the ordered link', () => {
   it('takes each message once, and acknowledges repeats and gaps with what is synced', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const first = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] });
     const second = append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] });
     expect(brief(bench.receive(second))).toEqual(['ack 1:1:0']);
@@ -278,7 +278,7 @@ describe('the ordered link', () => {
   });
 
   it('answers ticks with what is synced', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     expect(brief(bench.receive(tick(0)))).toEqual(['ack 1:1:0']);
     bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
@@ -288,15 +288,15 @@ describe('the ordered link', () => {
   });
 
   it('confirms at once, also during a write, that its session is current', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
     const asked = confirm(7);
     expect(bench.receive(asked)).toEqual([{ name: 'node.in_force', body: asked.body }]);
   });
 
-  it('does not begin anew within a session: what was taken would be taken twice', () => {
-    const bench = StoreOnABench.opened();
+  it('does not restart within a session: commands would be accepted twice', () => {
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     expect(bench.receive(append({ link: 2, seq: 1, verified: 1, batches: [batch(1, 1, 1)] }))).toEqual([]);
     expect(bench.core.dropped).toEqual({ link_begun_anew: 1 });
@@ -305,7 +305,7 @@ describe('the ordered link', () => {
 
 describe('a vote', () => {
   it('is acknowledged after its sync, survives, and costs no write when repeated', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     expect(bench.receive(vote(1, 7, 'n3'))).toEqual([]);
     expect(bench.idle()).toMatchObject([{ type: 'write', group: { term: 7, voted_for: 'n3' } }]);
     expect(brief(bench.sync())).toEqual(['ack 1:1:1']);
@@ -316,7 +316,7 @@ describe('a vote', () => {
   });
 
   it('is cast once in a term, after the term was known without one', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(vote(1, 7, ''));
     bench.store(vote(2, 7, 'n3'));
     bench.store(vote(3, 8, ''));
@@ -327,7 +327,7 @@ describe('a vote', () => {
 
 describe('configurations', () => {
   it('come back with the opening, each with its index', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const [one, three] = [configurationOf('n1'), configurationOf('n1', 'n2', 'n3')];
     const batches = [configurationBatch(1, 1, one), batch(2, 3, 1), configurationBatch(5, 2, three)];
     bench.store(append({ seq: 1, term: 2, verified: 5, batches }));
@@ -345,7 +345,7 @@ describe('configurations', () => {
   });
 
   it('are reported as far as a message holds them: the first, the last committed ones, all that may go', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const many = limits.reportedConfigurations + 40;
     const batches = Array.from({ length: many }, (_, at) => configurationBatch(at + 1, 1, configurationOf('n1')));
     bench.store(append({ seq: 1, verified: many, commit: many - 3, batches }));

@@ -23,7 +23,7 @@ import {
   groupUid,
   open,
   openedIn,
-  StoreOnABench,
+  StoreHarness,
   self,
   sends,
   storeId,
@@ -54,8 +54,8 @@ function reset({
 }
 
 /** Entries 1 to 3 of term 2, and a vote in term 3. */
-function withThreeEntries(): StoreOnABench {
-  const bench = StoreOnABench.opened();
+function withThreeEntries(): StoreHarness {
+  const bench = StoreHarness.opened();
   bench.store(append({ seq: 1, term: 2, verified: 3, commit: 2, batches: [batch(1, 3, 2)] }), vote(2, 3, 'n3'));
   return bench;
 }
@@ -182,10 +182,10 @@ describe('read-only', () => {
 });
 
 describe('the room on the disk', () => {
-  const measured = (bench: StoreOnABench, freeBytes: number) => brief(sends(bench.step({ type: 'disk', freeBytes })));
+  const measured = (bench: StoreHarness, freeBytes: number) => brief(sends(bench.step({ type: 'disk', freeBytes })));
 
   it('is reported when it is measured, and at each opening', () => {
-    const bench = new StoreOnABench();
+    const bench = new StoreHarness();
     bench.start();
     expect(measured(bench, 5000), 'there is no session yet').toEqual([]);
     bench.receive(open('nonce-1', 'run-1', 0));
@@ -210,7 +210,7 @@ describe('the room on the disk', () => {
   });
 
   it('is low below the reserve, until there is a quarter more than that', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const found = [1000, 999, 1000, 1249, 1250, 1000, 0].map((freeBytes) => measured(bench, freeBytes)[0]);
     expect(diskReserveBytes).toBe(1000);
     expect(found).toEqual([
@@ -227,7 +227,7 @@ describe('the room on the disk', () => {
 
 describe('a store and its peer', () => {
   /** The store of the bench, started as that peer's. */
-  function startedAs(bench: StoreOnABench, peerId: string) {
+  function startedAs(bench: StoreHarness, peerId: string) {
     const core = new LogStoreCore({ groupId, peerId: asPeerId(peerId), incarnation: 'run-2', diskReserveBytes });
     core.step({ type: 'start' });
     return { core, effects: core.step({ type: 'loaded', rows: bench.storage.loadNow(groupId) }) };

@@ -7,7 +7,7 @@ import { asLogIndex, batchFrom, batchHeader, type Message } from '@conclave/prot
 import { describe, expect, it } from 'vitest';
 import { chunkKey } from '../src/core/index.js';
 import { chunkMessage, endMessage, type Source, snapshotOf, type TestSnapshot } from './snapshots.js';
-import { append, batch, groupId, type Opened, open, openedIn, StoreOnABench, vote } from './store-harness.js';
+import { append, batch, groupId, type Opened, open, openedIn, StoreHarness, vote } from './store-harness.js';
 
 /** What a node believes after a message: the term of each entry, its own term and vote, and what is committed. */
 interface Belief {
@@ -32,7 +32,7 @@ const atFirst: Belief = { terms: [], term: 1, vote: '', commit: 0, base: 0, snap
 
 class Life {
   private state: number;
-  private bench = new StoreOnABench();
+  private bench = new StoreHarness();
   private session = 0;
   private runs = 1;
   private nonces = 0;
@@ -180,7 +180,7 @@ class Life {
     if (this.bench.isWriting) this.listen(this.bench.sync());
   }
 
-  private receive(...messages: Parameters<StoreOnABench['receive']>): void {
+  private receive(...messages: Parameters<StoreHarness['receive']>): void {
     this.listen(this.bench.receive(...messages));
   }
 

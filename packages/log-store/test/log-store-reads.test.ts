@@ -1,19 +1,19 @@
 import { limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { append, batch, brief, open, read, StoreOnABench, sends, vote } from './store-harness.js';
+import { append, batch, brief, open, read, StoreHarness, sends, vote } from './store-harness.js';
 
 /** Entries 1 to 3 of term 1, 4 to 6 and 7 to 9 of term 2. */
 const batches = [batch(1, 3, 1), batch(4, 3, 2), batch(7, 3, 2)];
 
-function withNineEntries(): StoreOnABench {
-  const bench = StoreOnABench.opened();
+function withNineEntries(): StoreHarness {
+  const bench = StoreHarness.opened();
   bench.store(append({ seq: 1, term: 2, verified: 9, batches }));
   return bench;
 }
 
 /** Entries 1 to 6 of term 1, of which two go into one answer. */
-function withLargeEntries(): StoreOnABench {
-  const bench = StoreOnABench.opened();
+function withLargeEntries(): StoreHarness {
+  const bench = StoreHarness.opened();
   const large = [1, 2, 3, 4, 5, 6].map((first) => batch(first, 1, 1, Math.floor(0.4 * limits.readBytes)));
   for (const [place, bytes] of large.entries()) {
     bench.store(append({ seq: place + 1, term: 1, verified: place + 1, batches: [bytes] }));
@@ -115,7 +115,7 @@ describe('a read', () => {
 describe('damage at rest', () => {
   const firstBatch = '~/main/0000000000000001';
 
-  function flip(bench: StoreOnABench, key: string, at: number): void {
+  function flip(bench: StoreHarness, key: string, at: number): void {
     const bytes = bench.storage.rows.get(key)?.slice();
     if (bytes === undefined) throw new Error(`no ${key}`);
     bytes[at] = (bytes[at] as number) ^ 4;

@@ -9,7 +9,7 @@ import {
   open,
   openedIn,
   read,
-  StoreOnABench,
+  StoreHarness,
   self,
   sends,
   storeId,
@@ -21,7 +21,7 @@ const hello = { name: 'log-store.hello', body: { group_id: groupId, nonce: 'any'
 
 describe('the opening of a log-store', () => {
   it('loads, says which run it is, and answers hello with the same', () => {
-    const bench = new StoreOnABench();
+    const bench = new StoreHarness();
     expect(bench.step({ type: 'start' })).toEqual([{ type: 'load' }]);
     const [log, welcome, ...more] = bench.step({ type: 'loaded', rows: bench.storage.loadNow(groupId) });
     expect(log).toMatchObject({ type: 'log', text: 'the log is empty: this peer has no data of the group' });
@@ -35,7 +35,7 @@ describe('the opening of a log-store', () => {
   });
 
   it('handles no message while it loads', () => {
-    const bench = new StoreOnABench();
+    const bench = new StoreHarness();
     bench.step({ type: 'start' });
     expect(bench.receive(hello, open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(bench.core.dropped).toEqual({ loading: 2 });
@@ -43,7 +43,7 @@ describe('the opening of a log-store', () => {
   });
 
   it('draws the store id, raises the session, and reports only after its own sync', () => {
-    const bench = new StoreOnABench();
+    const bench = new StoreHarness();
     bench.start();
     expect(bench.receive(open('nonce-1', 'run-1', 0))).toEqual([]);
     expect(bench.idle()).toMatchObject([
@@ -71,7 +71,7 @@ describe('the opening of a log-store', () => {
   });
 
   it('takes a repeated nonce for the same opening, before the sync and after', () => {
-    const bench = new StoreOnABench();
+    const bench = new StoreHarness();
     bench.start();
     bench.receive(open('nonce-1', 'run-1', 0));
     bench.idle();
@@ -88,7 +88,7 @@ describe('the opening of a log-store', () => {
   });
 
   it('refuses an opening that was meant for another run, or comes after another one', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     expect(brief(bench.receive(open('nonce-2', 'run-0', 1)))).toEqual(['welcome run-1 session 1']);
     expect(brief(bench.receive(open('nonce-2', 'run-1', 0)))).toEqual(['welcome run-1 session 1']);
     expect(bench.idle()).toEqual([]);
@@ -96,7 +96,7 @@ describe('the opening of a log-store', () => {
   });
 
   it('does not go on with the session of its earlier run: a late message of it would be taken twice', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const first = append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] });
     bench.store(first);
     expect(brief(bench.restart('run-2'))).toEqual(['welcome run-2 session 1']);
@@ -113,7 +113,7 @@ describe('the opening of a log-store', () => {
 
 describe('two nodes for one peer', () => {
   it('fences the first when the second opens', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     expect(brief(bench.store(open('nonce-2', 'run-1', 1)))).toEqual(['opened 2 term 0 last 0 commit 0']);
     for (const message of [append({ seq: 1 }), vote(1, 1, 'n1'), tick(0), confirm(1), read({ reader: 'node' })]) {
       expect(brief(bench.receive(message)), message.name).toEqual(['fenced 1 by 2']);
@@ -124,13 +124,13 @@ describe('two nodes for one peer', () => {
   });
 
   it('drops what the first had queued, waits for the running write, and reports what is durable', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.idle();
     bench.receive(append({ seq: 2, verified: 4, term: 3, batches: [batch(3, 2, 3)] }), vote(3, 9, 'n3'));
     bench.receive(open('nonce-2', 'run-1', 1));
     expect(bench.idle(), 'one write at a time').toEqual([]);
-    // What the first write made durable is true, whoever asked for it.
+    // What the first write made durable is true, whichever node requested it.
     expect(brief(bench.sync())).toEqual(['stored 2 for n2 term 1 seq 1', 'ack 1:1:1']);
     expect(brief(bench.write())).toEqual(['opened 2 term 1 last 2 commit 0']);
     expect(bench.core.dropped).toEqual({ queued_of_older_session: 1 });
@@ -140,14 +140,14 @@ describe('two nodes for one peer', () => {
   });
 
   it('forgets a commit index that spoke of what was dropped', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 10, batches: [batch(1, 10, 1)] }));
     bench.receive(append({ seq: 2, term: 2, truncateFrom: 8, verified: 10, commit: 9, batches: [batch(8, 3, 2)] }));
     expect(brief(bench.store(open('nonce-2', 'run-1', 1)))).toEqual(['opened 2 term 1 last 10 commit 0']);
   });
 
   it('fences a node that was opened, and replaced before it was notified', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(open('nonce-2', 'run-1', 1));
     bench.idle();
     bench.receive(open('nonce-3', 'run-1', 2));
@@ -160,7 +160,7 @@ describe('two nodes for one peer', () => {
   });
 
   it('drops the reads of the session before', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.receive(read({}));
     bench.receive(open('nonce-2', 'run-1', 1));
@@ -171,7 +171,7 @@ describe('two nodes for one peer', () => {
 
 describe('messages that are of no session here', () => {
   it('answers another store with a welcome, also where there is no store yet', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const other = { ...tick(0).body, store_id: 'other' } as ReturnType<typeof tick>['body'] & {
       link: number;
       seq: number;
@@ -179,7 +179,7 @@ describe('messages that are of no session here', () => {
     const message = { name: 'log-store.tick', body: messages['log-store.tick'].schema.parse(other) } as const;
     expect(brief(bench.receive(message))).toEqual(['welcome run-1 session 1']);
 
-    const empty = new StoreOnABench();
+    const empty = new StoreHarness();
     empty.start();
     const nobody = { ...message.body, store_id: '', session: 0 };
     const parsed = { name: 'log-store.tick', body: messages['log-store.tick'].schema.parse(nobody) } as const;
@@ -187,13 +187,13 @@ describe('messages that are of no session here', () => {
   });
 
   it('answers a session that it has never opened with a welcome', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     expect(brief(bench.receive(tick(0, 5)))).toEqual(['welcome run-1 session 1']);
     expect(bench.core.dropped).toEqual({ not_opened: 1 });
   });
 
   it('says nothing more after a failure', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const effects = bench.step({ type: 'write_failed', code: 'EIO', message: 'no space' });
     expect(effects).toMatchObject([{ type: 'log' }, { type: 'fail', code: 'EIO', message: 'no space' }]);
     expect(sends(effects)).toEqual([]);

@@ -11,7 +11,7 @@ import {
   open,
   openedIn,
   read,
-  StoreOnABench,
+  StoreHarness,
   sends,
   storedBatchKeys,
   storedChunkKeys,
@@ -19,21 +19,21 @@ import {
 } from './store-harness.js';
 
 /** Entries 1 to 4 of term 1, 5 to 12 of term 2; committed up to 10. */
-function withTwelveEntries(): StoreOnABench {
-  const bench = StoreOnABench.opened();
+function withTwelveEntries(): StoreHarness {
+  const bench = StoreHarness.opened();
   const batches = [configurationBatch(1, 1, configurationOf('n1', 'n2', 'n3')), batch(2, 3, 1), batch(5, 8, 2)];
   bench.store(append({ seq: 1, term: 2, verified: 12, commit: 10, batches }));
   return bench;
 }
 
 /** The same with a snapshot at 10, the log going back to 8. */
-function withSnapshot(): StoreOnABench {
+function withSnapshot(): StoreHarness {
   const bench = withTwelveEntries();
   bench.store(...bringing(snapshotOf('s1', 10, 2), { seq: 2, compactTo: 7, term: 2 }));
   return bench;
 }
 
-function reopened(bench: StoreOnABench, run = 2) {
+function reopened(bench: StoreHarness, run = 2) {
   bench.restart(`run-${run}`);
   return openedIn(bench.store(open(`nonce-${run}`, `run-${run}`, run - 1)));
 }
@@ -152,7 +152,7 @@ describe('a snapshot that the node takes', () => {
   });
 
   it('keeps the newest committed configurations, and the first', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const count = limits.reportedConfigurations + 6;
     const batches = Array.from({ length: count }, (_, at) => configurationBatch(at + 1, 1, configurationOf(`n${at}`)));
     bench.store(append({ seq: 1, verified: count, commit: count, batches }));
@@ -252,7 +252,7 @@ describe('chunks and ends that do not fit', () => {
 
 describe('a snapshot that a leader installs', () => {
   it('takes the place of a log that ends before it, and brings its history and term', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const configurations = [
       { index: 1, configuration: configurationOf('n2') },
       { index: 90, configuration: configurationOf('n1', 'n2') },
@@ -336,7 +336,7 @@ describe('a snapshot that a leader installs', () => {
   });
 
   it('goes on from its last chunk after a crash, in the same slot (promise 19)', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const snapshot = snapshotOf('s1', 100, 7);
     const chunk = (seq: number, number: number, session: number) =>
       chunkMessage({ seq, session }, snapshot, number, 'installed');

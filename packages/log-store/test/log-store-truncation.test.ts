@@ -9,15 +9,15 @@ import {
   open,
   openedIn,
   read,
-  StoreOnABench,
+  StoreHarness,
   sends,
   storedBatchKeys,
   tick,
 } from './store-harness.js';
 
 /** Entries 1 to 10 of term 1, in batches of five. */
-function withTenEntries(): StoreOnABench {
-  const bench = StoreOnABench.opened();
+function withTenEntries(): StoreHarness {
+  const bench = StoreHarness.opened();
   bench.store(append({ seq: 1, verified: 10, batches: [batch(1, 5, 1), batch(6, 5, 1)] }));
   return bench;
 }
@@ -45,7 +45,7 @@ describe('a truncation', () => {
   });
 
   it('deletes the runs of terms and the configurations that go with the entries', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const [one, two] = [configurationOf('n1'), configurationOf('n1', 'n2')];
     const batches = [configurationBatch(1, 1, one), batch(2, 2, 2), configurationBatch(4, 3, two), batch(5, 1, 3)];
     bench.store(append({ seq: 1, term: 3, verified: 5, batches }));
@@ -69,7 +69,7 @@ describe('a truncation', () => {
   });
 
   it('replaces a configuration by another one at the same index', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     const [one, two, three] = [configurationOf('n1'), configurationOf('n1', 'n2'), configurationOf('n1', 'n3')];
     const first = [configurationBatch(1, 1, one), configurationBatch(2, 1, two)];
     bench.store(append({ seq: 1, verified: 2, batches: first }));
@@ -81,7 +81,7 @@ describe('a truncation', () => {
   });
 
   it('reaches entries that were gathered but not yet written, also within their batch', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 6, batches: [batch(1, 3, 1), batch(4, 3, 1)] }));
     bench.receive(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 3, verified: 3, batches: [batch(3, 1, 2)] }));
     expect(bench.idle()).toMatchObject([
@@ -138,7 +138,7 @@ describe('a truncation', () => {
 // with the same index and term while the first write has not been answered. Its answer must not pass for the last one's.
 describe('the ABA race of asynchronous storage', () => {
   it('acknowledges the node by sequence, and reports to no leader what was overwritten', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, leader: 'n2', term: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     // A: entry 2 of term 1 is being written.
     bench.receive(append({ seq: 2, leader: 'n2', term: 1, verified: 2, batches: [batch(2, 1, 1)] }));
@@ -160,7 +160,7 @@ describe('the ABA race of asynchronous storage', () => {
   });
 
   it('keeps an acknowledgement below the truncation', () => {
-    const bench = StoreOnABench.opened();
+    const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 4, batches: [batch(1, 8, 1)] }));
     bench.idle();
     bench.receive(append({ seq: 2, leader: 'n3', term: 2, verified: 6, truncateFrom: 6, batches: [batch(6, 1, 2)] }));
@@ -179,7 +179,7 @@ describe('a read beside a truncation', () => {
     expect(brief(sends(bench.finishReads()))).toEqual(['node.entries 1 after term 1']);
   });
 
-  it('is made anew where one has overtaken it', () => {
+  it('is made again if another one has overtaken it', () => {
     const bench = withTenEntries();
     bench.receive(read({ reader: 'node', term: 0, from: 9 }), read({ reader: 'node', term: 0, from: 6 }));
     bench.store(append({ seq: 2, term: 2, truncateFrom: 7, verified: 7, batches: [batch(7, 1, 2)] }));

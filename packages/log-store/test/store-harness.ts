@@ -129,7 +129,7 @@ export function read(
   };
 }
 
-export class StoreOnABench {
+export class StoreHarness {
   core: LogStoreCore;
   /** What was asked to be cleared and has not been: see `clear`. */
   clearings: Garbage[] = [];
@@ -145,8 +145,8 @@ export class StoreOnABench {
   }
 
   /** Loaded, and session 1 open. */
-  static opened(): StoreOnABench {
-    const bench = new StoreOnABench();
+  static opened(): StoreHarness {
+    const bench = new StoreHarness();
     bench.start();
     bench.receive(open('nonce-1', 'run-1', 0));
     bench.write();

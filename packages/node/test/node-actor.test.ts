@@ -538,9 +538,9 @@ describe('the requests to a node', () => {
       },
     });
     await client.flush();
-    const somebody = next();
+    const request = next();
     await ask('conclave.g.n1.admin.status', {});
-    await somebody;
+    await request;
     expect(answers).toEqual([
       [1, 5, null, []],
       [2, 5, status, []],

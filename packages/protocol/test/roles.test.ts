@@ -181,14 +181,14 @@ describe('names of peers that are words of subjects', () => {
   /** What the processes of no other peer may publish, about this one. */
   function ofAnother(peerId: PeerId): string[] {
     const names = Object.keys(messages) as MessageName[];
-    const spoken = names.flatMap((name) => {
+    const sent = names.flatMap((name) => {
       const [recipient, word] = name.split('.') as [Recipient, string];
       const subject = subjects.message({ groupId: main, peerId, recipient }, word, peerId);
       return [subject, subjects.ofFirstVersion(subject)];
     });
     const [group, bundle] = [subjects.groupList(peerId), subjects.bundle(peerId, 'node', peerId)];
     return [
-      ...spoken,
+      ...sent,
       ...Object.keys(adminCommands).map((name) => subjects.peerRequest(main, peerId, 'admin', name)),
       ...Object.keys(kvOperations).map((name) => subjects.peerRequest(main, peerId, 'kv', name)),
       ...Object.keys(hostCommands).flatMap((name) => (name === 'list_groups' ? [] : [subjects.host(peerId, name)])),
@@ -210,18 +210,21 @@ describe('names of peers that are words of subjects', () => {
   it.each([
     ['one group', [main]],
     ['all groups', []],
-  ] as const)('give a peer no right to command or to speak for another, with permissions for %s', (_which, groups) => {
-    expect(peers.length).toBeGreaterThan(50);
-    const text = peers.flatMap((peerId) => ofAnother(peerId).map((subject) => `${peerId} ${subject}`)).join('\n');
-    for (const peer of peers) {
-      const scope = { prefix: 'c', groups, peer, inboxPrefix: '_I', replyPrefixes: ['_INBOX'] };
-      const { publish } = permissionsOf('peer', scope);
-      const patterns = publish.map((one) =>
-        one.replace(/[.$]/g, '[$&]').replaceAll('*', '[^.\\n]+').replace('>', '.+'),
-      );
-      const allowedOnes = text.match(new RegExp(`^\\S+ (${patterns.join('|')})$`, 'gm')) ?? [];
-      expect(allowedOnes.length, peer).toBeGreaterThan(0);
-      expect(allowedOnes.filter((line) => !line.startsWith(`${peer} `))).toEqual([]);
-    }
-  });
+  ] as const)(
+    'give a peer no permission to send commands or to send as another peer, with permissions for %s',
+    (_which, groups) => {
+      expect(peers.length).toBeGreaterThan(50);
+      const text = peers.flatMap((peerId) => ofAnother(peerId).map((subject) => `${peerId} ${subject}`)).join('\n');
+      for (const peer of peers) {
+        const scope = { prefix: 'c', groups, peer, inboxPrefix: '_I', replyPrefixes: ['_INBOX'] };
+        const { publish } = permissionsOf('peer', scope);
+        const patterns = publish.map((one) =>
+          one.replace(/[.$]/g, '[$&]').replaceAll('*', '[^.\\n]+').replace('>', '.+'),
+        );
+        const allowedOnes = text.match(new RegExp(`^\\S+ (${patterns.join('|')})$`, 'gm')) ?? [];
+        expect(allowedOnes.length, peer).toBeGreaterThan(0);
+        expect(allowedOnes.filter((line) => !line.startsWith(`${peer} `))).toEqual([]);
+      }
+    },
+  );
 });

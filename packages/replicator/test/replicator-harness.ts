@@ -217,7 +217,7 @@ export class LedGroup {
     return { name: 'replicator.snapshot_chunk', body };
   }
 
-  /** The node begins its link anew, in a session. */
+  /** The node restarts its link, in a session. */
   beginLink(session = this.session): void {
     this.link = session === this.session ? this.link + 1 : 1;
     this.session = session;

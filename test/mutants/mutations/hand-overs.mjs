@@ -79,7 +79,7 @@ export const handOvers = [
     scenario: 'transfer-two-leaders.txt',
   },
   {
-    id: 'not-sent-again-upon-an-election',
+    id: 'not-resent-after-an-election',
     rule: 'After `leader_elected` a client resends what got no reply.',
     edits: [{ file: client, find: '        this.onLeaderElected(at);', replace: '' }],
     seeds: 0,
@@ -87,7 +87,7 @@ export const handOvers = [
     why: 'what is not resent after the event is resent a second later: only time is lost',
   },
   {
-    id: 'commands-sent-again-upon-an-election',
+    id: 'commands-resent-after-an-election',
     rule: 'A command that changes something and has no number is not resent after `leader_elected`.',
     edits: [
       {

@@ -1,4 +1,4 @@
-/** The playground: time that passes as somebody wants, faults, requests, and the same run each time. */
+/** The playground: time that passes as its user wants, faults, requests, and the same run each time. */
 import { ViewModel, ViewRecord } from '@conclave/view';
 import { describe, expect, test } from 'vitest';
 import { withElectionsForFree } from '../support/broken-core.js';

@@ -28,7 +28,7 @@ function requestPreVote(node: NodeHarness): string | undefined {
 }
 
 describe('a follower without new ticks', () => {
-  test('probes whether anybody leads from 1.3 heartbeats on, at each tick of its own, until NATS has reported', () => {
+  test('probes whether a peer leads from 1.3 heartbeats on, at each of its ticks, until NATS has reported', () => {
     const node = follower();
     expect(node.wait(120)).not.toContain('probe 1');
     expect(node.wait(100)).toContain('probe 1');

@@ -239,12 +239,12 @@ describe('founding a group', () => {
 });
 
 describe('founding a new group under a name that had one', () => {
-  const anew = { ...three, new: true };
+  const again = { ...three, new: true };
   const heldByOther = { group_uid: 'uid' as never, last_index: asLogIndex(7) };
 
   test('data of a peer that is not listed does not prevent it', () => {
     const node = empty();
-    const asked = bootstrap(node, anew);
+    const asked = bootstrap(node, again);
     const around = { ...quiet, hosts: [host('n4'), host('n5', 'uid')] };
     asked.for(200, around);
     node.identity('n4', heldByOther);
@@ -253,7 +253,7 @@ describe('founding a new group under a name that had one', () => {
 
   test('it is refused where a listed peer holds data', () => {
     const node = empty();
-    bootstrap(node, anew);
+    bootstrap(node, again);
     expect(node.identity('n2', heldByOther)).toEqual(['refuse 1 ENOTEMPTY not_done']);
     expect(node.lastError?.message).toMatch(/n2 .*delete these data first/);
   });
@@ -261,14 +261,14 @@ describe('founding a new group under a name that had one', () => {
   test('it is refused by a peer that holds data itself', () => {
     const node = new NodeHarness();
     node.lead();
-    expect(node.admin('bootstrap', anew, 'peer')).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(node.admin('bootstrap', again, 'peer')).toEqual(['refuse 1 ENOTEMPTY not_done']);
   });
 
   test('it is refused while a peer leads the group: both would stop serving', () => {
     const node = empty();
     const other = new NodeHarness();
     other.lead();
-    expect(bootstrap(node, anew).for(100, { ...quiet, leads: other })).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(bootstrap(node, again).for(100, { ...quiet, leads: other })).toEqual(['refuse 1 ENOTEMPTY not_done']);
     expect(node.lastError?.message).toContain('n1 leads the group, history uid');
   });
 });

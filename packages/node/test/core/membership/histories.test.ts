@@ -94,9 +94,9 @@ describe('promises 29 and 30: a history', () => {
     const bases = [0, 10_000, 20_000].map((laterMs) => wallTimeMs + laterMs);
     const first = withHistory({ ...peers, level: 1 }, peers, 'one' as GroupUid, bases[0] ?? 0);
     const reset = withHistory(first, peers, 'two' as GroupUid, bases[1] ?? 0);
-    const anew = withHistory({ ...peers, level: 1 }, peers, 'three' as GroupUid, bases[2] ?? 0);
+    const next = withHistory({ ...peers, level: 1 }, peers, 'three' as GroupUid, bases[2] ?? 0);
     expect(reset.history?.base).toBeGreaterThan(first.history?.base ?? Number.POSITIVE_INFINITY);
-    expect(anew.history?.base).toBeGreaterThan(reset.history?.base ?? Number.POSITIVE_INFINITY);
+    expect(next.history?.base).toBeGreaterThan(reset.history?.base ?? Number.POSITIVE_INFINITY);
   });
 
   test('keeps its revisions if its group reaches level 1 only now', () => {
