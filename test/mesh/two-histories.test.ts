@@ -56,7 +56,7 @@ describe('promise 29: two histories of one group, each with a leader,', () => {
       const health = await startCommand(url, ['health', '--peer', peer]).ended;
       expect(health).toMatchObject({
         code: 1,
-        error: expect.stringContaining('two histories of the group main are led'),
+        error: expect.stringContaining('two histories of the group main have a leader'),
       });
       const status = await startCommand(url, ['status', '--peer', peer]).ended;
       expect(status.out).toContain('two histories');

@@ -3,7 +3,7 @@
  * of a process.
  *
  * Invariants:
- * 1. At most one measurement runs, so that no more and more measurements wait for a disk that hangs.
+ * 1. At most one measurement runs at a time, so that measurements do not pile up while the disk hangs.
  * 2. If a measurement takes too long, the listeners are notified each time that another measurement would be due.
  */
 import { statfs } from 'node:fs/promises';

@@ -273,7 +273,7 @@ export class NodeActor implements Actor {
     this.ledHistories = serve ? this.subscribeToHistories(this.runner) : undefined;
   }
 
-  /** Subscribes to the announcements of which histories are led under this group's name. */
+  /** Subscribes to the announcements of which histories under this group's name have a leader. */
   private subscribeToHistories(runner: CoreRunner<NodeInput, NodeEffect>): Subscription {
     return this.dependencies.requests.subscribeToHistories(this.context.groupId, (body) =>
       runner.enqueue({ type: 'led_history', body }),

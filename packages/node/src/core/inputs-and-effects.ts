@@ -167,9 +167,9 @@ export type NodeEffect =
     }
   /** Publishes which history this peer leads, for the leaders of other histories. */
   | { readonly type: 'publish_led_history'; readonly body: HistoryAnnouncement }
-  /** Whether to receive which histories are led, though this peer leads none: it is outside the group. */
+  /** Whether to receive which histories have a leader, although this peer leads none: it is outside the group. */
   | { readonly type: 'subscribe_led_histories'; readonly isWanted: boolean }
-  /** Whether to answer on the group's own subjects, and to receive which histories are led. */
+  /** Whether to answer on the group's own subjects, and to receive which histories have a leader. */
   | { readonly type: 'serve'; readonly group: boolean }
   /** Stop answering on this peer's own subjects: another node of this peer answers there. */
   | { readonly type: 'leave_subjects' }

@@ -34,7 +34,7 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
       this.check(
         hasLed,
         () =>
-          `${candidate_id} campaigns in term ${term} ignoring leases, and no leader of term ${term - 1} has sent it`,
+          `${candidate_id} campaigns in term ${term} as ordered by a leader, but no leader of term ${term - 1} ordered it`,
       );
     },
   };

@@ -110,8 +110,8 @@ export class LivenessPhase {
   }
 
   /**
-   * Does what an operator would do: replace a damaged disk, discard an abandoned history, start what is down, restart a
-   * fenced node.
+   * Does what an operator would do: replaces a damaged disk, discards an abandoned history, starts processes that are down, and restarts
+   * a fenced node.
    */
   private repair(peerId: PeerId): void {
     const { mesh } = this.context;

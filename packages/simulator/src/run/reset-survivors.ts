@@ -20,7 +20,7 @@ export class SurvivorReset {
 
   /**
    * @param alone whether only one peer is reset, even if more could be
-   * @param now whether to reset even if the quorum exists. Then entries may be discarded that peers which are down have
+   * @param now whether to reset even if the quorum exists. Then entries of peers that are down may be discarded
    */
   run(alone: boolean, now = false): void {
     const { mesh, clients, quorums } = this.context;

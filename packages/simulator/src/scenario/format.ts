@@ -60,7 +60,7 @@ export function eventText(event: ConclaveEvent, term: number): string {
     case 'peer_reset':
       return `continues as ${configurationText(event.detail.new_peers, [])}, epoch ${event.detail.epoch}: ${event.detail.may_be_lost}`;
     case 'other_history_seen':
-      return `another history is led by ${event.detail.other_leader_id}: serves no requests`;
+      return `another history has the leader ${event.detail.other_leader_id}: serves no requests`;
     case 'peer_fenced':
       return 'is fenced';
     case 'snapshot_taken':

@@ -272,7 +272,7 @@ test('transfers-come-from-leaders reports a candidate that ignores leases and wa
     });
   group.sendAs(n1, 'replicator', 'node.timeout_now', { term: 8 as Term }, n2);
   stand(9);
-  expectBroken('transfers-come-from-leaders', () => stand(10), /n2 campaigns in term 10 ignoring leases/);
+  expectBroken('transfers-come-from-leaders', () => stand(10), /n2 campaigns in term 10 as ordered by a leader/);
 });
 
 test('transfers-come-from-leaders reports a transfer target that lacks entries', () => {

@@ -47,7 +47,7 @@ export class LeaderLease {
     private readonly state: NodeState,
   ) {}
 
-  /** A leadership begins; ticks up to this one were sent before. */
+  /** This peer has become the leader. Ticks up to `lastTickId`, which it has sent before, do not extend the lease. */
   begin(lastTickId: number): void {
     this.sent = [];
     this.quorumTickId = 0;
@@ -78,7 +78,7 @@ export class LeaderLease {
     return this.inUse;
   }
 
-  /** A configuration entry is appended; ticks up to this one were sent before. */
+  /** A configuration entry is appended. Ticks up to `lastTickId`, which were sent before, do not extend the lease any more. */
   onConfiguration(lastTickId: number): void {
     this.discardTicksUpTo(lastTickId);
   }

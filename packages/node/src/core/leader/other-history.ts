@@ -39,7 +39,7 @@ export class OtherHistory {
     for (const [groupUid, { atMs }] of this.announcements) {
       if (context.nowMs - atMs <= limits.otherHistoryMs) continue;
       this.announcements.delete(groupUid);
-      context.log('info', 'no other history of this group is led any more', { group_uid: groupUid });
+      context.log('info', 'no other history of this group has a leader any more', { group_uid: groupUid });
     }
     if (context.nowMs - this.publishedMs >= limits.historyAnnouncementMs && this.leadership.confirmation.isConfirmed())
       this.publish();
@@ -60,7 +60,7 @@ export class OtherHistory {
         other_group_uid: body.group_uid,
         other_leader_id: body.peer_id,
       });
-      context.log('error', 'another history of this group is led: requests are refused', { ...body });
+      context.log('error', 'another history of this group has a leader: requests are refused', { ...body });
     }
     // The other leader is answered at once, so that it stops, too. With three leaders, the answers are limited to one a tick.
     const isDue = isNew || context.nowMs - this.publishedMs >= context.options.heartbeatIntervalMs;
@@ -98,12 +98,12 @@ export class OtherHistory {
     const { seen, state, context } = this;
     if (seen === null) return undefined;
     const [own, other] = [`${state.groupUid}, led by ${state.peerId}`, `${seen.group_uid}, led by ${seen.leader_id}`];
-    return `two histories of the group ${context.options.groupId} are led, and neither serves: ${own}, and ${other}; stop the members of one, or delete their data`;
+    return `two histories of the group ${context.options.groupId} have a leader, and neither serves: ${own}, and ${other}; stop the members of one, or delete their data`;
   }
 
   /**
-   * Refuses a request on the group's subjects while another history is led.
-   * @returns whether it did
+   * Refuses a request on the group's subjects while another history has a leader.
+   * @returns whether the request was refused
    */
   refuses(requestId: number, writes: boolean): boolean {
     const { reason } = this;
