@@ -67,7 +67,7 @@ async function hold(client: ConclaveClient) {
   return { revision: written.revision, lock, lease_id, ended, uid: status.group_uid as string };
 }
 
-it('promises 29 and 30: nothing given out before is given out again, and each history’s end is reported once, over a chain of backups, restores and resets', {
+it('promises 29 and 30: no number that was issued before is issued again, and each history’s end is reported once, over a chain of backups, restores and resets', {
   timeout: 120_000,
 }, async () => {
   await conclave('groups', 'create', group, '--peers', 'n1,n2');

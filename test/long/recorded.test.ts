@@ -59,7 +59,7 @@ it('the client library waits for the peer’s answer', async () => {
   expect(client.status().dropped.foreign_reply).toBeGreaterThan(0);
 });
 
-it('a command to a peer that is not there is answered by nobody, and says why that took so long', async () => {
+it('a command to an absent peer gets no reply, and reports why that took so long', async () => {
   const { code, error } = await run('snapshot', '--peer', 'n9', '--timeout-ms', '500');
   expect([code, error]).toEqual([expect.any(Number), expect.stringContaining('does a JetStream stream take')]);
   expect(code).not.toBe(0);

@@ -44,7 +44,7 @@ async function callerOf(user: string, given: Readonly<Record<string, string>>): 
 
 const forged = { 'Nats-Request-Info': JSON.stringify({ user: 'boss', acc: 'TEAM' }) };
 
-it('a caller is named by NATS where a service import says who it is, whatever the sender puts there', async () => {
+it('a caller is named by NATS if a service import adds its name, whatever the sender writes there', async () => {
   expect(await callerOf('ann', {})).toEqual({ name: 'ann of TEAM', source: 'nats' });
   expect(await callerOf('ann', forged)).toEqual({ name: 'ann of TEAM', source: 'nats' });
 });

@@ -112,7 +112,7 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('gives each step its moment and a chance', async () => {
+  it('passes each step the time and a random number', async () => {
     const { core, runner, receives } = set(() => []);
     runner.start({ type: 'go' });
     await receives('idle');

@@ -31,7 +31,7 @@ describe('the acceptor of a link', () => {
     expect(acknowledged()).toEqual([]);
   });
 
-  it('acknowledges exactly who it is and what it has taken', () => {
+  it('acknowledges its own incarnation and exactly what it has accepted', () => {
     acceptor.admit(own(), { link: 1, seq: 1 }, sent);
     expect(acceptor.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
     const build = { incarnation: 'r1', levels: { lowest: 0, highest: 1 } };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Mailbox } from '../src/index.js';
 
 describe('a mailbox', () => {
-  it('gives back in order what it was given', () => {
+  it('returns its content in the order in which it was added', () => {
     const mailbox = new Mailbox<number>();
     for (let item = 0; item < 5000; item++) expect(mailbox.offer(item, 1)).toBe(true);
     expect(mailbox.length).toBe(5000);

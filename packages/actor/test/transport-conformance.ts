@@ -185,7 +185,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       expect(wrong.received).toEqual([]);
     });
 
-    it('drops what is sent to nobody, and goes on', async () => {
+    it('drops messages without a receiver, and continues', async () => {
       const receiver = new Receiver();
       listen(n2, 'node', receiver);
       await pair.settled();

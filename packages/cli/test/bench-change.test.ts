@@ -83,7 +83,7 @@ describe('the rows of a change', () => {
     { row: 'leader-killed', writers: 1024, gapsMs: [1300, 1501], p99Ms: 1200, failed: 2, unchanged },
   ];
 
-  it('stand beside the row without a change', () => {
+  it('are in the row next to the one without a change', () => {
     expect(changeTable(figures)).toMatchInlineSnapshot(`
       "writers  row                 times  gap ms  unchanged   ratio  worst ms  p99 ms  unchanged  failed  unchanged  within 1500 ms
         1,024  {1,2,3} to {1,4,5}      3    90.0       50.0   1.80x     300.0    33.3       20.0       0          0

@@ -149,7 +149,7 @@ describe('results', () => {
     expect(latencyRatio({ ...write, baseline: { perSecond: 1, p50Ms: 1 } })).toBeUndefined();
   });
 
-  it('stand beside their baselines, in a table for each kind', () => {
+  it('are next to their baselines, in a table for each kind', () => {
     expect(resultTables([writes]).join()).toMatchInlineSnapshot(`
       "processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  bare requests/s  ratio
       four                     64    50,000    1.50    9.25       0           25,000  2.00x"

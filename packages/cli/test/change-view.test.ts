@@ -27,7 +27,7 @@ function catchup(
   });
 }
 
-describe('a change as it goes on', () => {
+describe('a change in progress', () => {
   it('a change is shown with its stages, its progress, the missing votes, and how long each stage took', () => {
     const view = new ChangeView(1000);
     expect(view.headline(1005)).toBe('asked, 5.0 ms');

@@ -143,7 +143,7 @@ describe('a configuration file', () => {
     expect(() => readConfiguration(createProgram(), config)).toThrow(`${config}${message}`);
   });
 
-  it('adds nothing to the login that a command gives to a process of its own', async () => {
+  it('adds nothing to the login that a command passes to its child process', async () => {
     const config = file('nats-user: ann\nnats-password-file: /nowhere\n');
     Object.assign(environment, openLogin('nats://127.0.0.1:5').environment, { CONCLAVE_CONFIG: config });
     await optionsFor(['run', '--peer', 'n1']);

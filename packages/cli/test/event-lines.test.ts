@@ -122,7 +122,7 @@ describe('events', () => {
     `);
   });
 
-  it('stand behind time, peer and term', () => {
+  it('follow time, peer and term', () => {
     expect(samples.slice(0, 1).map(eventLine)).toEqual([
       '03:04:05.678  n1    term 3  leader_elected           leads {n1,n4}',
     ]);

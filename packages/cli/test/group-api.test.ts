@@ -76,7 +76,7 @@ function startApi() {
   return { made, counted, wake, send: (request: Asked) => receive(request) };
 }
 
-it('a list is made once for all who ask in one turn of the event loop, and each is answered', async () => {
+it('a list is made once for all requests of one turn of the event loop, and each gets a reply', async () => {
   const { made, counted, send } = startApi();
   await made.start();
   const asked = Array.from({ length: 50_000 }, (_, at) => new Asked('list_groups', at % 2 === 0 ? 'json' : 'msgpack'));

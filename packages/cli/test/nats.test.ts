@@ -201,7 +201,7 @@ describe('observing', () => {
 });
 
 describe('asking again', () => {
-  it('goes on over passing errors, and ends with the last one', async () => {
+  it('continues after transient errors, and ends with the last one', async () => {
     let asked = 0;
     const attempt = async (): Promise<string | undefined> => {
       asked += 1;

@@ -4,7 +4,7 @@ import { describeError, Output, toJson } from '../src/output.js';
 import { loggedErrorsOf } from '../src/processes/log-file.js';
 
 describe('errors', () => {
-  it('are said with their code, their outcome where it is unknown, and the hint', () => {
+  it('are printed with their code, their outcome if it is unknown, and the hint', () => {
     expect(describeError(new ConclaveError('EBUSY', 'a change is in progress'))).toBe('EBUSY: a change is in progress');
     expect(describeError(new ConclaveError('EPERM', 'not the leader', 'unknown', 'n2'))).toBe(
       'EPERM: not the leader (whether it was done is unknown); the leader is n2',

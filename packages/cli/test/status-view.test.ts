@@ -224,7 +224,7 @@ describe('the status of a group', () => {
     expect(text).toMatch(/^n2 .* ETIMEDOUT$/m);
   });
 
-  it('asks members, targets and who else is there, each once', () => {
+  it('sends a request to members, targets and other known peers, each once', () => {
     const group = status('n1', { progress: [progress('n2'), progress('n4')] });
     expect(peersOf(group, [asPeerId('n5'), asPeerId('n1')])).toEqual(['n1', 'n2', 'n3', 'n4', 'n5']);
     expect(peersOf(undefined, [asPeerId('n5')])).toEqual(['n5']);

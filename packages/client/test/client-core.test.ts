@@ -206,7 +206,7 @@ describe('promise 34: what keeps or ends a lease waits for no other call of the 
     expect(driver.requests).toHaveLength(before + 2);
   });
 
-  it('A lease is ended and a lock given back with numbers that no other call uses, each once.', () => {
+  it('A lease is ended and a lock released with numbers that no other call uses, each once.', () => {
     const driver = new Driver();
     for (let more = 0; more < limits.clientResults; more++) driver.put('k');
     driver.openSession();

@@ -127,7 +127,7 @@ describe('a watch', () => {
     expect(await take(watch, 1)).toEqual(['5 put 5 of 5']);
   });
 
-  it('does not ask for more while it is not read, and goes on when it is', async () => {
+  it('requests nothing more while it is not read, and continues when it is', async () => {
     const value = 'v'.repeat(limits.valueBytes / 2);
     const watch = client.watch('');
     await began();

@@ -50,7 +50,7 @@ function aborted(signal: AbortSignal): Promise<unknown> {
 }
 
 describe('a lock', () => {
-  it('is held by one, who keeps it, and then by the next, with a higher token', async () => {
+  it('is held by one client, which keeps it, and then by the next one, with a higher token', async () => {
     const [one, other] = [await newClient(), await newClient()];
     const first = await one.lock('l', { ttlMs: 1000, owner: 'one' });
     expect([first.isHeld(), first.signal.aborted]).toEqual([true, false]);
@@ -135,7 +135,7 @@ describe('a lock', () => {
     expect(lock.leftMs()).toBeGreaterThan(1000);
   });
 
-  it('promise 34: that was taken away by force is lost with the next keep-alive, which says who holds it', async () => {
+  it('promise 34: that was released by force is lost with the next keep-alive, and the error names its holder', async () => {
     const [one, other] = [await newClient(), await newClient()];
     const lock = await one.lock('l', { ttlMs: 2000, owner: 'one' });
     let aborts = 0;

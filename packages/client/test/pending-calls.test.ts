@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { PendingCalls } from '../src/pending-calls.js';
 
-it('gives back what was added, once, as a map does', () => {
+it('returns what was added, once, as a map does', () => {
   const [things, expected] = [new PendingCalls<string>(), new Map<number, string>()];
   // Ids beyond 32 bits, and with gaps.
   let nextId = 2 ** 40 - 1000;

@@ -56,7 +56,7 @@ describe('calls that wait', () => {
     expect(ids(waiting.open())).toEqual([1, 2, 3, 4]);
   });
 
-  it('are let go, also where there is always one that waits', () => {
+  it('are dropped, even if there is always one that waits', () => {
     const waiting = waitingWith([openCall(0)]);
     for (let callId = 1; callId < 10_000; callId++) {
       waiting.add(openCall(callId));

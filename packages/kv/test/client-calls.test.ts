@@ -136,7 +136,7 @@ describe('promises 21 and 29: a session', () => {
 });
 
 describe('the digest of a command', () => {
-  it('goes by the content alone, not by where it stands', () => {
+  it('depends on the content alone, not on its position', () => {
     const long = 'v'.repeat(100);
     const view = new Uint8Array(Buffer.from(`ab${long}c`)).subarray(2, 102);
     expect(digestOf([1, 'put', 'k', view])).toBe(digestOf([7, 'put', 'k', Buffer.from(long)]));

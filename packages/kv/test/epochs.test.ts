@@ -12,7 +12,7 @@ function some(requester: Requester) {
 }
 
 describe('an epoch, which a reset begins', () => {
-  it('gives out no revision, token, lease or session that the lost history may have given out', () => {
+  it('issues no revision, token, lease or session that the lost history may have issued', () => {
     const requester = new Requester(new KvStateMachine());
     some(requester);
     const survivor = restored(requester);
@@ -26,7 +26,7 @@ describe('an epoch, which a reset begins', () => {
     expect(survivor.results(write)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
   });
 
-  it('forgets what has changed before: who watched goes by what is there', () => {
+  it('forgets earlier changes: a watch starts again from the present keys', () => {
     const requester = new Requester(new KvStateMachine());
     some(requester);
     const { revision } = requester.stateMachine.history;

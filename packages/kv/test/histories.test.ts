@@ -14,13 +14,13 @@ function numbersOf(requester: Requester): number[] {
 }
 
 describe('promises 29 and 30: a history of the store', () => {
-  it('gives out numbers above its base alone', () => {
+  it('issues only numbers above its base', () => {
     const requester = new Requester(new KvStateMachine());
     requester.stateMachine.beginHistory({ groupUid: first, base: 2 ** 48 });
     expect(numbersOf(requester).every((number) => number > 2 ** 48 && Number.isSafeInteger(number))).toBe(true);
   });
 
-  it('begins far above all that was given out before, whatever its base', () => {
+  it('begins far above all numbers that were issued before, whatever its base', () => {
     const requester = new Requester(new KvStateMachine());
     requester.stateMachine.beginHistory({ groupUid: first, base: 2 ** 48 });
     const before = Math.max(...numbersOf(requester));
@@ -28,7 +28,7 @@ describe('promises 29 and 30: a history of the store', () => {
     expect(Math.min(...numbersOf(requester))).toBeGreaterThan(before + historyGap - 1);
   });
 
-  it('begins at its base, and no higher, where that is above all that was given out before', () => {
+  it('begins at its base, and no higher, if that is above all numbers that were issued before', () => {
     const requester = new Requester(new KvStateMachine());
     requester.stateMachine.beginHistory({ groupUid: first, base: 2 ** 48 });
     const base = Math.max(...numbersOf(requester)) + 1;
@@ -72,7 +72,7 @@ describe('promises 29 and 30: a history of the store', () => {
     expect(piecesOf(other.stateMachine)).toEqual(piecesOf(requester.stateMachine));
   });
 
-  it('goes on with numbers and sessions where its group reaches level 1 only now', () => {
+  it('continues with numbers and sessions if its group reaches level 1 only now', () => {
     const requester = new Requester(new KvStateMachine());
     const [before = 0] = numbersOf(requester);
     const client_id = requester.openSession();

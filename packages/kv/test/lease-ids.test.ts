@@ -202,7 +202,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
     return { lease_id, token };
   }
 
-  it('Is given back by its holder alone.', () => {
+  it('Is released by its holder alone.', () => {
     const { lease_id, token } = held();
     const other = grant();
     expect(() => requester.ask('unlock', { name: 'l', token })).toThrow(/give its `lease_id`/);
@@ -232,7 +232,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
     expect(requester.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
   });
 
-  it('Is given back with its token alone where the id of its lease is a number.', () => {
+  it('Is released with its token alone if the id of its lease is a number.', () => {
     const before = new Requester(requester.stateMachine);
     before.ask('lease_grant', { ttl_ms: 1000 });
     const { token } = before.ask('lock', { name: 'l', owner: 'me', lease_id: 1 }) as KvReply<'lock'>;

@@ -85,7 +85,7 @@ describe('promise 34: the time that is left of a lease', () => {
     }
   });
 
-  it('Is the whole again once the lease is kept, whatever the log has said before, or says after it.', () => {
+  it('Is the whole time again once the lease is kept, whatever earlier or later entries of the log contain.', () => {
     const lease_id = grant(40_000);
     lookFrom(0, 24_000);
     const late = requester.stateMachine.housekeeping(25_000, 1, 1) as Uint8Array;

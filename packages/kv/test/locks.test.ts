@@ -29,7 +29,7 @@ function seen(name: string): unknown {
 }
 
 describe('a lock', () => {
-  it('has one holder, who gets the same token again, and a higher one the next time', () => {
+  it('has one holder, which gets the same token again, and a higher one the next time', () => {
     const [mine, yours] = [grant(), grant()];
     requester.ask('put', { key: 'k', value: 'v' });
     expect(lock('l', 'me', mine)).toEqual({ acquired: true, token: 2 });
@@ -126,7 +126,7 @@ describe('a lock', () => {
 });
 
 describe('promise 20: a lock comes with a fencing token that grows', () => {
-  it('so who has lost it without knowing writes no more', () => {
+  it('so a client that has lost it without knowing writes no more', () => {
     const [slow, quick] = [grant(1000), grant(60_000)];
     const { token: old } = lock('l', 'slow', slow);
     lock('l', 'quick', quick, true);

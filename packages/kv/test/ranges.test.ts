@@ -98,7 +98,7 @@ describe('a page', () => {
     expect(second.found.map(([key]) => key)).toEqual(['d', 'e']);
   });
 
-  it('has at most so many keys and bytes, and one key in any case', () => {
+  it('has at most this many keys and bytes, and at least one key', () => {
     const keys = Array.from({ length: limits.rangeKeys + 1 }, (_, at) => String(at).padStart(5, '0'));
     put(...keys.slice(1));
     put(keys[0] as string);

@@ -50,7 +50,7 @@ describe('a snapshot', () => {
     }
   });
 
-  it('may be one of several, and be given up', () => {
+  it('may be one of several, and be abandoned', () => {
     const machine = new KvStateMachine();
     const entries = new RandomEntries(generator(7));
     applyTo([machine], entries, 1, 800);
@@ -105,7 +105,7 @@ describe('a snapshot', () => {
     expect(other.ask('get', { key: 'k' })).toEqual({ key: 'k', value: 'other', revision: 2 });
   });
 
-  it('leaves the clocks behind: a restored leader gives leases and sessions their whole time', () => {
+  it('contains no clocks: a restored leader waits the whole time of leases and sessions', () => {
     const requester = new Requester(new KvStateMachine({ clientSessionMs: 1500 }));
     requester.openSession();
     requester.ask('lease_grant', { ttl_ms: 1000 });

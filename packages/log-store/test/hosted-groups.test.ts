@@ -48,7 +48,7 @@ describe('HostedGroups', () => {
     );
   });
 
-  it('go on with a removal that a crash has cut short, and the description of the store goes last', async () => {
+  it('continue a removal that a crash has interrupted, and the description of the store is removed last', async () => {
     const storage = new MemoryLogStorage({ holdSyncs: true });
     const opening = HostedGroups.open(storage);
     const groups = await opening;

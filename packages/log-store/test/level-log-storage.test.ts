@@ -123,7 +123,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(6);
   });
 
-  it('is served with one slot of the side file damaged, and with both, but then that is said', async () => {
+  it('is served with one slot of the side file damaged, and with both, which is then reported', async () => {
     await write(1, 3);
     await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [groupOf(3)]);
     await close();
@@ -382,7 +382,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(found).toEqual([[main, expect.stringMatching(/index 61: .*bad checksum.*To repair it: stop/)]]);
   });
 
-  it('is taken on from before, when entries stood under other keys, also where moving them was cut off', async () => {
+  it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {
     const other = asGroupId('main-');
     const place = (group: string, index: number) => `${group}/e/${String(index).padStart(16, '0')}`;
     const count = 40;

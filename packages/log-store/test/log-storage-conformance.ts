@@ -201,7 +201,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       expect(await storage.get('!/h')).toBeUndefined();
     });
 
-    it('loads the record of the snapshot, and gives a chunk back', async () => {
+    it('loads the record of the snapshot, and returns a chunk', async () => {
       await storage.write(
         [put(snapshotKey(main), 8), put(chunkKey(main, 3, 0), 30), put(chunkKey(main, 3, 11), 31)],
         [note()],
@@ -214,7 +214,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       }
     });
 
-    it('clears the batches below a base, but for the one that may go on behind it', async () => {
+    it('clears the batches below a base, except the one that may extend beyond it', async () => {
       const other = asGroupId('main2');
       const all = [1, 5, 9, 13];
       const cases: [number, number[]][] = [

@@ -121,7 +121,7 @@ describe('the log-store as an actor', () => {
     expect(failures, 'the process goes on').toEqual([]);
   });
 
-  it('keeps a snapshot, clears away what that stands for, and reads it back', async () => {
+  it('keeps a snapshot, purges the entries that it covers, and reads it back', async () => {
     const folder = await makeFolder();
     ends.push(folder.remove);
     const storage = new LevelLogStorage({ folder: folder.path });

@@ -107,7 +107,7 @@ describe('a reset', () => {
     expect(bench.clearings.at(-1)).toEqual({ upTo: 0, lastSlot: 1, keptSlots: [] });
   });
 
-  it('goes on from a snapshot, too', () => {
+  it('continues after a snapshot, too', () => {
     const bench = withThreeEntries();
     bench.store(...bringing(snapshotOf('s1', 2, 2), { seq: 3, term: 3 }));
     bench.store(reset({ seq: 7 }));
@@ -172,7 +172,7 @@ describe('read-only', () => {
     expect(bench.isWriting).toBe(false);
   });
 
-  it('does not keep the store from what the node gives it: whether to take entries is for that to decide', () => {
+  it('does not keep the store from accepting what the node sends: the node decides whether to accept entries', () => {
     const bench = withThreeEntries();
     bench.store(readOnlyMessage(3, true));
     expect(brief(bench.store(append({ seq: 4, term: 3, verified: 4, batches: [batch(4, 1, 3)] })))).toContain(

@@ -95,7 +95,7 @@ describe('the opening of a log-store', () => {
     expect(bench.core.dropped).toEqual({ opening_of_other_run: 1, opening_overtaken: 1 });
   });
 
-  it('does not go on with the session of its earlier run: a late message of it would be taken twice', () => {
+  it('does not continue the session of its earlier run: a late message of it would be accepted twice', () => {
     const bench = StoreHarness.opened();
     const first = append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] });
     bench.store(first);

@@ -96,7 +96,7 @@ describe('a snapshot that the node takes', () => {
     });
   });
 
-  it('may stand for the whole log', () => {
+  it('may cover the whole log', () => {
     const bench = withTwelveEntries();
     bench.receive(append({ seq: 2, term: 2, verified: 12, commit: 12 }));
     bench.store(...bringing(snapshotOf('s1', 12, 2), { seq: 3, term: 2 }));
@@ -165,7 +165,7 @@ describe('a snapshot that the node takes', () => {
 });
 
 describe('chunks and ends that do not fit', () => {
-  it('are not taken, and the link goes on', () => {
+  it('are not accepted, and the link continues', () => {
     const bench = withTwelveEntries();
     const [snapshot, other] = [snapshotOf('s1', 10, 2), snapshotOf('s2', 10, 2)];
     const messages = [
@@ -202,7 +202,7 @@ describe('chunks and ends that do not fit', () => {
     expect(bench.core.health().healthy).toBe(true);
   });
 
-  it('give the snapshot up where it is not whole or of another log', () => {
+  it('abandon the snapshot if it is not whole or of another log', () => {
     const cases: [string, Parameters<typeof endMessage>[0]][] = [
       ['snapshot_not_whole', { seq: 5, head: { checksum: 1 } }],
       ['snapshot_not_whole', { seq: 5, head: { bytes: 1 } }],
@@ -284,7 +284,7 @@ describe('a snapshot that a leader installs', () => {
     expect(reopened(bench)).toMatchObject({ base_index: 11, last_index: 12, term_runs: [{ first: 12, term: 2 }] });
   });
 
-  it('deletes the entries of another log in the same write, so that none stands for its tail', () => {
+  it('deletes the entries of another log in the same write, so that none is taken for the end of the log', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 11, 3);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number, 'installed')));
@@ -335,7 +335,7 @@ describe('a snapshot that a leader installs', () => {
     expect(bench.core.durableState).toMatchObject({ base: { index: 0 }, lastIndex: 12 });
   });
 
-  it('goes on from its last chunk after a crash, in the same slot (promise 19)', () => {
+  it('continues after its last chunk after a crash, in the same slot (promise 19)', () => {
     const bench = StoreHarness.opened();
     const snapshot = snapshotOf('s1', 100, 7);
     const chunk = (seq: number, number: number, session: number) =>
@@ -354,7 +354,7 @@ describe('a snapshot that a leader installs', () => {
     expect(reopened(bench, 3)).toMatchObject({ base_index: 100, installing: null, snapshot: { snapshot_id: 's1' } });
   });
 
-  it('is given up where the node takes one of its own', () => {
+  it('is abandoned if the node takes a snapshot itself', () => {
     const bench = withTwelveEntries();
     bench.store(chunkMessage({ seq: 2 }, snapshotOf('s1', 100, 7), 0, 'installed'));
     bench.store(chunkMessage({ seq: 3 }, snapshotOf('s2', 10, 2), 0, 'taken'));

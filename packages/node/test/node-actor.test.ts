@@ -476,7 +476,7 @@ describe('the requests to a node', () => {
     expect(Number.isNaN(Date.parse(String(body.time)))).toBe(false);
   });
 
-  it('publishes what each admin command that changes something came to, and who sent it as far as that is known', async () => {
+  it('publishes the outcome of each admin command that changes something, and its sender as far as that is known', async () => {
     const error = { code: 'EBUSY', message: 'a change is in progress', outcome: 'unknown' } as const;
     script = (input) => {
       if (input.type !== 'admin' || input.command !== 'add_peer') return answerAll(input);
@@ -606,7 +606,7 @@ describe('what changes nothing and fails', () => {
   });
 });
 
-describe('a node, to those who discover services', () => {
+describe('a node in service discovery', () => {
   it('answers PING, INFO and STATS by ADR-32', async () => {
     await start();
     await ask('conclave.g.admin.status', {});

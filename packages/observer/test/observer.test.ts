@@ -89,7 +89,7 @@ describe('events', () => {
 });
 
 describe('messages', () => {
-  it('come decoded, with whom they are for', async () => {
+  it('are decoded, with their receivers', async () => {
     const observation = observeMessages({ connection, groupId: 'main' });
     const chosen = observeMessages({ connection, groupId: 'main', peers: ['n2'], recipients: ['log-store'] });
     await Promise.all([observation.ready, chosen.ready]);
@@ -151,7 +151,7 @@ describe('the buffer', () => {
     expect(buffer.dropped).toBe(1);
   });
 
-  it('hands over at once to who waits', async () => {
+  it('passes it on at once to a caller that waits', async () => {
     const buffer = new ObservedBuffer<number>(1);
     const both = Promise.all([buffer.next(), buffer.next()]);
     buffer.push(1);

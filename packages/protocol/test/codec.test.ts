@@ -37,7 +37,7 @@ describe('msgpack', () => {
     },
   );
 
-  it('writes each safe integer beyond 32 bits as an integer, wherever it stands', () => {
+  it('writes each safe integer beyond 32 bits as an integer, wherever it occurs', () => {
     const integers = [2 ** 32, 2 ** 53 - 1, -(2 ** 31) - 1, -(2 ** 32), 1 - 2 ** 53, 458_209_634_418_689];
     const lists = integers.map((integer) => [new Uint8Array(203).fill(0xcb), 'ˀ'.repeat(203), integer, 0.5]);
     const bytes = encode({ a: lists, b: Object.fromEntries(lists.entries()), c: integers });

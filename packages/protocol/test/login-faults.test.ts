@@ -202,7 +202,7 @@ describe('a file with a secret', () => {
     }
   });
 
-  it('whose content is given instead of its name is not shown', async () => {
+  it('of which the content was passed instead of its name is not shown', async () => {
     const creds = readFileSync(at('user.creds'), 'utf8');
     const [jwt] = creds.split('\n').filter((line) => line.startsWith('ey')) as [string];
     const { certificate, key } = new Authority(folder, 'mistaken').sign('mistaken-client', ['DNS:a']);

@@ -138,7 +138,7 @@ describe('a login to NATS', () => {
     await succeeds({ servers: patient.url, creds });
   });
 
-  it('takes a context of the nats command, by name or file, for what is not given beside it', async () => {
+  it('takes settings that have no option of their own from a context of the nats command, by name or file', async () => {
     const context = { url: plain.url, user: 'ann', password, inbox_prefix: '_INBOX_ann' };
     mkdirSync(path.join(folder, 'nats/context'), { recursive: true });
     const at = file('nats/context/test.json', JSON.stringify(context));
@@ -336,7 +336,7 @@ describe('a login over TLS', () => {
   const tlsCa = authority.certificate;
   const tls = (more = '') => `tls { cert_file: "${own.certificate}", key_file: "${own.key}", timeout: 60 ${more} }`;
 
-  it('verifies the server by the authority that is given, also by its address', async () => {
+  it('verifies the server by the configured authority, also by its address', async () => {
     const { url, port } = await server(tls());
     await succeeds({ servers: url, tlsCa });
     await succeeds({ servers: `tls://localhost:${port}`, tlsCa });

@@ -103,7 +103,7 @@ describe.each([
     expect(allowed('publish', subjects.peerRequest(main, n2, 'kv', 'put'), groups)).toEqual(['client']);
   });
 
-  it('requests and messages reach the peers to which they go, and operators who look on', () => {
+  it('requests and messages reach the peers to which they are sent, and operators that observe', () => {
     const message = (peerId: PeerId) => subjects.message({ groupId: main, peerId, recipient: 'node' }, 'ack', n2);
     expect(allowed('subscribe', message(n1), groups)).toEqual(['peer', 'operator']);
     expect(allowed('subscribe', message(n2), groups)).toEqual(['operator']);
@@ -118,7 +118,7 @@ describe.each([
     expect(allowed('subscribe', subjects.event(main, 'stage_changed', n2), groups)).toEqual(['operator', 'observer']);
   });
 
-  it('replies are published by peers, below inboxes, and received by who asked', () => {
+  it('replies are published by peers, below inboxes, and received by the sender of the request', () => {
     for (const role of userRoles) {
       const inbox = `${inboxPrefixOfRole(role, n1)}.x.1`;
       expect(allowed('publish', inbox, groups)).toEqual(['peer']);
@@ -136,7 +136,7 @@ describe.each([
     expect(allowed('subscribe', subjects.watch(main, 'x'), groups)).toEqual([]);
   });
 
-  it('a watch that names no owner, as those of the first version, is received by who may receive those of all owners', () => {
+  it('a watch that names no owner, as those of the first version, is received by logins that may receive the watches of all owners', () => {
     for (const role of userRoles) {
       const scope = { prefix: 'c', groups, peer: n1, inboxPrefix: 'i', replyPrefixes: [] };
       const { subscribe } = permissionsOf(role, scope);

@@ -99,7 +99,7 @@ describe('a target that needs what is compacted', () => {
     expect(group.progress()).toMatchObject([{ state: 'install', match_index: 6 }]);
   });
 
-  it('is probed behind the snapshot once that is installed, and goes on with the log', () => {
+  it('is probed after the snapshot once that is installed, and continues with the log', () => {
     begun(1);
     expect(group.receive(snapshotStored('n2', 5, 'z1', 1))).toEqual([]);
     expect(group.receive(snapshotStored('n2', 5, 'z1', 'installed'))).toEqual(['read from 901, 1 bytes #6']);
@@ -184,7 +184,7 @@ describe('chunks', () => {
     expect(group.core.dropped).toEqual({ not_in_flight: 1 });
   });
 
-  it('promise 19: go on behind what the target has kept of them', () => {
+  it('promise 19: continue after the chunks that the target has stored', () => {
     expect(begun(20, 18)).toEqual([`read chunk 18 of 'z1' #5`, `read chunk 19 of 'z1' #6`]);
   });
 
@@ -201,7 +201,7 @@ describe('chunks', () => {
     expect(readAll(again.slice(0, 1), 20)).toEqual([expect.stringMatching(/^n2 chunk 2 of z1/)]);
   });
 
-  it('promise 19: are asked for while no answer comes, ever more rarely, and the transfer is never given up', () => {
+  it('promise 19: are requested more and more rarely while no reply arrives, and the transfer is never abandoned', () => {
     readAll(begun(20), 20);
     const asked: number[] = [];
     for (let at = 100; at <= 4000; at += 100) {
@@ -269,7 +269,7 @@ describe('chunks', () => {
 });
 
 describe('the snapshot', () => {
-  it('promise 19: is given up for a newer one', () => {
+  it('promise 19: is abandoned for a newer one', () => {
     const [, read = ''] = begun(3);
     expect(group.receive(group.noChunk(idOf(read), 1, 'replaced'))).toEqual([`read chunk 0 of '' #8`]);
     expect(group.progress()).toMatchObject([{ state: 'install', install: null }]);

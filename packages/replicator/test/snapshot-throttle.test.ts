@@ -31,7 +31,7 @@ describe('a throttle of 1,000 bytes a second', () => {
     expect(taken).toBeLessThanOrEqual(10_000 + 100 + 250);
   });
 
-  it('is not filled by a clock that stands still or goes back', () => {
+  it('is not filled by a clock that stops or moves back', () => {
     const bucket = throttle();
     bucket.take(100, 1000);
     expect(bucket.take(1, 1000)).toBe(false);

@@ -7,7 +7,7 @@ import { withElectionsForFree } from './support/broken-core.js';
 
 const timeout = 120_000;
 
-describe('the same seed gives the same run', { timeout }, () => {
+describe('the same seed makes the same run', { timeout }, () => {
   test('byte for byte', () => {
     const lines = [1, 2].map(() => {
       const trace: string[] = [];
@@ -27,7 +27,7 @@ describe('the same seed gives the same run', { timeout }, () => {
     expect(there.coverage).toEqual(here.coverage);
   });
 
-  test('and another seed gives another run', () => {
+  test('and another seed makes another run', () => {
     expect(runSeed(13, { hash: true }).traceHash).not.toBe(runSeed(14, { hash: true }).traceHash);
   });
 

@@ -185,7 +185,7 @@ it('a page without a leader, and without NATS, says so until they are back', asy
   await stop();
 });
 
-it('names the role that is needed for what NATS does not permit, and goes on', async () => {
+it('names the role that is needed for what NATS does not permit, and continues', async () => {
   const denied = new ConclaveError('EPERM', 'NATS does not permit it');
   const { until, records, stop } = await live({
     requests: {

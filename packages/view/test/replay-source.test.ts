@@ -46,7 +46,7 @@ describe('a recording that is played', () => {
     await source.close();
   });
 
-  it('goes on and back by one record, and by one event', async () => {
+  it('moves forward and back by one record, and by one event', async () => {
     const { source, run, all, position } = replayed();
     run('seek', { at: 3100 });
     const before = all().length;

@@ -66,7 +66,7 @@ test('histories-count-upwards (promise 29) reports a watch that begins below the
   expectBroken('histories-count-upwards', watch, /gives out 2 \(watch\) in the history two/);
 });
 
-test('histories-count-upwards (promise 29) reports an id of a session or a lease that is given out twice', () => {
+test('histories-count-upwards (promise 29) reports an id of a session or a lease that is issued twice', () => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   const open = (groupUid: string) =>
     rule.onServed(

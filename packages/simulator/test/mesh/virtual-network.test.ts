@@ -144,7 +144,7 @@ describe('what the network reports', () => {
     expect(network.isOpen(b, 'n1.node')).toBe(true);
   });
 
-  test('is who is isolated: the smaller parts of a partition, and who receives nothing', () => {
+  test('is the set of isolated peers: the smaller parts of a partition, and peers that receive nothing', () => {
     network.cut([['n1'], ['n2', 'n3']], false);
     network.cut([['n2'], ['n4.node']], true);
     expect([...network.isolated]).toEqual(['n1', 'n4.node']);

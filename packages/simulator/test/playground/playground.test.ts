@@ -52,7 +52,7 @@ describe('time', () => {
     expect(played.state.position.at).toBeCloseTo(10);
   });
 
-  test('stands still if it is paused twice, and passes if it is played twice', () => {
+  test('stops if it is paused twice, and passes if it is played twice', () => {
     const played = new PlayedPlayground();
     played.command('pause');
     played.pass(100);
@@ -83,7 +83,7 @@ describe('time', () => {
     expect(played.state.position.at).toBeGreaterThan(before);
   });
 
-  test('gives the same records in whatever pieces it passes', () => {
+  test('has the same records in whatever pieces it passes', () => {
     const [whole, pieces] = [{ seed: 3 }, { seed: 3 }].map((options) => new PlayedPlayground(options));
     if (whole === undefined || pieces === undefined) throw new Error('there are two');
     for (const played of [whole, pieces]) played.command('put', { key: 'a', value: '1' });
@@ -207,7 +207,7 @@ describe('requests', () => {
     expect(played.leader).toBe('n4');
   });
 
-  test('are not answered while time stands still', () => {
+  test('get no reply while time is paused', () => {
     const played = new PlayedPlayground();
     played.command('put', { key: 'a', value: '1' });
     expect(played.state.outcome?.text).toBe('Done. Virtual time is stopped: play, or go to the next message.');

@@ -87,7 +87,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(reason(node, 'n2')).toBe('without it 2 of 4 would continue, and 3 are needed: n1 has not responded yet');
   });
 
-  test('in the joint stage both sets are looked at; whom a change waits for, too', () => {
+  test('in the joint stage both sets count, and so do the peers that a change waits for', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
     node.progress(

@@ -108,7 +108,7 @@ function shortOf({ body }: Message): string {
 const tick = (member: Member): string[] => member.step(() => member.comparison.onTick());
 
 describe('a leader that compares states', () => {
-  test('promise 31: asks every member for the digest behind its own last entry, and finds who differs', () => {
+  test('promise 31: asks every member for the digest after its own last entry, and finds the members that differ', () => {
     const leader = new Member('n1', 'leader');
     expect(tick(leader)).toEqual(['node.compare_state to n2: 5', 'node.compare_state to n3: 5']);
     expect(leader.reported('n2', 'right')).toEqual([]);

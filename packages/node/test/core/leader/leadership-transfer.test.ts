@@ -35,7 +35,7 @@ describe('transfer_leader', () => {
     expect(node.admin('transfer_leader')).toEqual(['refuse 2 EBUSY unknown']);
   });
 
-  test('holds other commands back until it is known who leads, and carries them out where this leader still does', () => {
+  test('holds other commands back until it is known which peer leads, and executes them if this leader still does', () => {
     const node = leader();
     node.admin('transfer_leader', { timeout_ms: 500 });
     expect(node.admin('cancel_change')).toEqual([]);

@@ -323,7 +323,7 @@ describe('a read by lease', () => {
     expect(node.read('r', byLease)).toEqual(['reply 3 r at 0']);
   });
 
-  test('has no lease of the joint stage that a leader is confirmed in by those who can take it back', () => {
+  test('has no lease in the joint stage if a leader is confirmed only by the peers that can roll it back', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
