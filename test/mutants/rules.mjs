@@ -736,7 +736,10 @@ export const chapters = [
   {
     title: 'Versions (section 9)',
     rules: [
-      { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },
+      {
+        rule: 'The level is raised only once every member and new peer supports it',
+        mutants: ['level-raised-too-early'],
+      },
       { rule: 'A peer below the level is not admitted', mutants: ['peer-below-the-level-admitted'] },
       { rule: 'An entry that cannot be read is never skipped', mutants: ['unknown-entry-skipped'] },
       {

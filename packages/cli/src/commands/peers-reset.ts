@@ -16,7 +16,7 @@ const askTimeoutMs = 10_000;
 export function registerPeersReset(peers: Command): void {
   withCommonOptions(
     withYesOption(peers.command('reset'))
-      .requiredOption('--peer <peer>', 'the survivor that is to go on', parsePeer)
+      .requiredOption('--peer <peer>', 'the survivor that continues the group', parsePeer)
       .requiredOption('--new-peers <peers>', 'the surviving peers that continue, separated by commas', splitList)
       .description(
         'if the quorum is lost permanently: make a surviving peer continue with some peers, or alone. Run it for each of them',
