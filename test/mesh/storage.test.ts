@@ -1,8 +1,9 @@
 /** What becomes of a peer whose data folder is taken away, or cannot be used for a while. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
   cpSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SideFile } from '../../packages/log-store/src/side-file.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
@@ -141,6 +143,14 @@ describe('a log-store', () => {
     'promise 27: whose disk hangs says so, and is no spare when others are to be restarted',
     async (context) => {
       context.skip(!isFrozenOnDemand, 'no loop device can be mounted here');
+      let isOver = false;
+      // It hangs at any step of a write.
+      const writing = Promise.all(
+        Array.from({ length: 8 }, async (_, writer) => {
+          while (!isOver) await put(`hanging ${writer}`);
+        }),
+      );
+      await put('before it hangs');
       execFileSync('fsfreeze', ['-f', folder2()]);
       const thaw = () => execFileSync('fsfreeze', ['-u', folder2()]);
       try {
@@ -153,6 +163,8 @@ describe('a log-store', () => {
         await put('while it hangs');
       } finally {
         thaw();
+        isOver = true;
+        await writing;
       }
       await mesh.healthy('n2');
       await mesh.caughtUp('n2');
@@ -161,6 +173,28 @@ describe('a log-store', () => {
       );
     },
   );
+
+  it.runIf(isRoot)('promise 27: whose disk hangs after a sync still responds', async (context) => {
+    context.skip(!isFrozenOnDemand, 'no loop device can be mounted here');
+    const sideFile = await SideFile.open(path.join(folder2(), 'side-file'), () => undefined);
+    const thawing = path.join(folder, 'thawing');
+    execFileSync('fsfreeze', ['-f', folder2()]);
+    // In case that the record waits for the disk, and this process with it.
+    const rescue = spawn('sh', ['-c', `sleep 20; touch ${thawing}; fsfreeze -u ${folder2()}`], { detached: true });
+    try {
+      sideFile.record({ write: 1, entries_alone: true, groups: [] });
+      sideFile.record({ write: 2, entries_alone: true, groups: [] });
+      sideFile.record({ write: 3, entries_alone: true, groups: [] });
+      expect(existsSync(thawing)).toBe(false);
+    } finally {
+      process.kill(-(rescue.pid as number), 'SIGKILL');
+      if (!existsSync(thawing)) execFileSync('fsfreeze', ['-u', folder2()]);
+    }
+    await sideFile.close();
+    const again = await SideFile.open(path.join(folder2(), 'side-file'), () => undefined);
+    expect(again.found).toMatchObject({ write: 3 });
+    await again.close();
+  });
 
   it.each(['.', 'last-write'])(
     'promise 38: stops when %s of its data folder was deleted, and is replaced',

@@ -1,7 +1,7 @@
 /**
  * The side file: after each synced write it records the number of the write and the state of each written group. If LevelDB has less
  * than that at the next start, it has lost synced writes: LevelDB loses them silently if the end of its log is damaged. The side
- * file itself is not synced: an older record only detects less.
+ * file itself is not synced, and a record may be written after its write was acknowledged: an older record only detects less.
  *
  * Two slots are written in turn, so that one of them is whole even if a crash interrupts the writing:
  *
@@ -13,7 +13,6 @@
  * 1. A record never names a write that is not synced.
  * 2. While one slot is written, the other one is whole and contains the previous record.
  */
-import { writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { limits } from '@conclave/protocol';
@@ -31,6 +30,11 @@ export interface RecordedWrite {
 }
 
 export class SideFile {
+  /** The newest record that is not written yet. */
+  private next: RecordedWrite | undefined;
+  /** Resolves when no record waits; undefined: none is being written. */
+  private writing: Promise<void> | undefined;
+
   private constructor(
     private readonly file: FileHandle,
     /** The last record of earlier runs; undefined: the file has no readable record. */
@@ -54,19 +58,33 @@ export class SideFile {
     return new SideFile(file, slots[newest], 1 - newest, onFailure);
   }
 
-  /** Writes a record. This is synchronous, because it only reaches the system's page cache and costs less than a thread switch. */
+  /**
+   * Writes a record in the background: a write that waits for the disk must not stop the process. While one record is written, only
+   * the newest further one waits.
+   */
   record(write: RecordedWrite): void {
-    const bytes = encodeSlot(write);
-    try {
-      writeSync(this.file.fd, bytes, 0, bytes.length, this.nextSlot * slotBytes);
-      this.nextSlot = 1 - this.nextSlot;
-    } catch (error) {
-      this.onFailure(error);
-    }
+    this.next = write;
+    this.writing ??= this.writeNext();
   }
 
+  /** Resolves when the newest record is written, and the file is closed. */
   async close(): Promise<void> {
+    await this.writing;
     await this.file.close();
+  }
+
+  private async writeNext(): Promise<void> {
+    while (this.next !== undefined) {
+      const bytes = encodeSlot(this.next);
+      this.next = undefined;
+      try {
+        await this.file.write(bytes, 0, bytes.length, this.nextSlot * slotBytes);
+        this.nextSlot = 1 - this.nextSlot;
+      } catch (error) {
+        this.onFailure(error);
+      }
+    }
+    this.writing = undefined;
   }
 }
 
