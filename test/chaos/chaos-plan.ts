@@ -204,12 +204,12 @@ function moments(random: Random, everyMs: number, lengthMs: number): number[] {
 
 function drawFault(random: Random, atMs: number): PlannedFault {
   let left = random.below(weights.reduce((sum, [weight]) => sum + weight, 0));
-  const drawn = weights.find(([weight]) => {
+  const chosen = weights.find(([weight]) => {
     left -= weight;
     return left < 0;
   });
-  if (drawn === undefined) throw new Error('the weights are drawn from');
-  const fault = drawn[1](random);
+  if (chosen === undefined) throw new Error('the weights are drawn from');
+  const fault = chosen[1](random);
   return { atMs, lastsMs: drawLength(random, fault), fault };
 }
 

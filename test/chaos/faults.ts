@@ -39,7 +39,7 @@ export class Faults {
   private readonly hit = new Map<string, Target>();
   private readonly timers = new Set<NodeJS.Timeout>();
   /** Faults that are starting or ending. */
-  private readonly underWay = new Set<Promise<unknown>>();
+  private readonly inFlight = new Set<Promise<unknown>>();
 
   constructor(
     private readonly mesh: ChaosMesh,
@@ -57,7 +57,7 @@ export class Faults {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     for (const target of [...this.hit.values()]) this.release(target);
-    await Promise.all(this.underWay);
+    await Promise.all(this.inFlight);
     await this.mesh.startPeers();
   }
 
@@ -181,8 +181,8 @@ export class Faults {
 
   private await(work: unknown): void {
     if (!(work instanceof Promise)) return;
-    this.underWay.add(work);
-    const done = () => this.underWay.delete(work);
+    this.inFlight.add(work);
+    const done = () => this.inFlight.delete(work);
     work.then(done, (error) => {
       done();
       this.errors.push(String(error));

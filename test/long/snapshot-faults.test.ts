@@ -33,18 +33,18 @@ async function expectNoFailure(): Promise<void> {
 }
 
 /** Adds a new peer; settled when its snapshot has come so far that it is worth going on with. */
-async function beginInstall(joiner: string) {
-  await mesh.start(joiner);
-  await mesh.healthy(joiner);
-  const sent = await noteChunks(mesh, joiner);
-  const answer = mesh.plain.ask('admin.add_peer', { peer_id: joiner, timeout_ms: 120_000 }, 130_000);
-  const stored = await installing(mesh, joiner, 12);
+async function beginInstall(newPeer: string) {
+  await mesh.start(newPeer);
+  await mesh.healthy(newPeer);
+  const sent = await noteChunks(mesh, newPeer);
+  const answer = mesh.plain.ask('admin.add_peer', { peer_id: newPeer, timeout_ms: 120_000 }, 130_000);
+  const stored = await installing(mesh, newPeer, 12);
   return { sent, answer, stored };
 }
 
-async function expectAllOn(joiner: string): Promise<void> {
-  expect(await mesh.missing(joiner, large)).toEqual([]);
-  expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
+async function expectAllOn(newPeer: string): Promise<void> {
+  expect(await mesh.missing(newPeer, large)).toEqual([]);
+  expect(await mesh.missing(newPeer, new Map(writers.acknowledged))).toEqual([]);
 }
 
 describe('promise 19: sending a snapshot resumes after its last stored chunk when a process is killed with kill -9', () => {
@@ -55,20 +55,20 @@ describe('promise 19: sending a snapshot resumes after its last stored chunk whe
 
   it.each([
     ['n4', 'of the leader’s replicator', 'leader', 'replicator'],
-    ['n5', 'of the new peer’s node', 'joiner', 'node'],
-    ['n6', 'of the new peer’s log-store', 'joiner', 'log-store'],
-  ] as const)('%s: %s', async (joiner, _what, whose, actor) => {
-    const { sent, answer, stored } = await beginInstall(joiner);
+    ['n5', 'of the new peer’s node', 'new peer', 'node'],
+    ['n6', 'of the new peer’s log-store', 'new peer', 'log-store'],
+  ] as const)('%s: %s', async (newPeer, _what, whose, actor) => {
+    const { sent, answer, stored } = await beginInstall(newPeer);
     const { peer_id: leader } = await mesh.leaderStatus();
-    await killAndStart(whose === 'leader' ? leader : joiner, actor);
+    await killAndStart(whose === 'leader' ? leader : newPeer, actor);
     expect(await answer).toMatchObject({ errorCode: 0 });
     const times = timesSent(sent);
     expect(times.length).toBeGreaterThan(stored);
     // What was stored before is not sent again.
     expect(times.slice(0, stored)).toEqual(Array<number>(stored).fill(1));
-    await expectAllOn(joiner);
-    expect(await mesh.plain.ask('admin.remove_peer', { peer_id: joiner })).toMatchObject({ errorCode: 0 });
-    await mesh.kill(joiner);
+    await expectAllOn(newPeer);
+    expect(await mesh.plain.ask('admin.remove_peer', { peer_id: newPeer })).toMatchObject({ errorCode: 0 });
+    await mesh.kill(newPeer);
   });
 
   it.each(['node', 'log-store'] as const)(

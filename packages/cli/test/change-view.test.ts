@@ -51,7 +51,7 @@ describe('a change in progress', () => {
       { stage: 'joint', ms: 50 },
       { stage: 'stable', ms: 10 },
     ]);
-    expect(view.lacking).toBe('');
+    expect(view.missingVotes).toBe('');
     expect(view.headline(1170)).toBe('over, 170 ms');
   });
 

@@ -30,10 +30,10 @@ const unit = 1_000_000_000;
  */
 export function historyAfterReset(from: GroupUid, epoch: number, members: readonly Member[]): GroupUid {
   const names = members.map(({ peer_id, store_id }) => `${peer_id} ${store_id}`).sort();
-  const drawn = createHash('sha256')
+  const digest = createHash('sha256')
     .update([from, `${epoch}`, ...names].join('\n'))
     .digest('hex');
-  return `reset-${epoch}-${drawn.slice(0, 40)}` as GroupUid;
+  return `reset-${epoch}-${digest.slice(0, 40)}` as GroupUid;
 }
 
 /** The terms of a new epoch, for a log that ends in `lastTerm`: of the entry that it writes, and of the peer. */

@@ -60,15 +60,15 @@ export function throughputRatio({ measured, baseline, compared }: LoadResult): n
  * The least time that an operation with one in flight could take: a bare round trip, and for a write one sync.
  * Undefined: it is not known, or there is more than one in flight.
  */
-export function leastMs({ inFlight, operation, baseline }: LoadResult): number | undefined {
+export function minMs({ inFlight, operation, baseline }: LoadResult): number | undefined {
   if (inFlight !== 1 || baseline === undefined) return undefined;
   if (operation !== 'write') return baseline.p50Ms;
   return baseline.syncP50Ms === undefined ? undefined : baseline.p50Ms + baseline.syncP50Ms;
 }
 
-/** The p50 divided by `leastMs`. */
+/** The p50 divided by `minMs`. */
 export function latencyRatio(result: LoadResult): number | undefined {
-  const least = leastMs(result);
+  const least = minMs(result);
   return least === undefined ? undefined : result.measured.p50Ms / least;
 }
 
@@ -98,11 +98,11 @@ export function resultTables(results: readonly Result[]): string[] {
 
 /** Rows beside bare requests; with one in flight also beside the least time. */
 function loadTable(first: readonly string[], unit: string, least: string, results: readonly LoadResult[]): string {
-  const hasLeast = results.some((result) => leastMs(result) !== undefined);
+  const hasMin = results.some((result) => minMs(result) !== undefined);
   const head = [
     ...first,
     ...['processes a peer', 'in flight', unit, 'p50 ms', 'p99 ms', 'failed', 'bare requests/s', 'ratio'],
-    ...(hasLeast ? [least, 'p50 ratio'] : []),
+    ...(hasMin ? [least, 'p50 ratio'] : []),
   ];
   const cells = results.map((result) => [
     ...(first.length === 0 ? [] : [result.operation]),
@@ -111,7 +111,7 @@ function loadTable(first: readonly string[], unit: string, least: string, result
     ...latencyCells(result),
     count(result.baseline?.perSecond ?? Number.NaN),
     timesText(throughputRatio(result)),
-    ...(hasLeast ? [leastMs(result)?.toFixed(2) ?? '', timesText(latencyRatio(result))] : []),
+    ...(hasMin ? [minMs(result)?.toFixed(2) ?? '', timesText(latencyRatio(result))] : []),
   ]);
   return table(head, cells, head.slice(first.length + 1));
 }
@@ -207,7 +207,7 @@ function loadRecord(result: LoadResult): Record<string, unknown> {
     ...(baseline && { baseline_operations_per_second: Math.round(baseline.perSecond) }),
     ...(comparedWith && { compared_with: comparedWith }),
     ratio: rounded(throughputRatio(result)),
-    ...(latency === undefined ? {} : { least_ms: rounded(leastMs(result) ?? 0), p50_ratio: rounded(latency) }),
+    ...(latency === undefined ? {} : { least_ms: rounded(minMs(result) ?? 0), p50_ratio: rounded(latency) }),
   };
 }
 

@@ -56,7 +56,7 @@ export class ChangeView {
   }
 
   /** The missing votes, or an empty text. */
-  get lacking(): string {
+  get missingVotes(): string {
     return this.votes;
   }
 
@@ -94,7 +94,7 @@ export class ChangeView {
    */
   onStatus(status: Pick<StatusReply, 'stage' | 'lacking'>): string[] {
     const before = this.votes;
-    this.votes = lackingText(status.stage, status.lacking);
+    this.votes = missingVotesText(status.stage, status.lacking);
     return this.votes !== '' && this.votes !== before ? [this.votes] : [];
   }
 
@@ -173,7 +173,7 @@ export class ChangeView {
 }
 
 /** The votes that a stage needs, or an empty text. */
-export function lackingText(stage: Stage, lacking: StatusReply['lacking']): string {
+export function missingVotesText(stage: Stage, lacking: StatusReply['lacking']): string {
   if (stage !== 'joint' && stage !== 'stable') return '';
   const sets = [
     ...(lacking.peers.length > 0 ? [`${lacking.peers.join(', ')} of the new set`] : []),

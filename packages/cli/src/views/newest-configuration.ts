@@ -83,6 +83,6 @@ function quorumText({ available, needed, missing }: MissingMembers): string {
   const size = available + missing.length;
   const there = `${available} of ${size} are available, and ${needed} are needed`;
   if (available >= needed) return `${there}: one of them should be elected soon${who}`;
-  const lacking = needed - available;
-  return `${there}: ${lacking} more must come back${who}`;
+  const missingCount = needed - available;
+  return `${there}: ${missingCount} more must come back${who}`;
 }

@@ -11,7 +11,7 @@ import {
   type StatusReply,
   snapshotPercent,
 } from '@conclave/protocol';
-import { lackingText } from './change-view.js';
+import { missingVotesText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
 import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './format.js';
 import { type NewestConfiguration, newestFacts } from './newest-configuration.js';
@@ -97,7 +97,7 @@ function groupText(group: StatusReply): string {
 }
 
 function groupFacts(status: StatusReply): (readonly [string, string])[] {
-  const lacking = lackingText(status.stage, status.lacking);
+  const lacking = missingVotesText(status.stage, status.lacking);
   return [
     [
       'group',

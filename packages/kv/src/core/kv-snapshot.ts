@@ -39,7 +39,7 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
       resultCount,
     ];
     const head: SnapshotRows['head'] = keys.historyUid === '' ? counts : [...counts, keys.historyUid];
-    this.pieces = draw(pieceBytes, this.cut, { head: [head], leases, locks, sessions: sessionRows, results });
+    this.pieces = read(pieceBytes, this.cut, { head: [head], leases, locks, sessions: sessionRows, results });
   }
 
   next(): IteratorResult<Uint8Array, void> {
@@ -57,7 +57,7 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
 
 type Tables = { readonly [Section in Exclude<SnapshotSection, 'keys'>]: Iterable<SnapshotRows[Section]> };
 
-function* draw(pieceBytes: number, cut: KeySnapshot, tables: Tables): Generator<Uint8Array, void> {
+function* read(pieceBytes: number, cut: KeySnapshot, tables: Tables): Generator<Uint8Array, void> {
   let number = 0;
   const none = () => 0;
   function* table<Section extends Exclude<SnapshotSection, 'keys'>>(

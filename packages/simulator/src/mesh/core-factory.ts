@@ -68,7 +68,7 @@ export const usualSettings: CoreSettings = {
 };
 
 export class CoreFactory {
-  private drawn = 0;
+  private generated = 0;
   private readonly builds = new Map<string, Build>();
   private readonly machines = new Map<AnyCore, KvStateMachine>();
 
@@ -92,8 +92,8 @@ export class CoreFactory {
 
   /** @param divergence what the previous core of the same process knew of its state */
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
-    this.drawn += 1;
-    const incarnation = `id${this.drawn}`;
+    this.generated += 1;
+    const incarnation = `id${this.generated}`;
     const { clientSessionMs, slowerPeer: _, ...snapshots } = this.settings;
     const build = this.buildOf(peerId, kind);
     const levels = levelsOf[build];

@@ -115,9 +115,9 @@ export function statusText(status: StatusReply): string {
 /** Formats a reply with a few plain fields: `founded=true peers=n1,n2,n3`. Generated ids are left out. */
 export function fieldsText(value: unknown): string {
   if (value === null || typeof value !== 'object') return String(value);
-  const drawn = ['group_uid', 'group_id', 'store_id', 'session', 'nonce', 'incarnation'];
+  const generated = ['group_uid', 'group_id', 'store_id', 'session', 'nonce', 'incarnation'];
   return Object.entries(value)
-    .filter(([name]) => !drawn.includes(name))
+    .filter(([name]) => !generated.includes(name))
     .map(([name, field]) => `${name}=${Array.isArray(field) ? field.join(',') : fieldText(field)}`)
     .join(' ');
 }

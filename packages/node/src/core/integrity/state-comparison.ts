@@ -26,7 +26,7 @@ import type { StepContext } from '../step-context.js';
 
 type CheckReply = AdminReply<'check'>;
 
-interface Going {
+interface ActiveComparison {
   readonly index: LogIndex;
   readonly members: readonly Member[];
   /** By peer; empty: the peer cannot report a digest of this entry. */
@@ -53,7 +53,7 @@ export interface StateComparisonListener {
 const checkTries = 5;
 
 export class StateComparison {
-  private going: Going | undefined;
+  private active: ActiveComparison | undefined;
   /** The entry of which this member is to report the digest, as a follower. */
   private wanted: Wanted | undefined;
   private last: CheckReply | undefined;
@@ -85,17 +85,17 @@ export class StateComparison {
     if (against !== undefined) return context.refuse(requestId, 'EUNSUPPORTED', against);
     if (this.waiting.length >= limits.heldCommands) return context.refuse(requestId, 'EBUSY', 'too many checks wait');
     this.waiting.push({ requestId, tries: checkTries });
-    if (this.going === undefined) this.begin();
+    if (this.active === undefined) this.begin();
   }
 
   /** Once a tick: a leader begins a comparison when one is due, and ends one that members do not answer. */
   onTick(): void {
-    const { context, going, state } = this;
+    const { context, active, state } = this;
     if (state.role !== 'leader' || this.reasonAgainst() !== undefined) return this.abandon('the leader steps down');
     const { electionTimeoutMs } = context.options;
-    if (going !== undefined) {
+    if (active !== undefined) {
       // Not while entries are applied: the result may restart this core.
-      if (isComplete(going) || context.nowMs - going.sinceMs >= electionTimeoutMs) this.conclude(going);
+      if (isComplete(active) || context.nowMs - active.sinceMs >= electionTimeoutMs) this.conclude(active);
       return;
     }
     const isNews = state.log.lastIndex > (this.last?.index ?? 0) || (this.last?.differing.length ?? 0) > 0;
@@ -105,7 +105,7 @@ export class StateComparison {
 
   /** This peer no longer leads, or no longer serves. */
   abandon(reason: string): void {
-    this.going = undefined;
+    this.active = undefined;
     const { waiting, context } = this;
     if (waiting.length === 0) return;
     this.waiting = [];
@@ -114,11 +114,11 @@ export class StateComparison {
 
   /** The entry of `state.compareIndex` was applied, and no later one. */
   onApplied(): void {
-    const { going, wanted, state } = this;
+    const { active, wanted, state } = this;
     const index = state.appliedIndex;
     state.compareIndex = 0 as LogIndex;
     const digest = this.stateMachine.digest?.() ?? '';
-    if (state.role === 'leader' && going?.index === index) this.take(going, state.peerId, digest);
+    if (state.role === 'leader' && active?.index === index) this.take(active, state.peerId, digest);
     if (wanted?.index === index) this.report(wanted, digest);
   }
 
@@ -134,15 +134,15 @@ export class StateComparison {
 
   /** A member has reported. */
   onReported(body: Body<'node.state_digest'>): void {
-    const { going, state, context } = this;
+    const { active, state, context } = this;
     if (state.role !== 'leader' || body.group_uid !== state.groupUid || body.term !== state.term) {
       return context.drop('state_digest_stale');
     }
     const isOf = ({ peer_id, store_id }: Member): boolean => peer_id === body.peer_id && store_id === body.store_id;
-    if (going?.index !== body.index || !going.members.some(isOf)) return context.drop('state_digest_stale');
+    if (active?.index !== body.index || !active.members.some(isOf)) return context.drop('state_digest_stale');
     if (body.wants_snapshot_from !== undefined) this.listener.onSnapshotWanted(body.wants_snapshot_from);
-    this.take(going, body.peer_id, body.digest);
-    if (isComplete(going)) this.conclude(going);
+    this.take(active, body.peer_id, body.digest);
+    if (isComplete(active)) this.conclude(active);
   }
 
   /** The leader reports the result. */
@@ -169,8 +169,8 @@ export class StateComparison {
     if (configuration === undefined) return;
     const index = state.log.lastIndex;
     const members = allMembers(configuration);
-    const going: Going = { index, members, digests: new Map(), sinceMs: context.nowMs };
-    this.going = going;
+    const active: ActiveComparison = { index, members, digests: new Map(), sinceMs: context.nowMs };
+    this.active = active;
     for (const { peer_id, store_id } of members) {
       if (peer_id === state.peerId) continue;
       context.send(peer_id, {
@@ -178,7 +178,7 @@ export class StateComparison {
         body: { ...this.fromLeader(store_id), index },
       });
     }
-    this.awaitEntry(index, () => this.take(going, state.peerId, ''));
+    this.awaitEntry(index, () => this.take(active, state.peerId, ''));
   }
 
   /** Takes the digest once this entry is applied, at once if it is the last applied one. */
@@ -207,14 +207,14 @@ export class StateComparison {
     });
   }
 
-  private take(going: Going, peerId: PeerId, digest: string): void {
-    if (this.going !== going) return;
-    going.digests.set(peerId, digest);
+  private take(active: ActiveComparison, peerId: PeerId, digest: string): void {
+    if (this.active !== active) return;
+    active.digests.set(peerId, digest);
   }
 
-  private conclude({ index, members, digests }: Going): void {
+  private conclude({ index, members, digests }: ActiveComparison): void {
     const { state, context } = this;
-    this.going = undefined;
+    this.active = undefined;
     this.lastMs = context.nowMs;
     const right = agreed(members, digests);
     const known = [...digests].filter(([, digest]) => digest !== '');
@@ -264,7 +264,7 @@ export class StateComparison {
   }
 }
 
-function isComplete({ members, digests }: Going): boolean {
+function isComplete({ members, digests }: ActiveComparison): boolean {
   return members.every(({ peer_id }) => digests.has(peer_id));
 }
 

@@ -57,8 +57,8 @@ export class FollowerReads {
     if (this.count === 0 || this.state.leaderId === '') return;
     for (const kind of ['lease', 'quorum'] as const) {
       const byLease = kind === 'lease';
-      const underWay = this.questions.filter((one) => one.byLease === byLease && one.readIndex === undefined).length;
-      if (this.waiting[kind].length === 0 || underWay >= questionsInFlight) continue;
+      const inFlight = this.questions.filter((one) => one.byLease === byLease && one.readIndex === undefined).length;
+      if (this.waiting[kind].length === 0 || inFlight >= questionsInFlight) continue;
       this.lastRequestId += 1;
       const question = { requestId: this.lastRequestId, byLease, reads: this.waiting[kind], readIndex: undefined };
       this.waiting[kind] = [];

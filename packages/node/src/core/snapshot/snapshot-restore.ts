@@ -25,12 +25,12 @@ import type { Applier } from '../log/index.js';
 import { type NodeState, needsLevel } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
-interface Going {
+interface ActiveRestore {
   readonly snapshotId: SnapshotId;
   readonly head: SnapshotHead;
   readonly sinceMs: number;
   readonly machine: StateMachineRestore;
-  readonly joiner: SnapshotAssembler;
+  readonly assembler: SnapshotAssembler;
   /** The next chunk to use. */
   next: number;
   /** Reads in flight: of which chunk, and since when. */
@@ -43,7 +43,7 @@ interface Going {
 const readAgainTicks = 5;
 
 export class SnapshotRestore {
-  private going: Going | undefined;
+  private active: ActiveRestore | undefined;
 
   constructor(
     private readonly context: StepContext,
@@ -57,12 +57,12 @@ export class SnapshotRestore {
 
   /** Whether the state is not restored yet, or cannot be: it cannot be read. */
   get isInProgress(): boolean {
-    return this.going !== undefined || this.applier.isHolding;
+    return this.active !== undefined || this.applier.isHolding;
   }
 
   status(): StatusReply['restoring'] {
-    if (this.going === undefined) return null;
-    const { head, next } = this.going;
+    if (this.active === undefined) return null;
+    const { head, next } = this.active;
     return { index: head.index, chunks: head.chunks, done: next, percent: snapshotPercent(next, head.chunks) };
   }
 
@@ -76,63 +76,63 @@ export class SnapshotRestore {
       this.state.stopApplying(`does not restore its snapshot: ${needed}`);
       return;
     }
-    this.going = {
+    this.active = {
       snapshotId,
       head,
       sinceMs: this.context.nowMs,
       machine: this.stateMachine.restore(),
-      joiner: new SnapshotAssembler(head.index),
+      assembler: new SnapshotAssembler(head.index),
       next: 0,
       reads: new Map(),
       early: new Map(),
     };
     this.context.log('info', 'restores the state from a snapshot', { index: head.index, bytes: head.bytes });
-    this.ask(this.going);
+    this.ask(this.active);
   }
 
   isAnsweredBy({ request_id }: Body<'node.snapshot_chunk'>): boolean {
-    return this.going?.reads.has(request_id) ?? false;
+    return this.active?.reads.has(request_id) ?? false;
   }
 
   onChunk(body: Body<'node.snapshot_chunk'>): void {
-    const { going, state, context } = this;
+    const { active, state, context } = this;
     const isOwn = body.store_id === state.storeId && body.session === state.session;
-    const read = going?.reads.get(body.request_id);
-    if (going === undefined || !isOwn || read?.number !== body.number) {
+    const read = active?.reads.get(body.request_id);
+    if (active === undefined || !isOwn || read?.number !== body.number) {
       return context.drop('snapshot_chunk_not_asked_for');
     }
-    going.reads.delete(body.request_id);
+    active.reads.delete(body.request_id);
     if (body.refusal !== '') return this.onReplaced(`the snapshot to restore from is gone (${body.refusal})`);
-    going.early.set(body.number, body.chunk);
+    active.early.set(body.number, body.chunk);
     for (;;) {
-      const chunk = going.early.get(going.next);
+      const chunk = active.early.get(active.next);
       if (chunk === undefined) break;
-      going.early.delete(going.next);
-      this.take(going, chunk);
+      active.early.delete(active.next);
+      this.take(active, chunk);
     }
-    if (going.next === going.head.chunks) this.finish(going);
-    else this.ask(going);
+    if (active.next === active.head.chunks) this.finish(active);
+    else this.ask(active);
   }
 
   /** Repeats the reads that were not answered. */
   onTick(): void {
-    const { going, context } = this;
-    if (going === undefined) return;
-    for (const [requestId, { sinceMs }] of going.reads) {
+    const { active, context } = this;
+    if (active === undefined) return;
+    for (const [requestId, { sinceMs }] of active.reads) {
       const isOverdue = context.nowMs - sinceMs >= readAgainTicks * context.options.heartbeatIntervalMs;
-      if (isOverdue) going.reads.delete(requestId);
+      if (isOverdue) active.reads.delete(requestId);
     }
-    this.ask(going);
+    this.ask(active);
   }
 
-  private ask(going: Going): void {
+  private ask(active: ActiveRestore): void {
     const { own, context } = this;
-    const asked = new Set([...going.reads.values()].map(({ number }) => number));
-    const end = Math.min(going.next + limits.snapshotRestoringChunks, going.head.chunks);
-    for (let number = going.next; number < end; number++) {
-      if (asked.has(number) || going.early.has(number)) continue;
+    const asked = new Set([...active.reads.values()].map(({ number }) => number));
+    const end = Math.min(active.next + limits.snapshotRestoringChunks, active.head.chunks);
+    for (let number = active.next; number < end; number++) {
+      if (asked.has(number) || active.early.has(number)) continue;
       const request_id = own.nextReadId();
-      going.reads.set(request_id, { number, sinceMs: context.nowMs });
+      active.reads.set(request_id, { number, sinceMs: context.nowMs });
       context.sendOwn({
         name: 'log-store.read_snapshot',
         body: {
@@ -140,26 +140,26 @@ export class SnapshotRestore {
           request_id,
           reader: 'node',
           leader_term: 0 as never,
-          snapshot_id: going.snapshotId,
+          snapshot_id: active.snapshotId,
           number,
         },
       });
     }
   }
 
-  private take(going: Going, chunk: Uint8Array): void {
-    for (const piece of pieces(going, chunk)) going.machine.take(piece);
-    going.next += 1;
+  private take(active: ActiveRestore, chunk: Uint8Array): void {
+    for (const piece of pieces(active, chunk)) active.machine.take(piece);
+    active.next += 1;
   }
 
-  private finish(going: Going): void {
-    const { index } = going.head;
-    invariant(going.joiner.isWhole, `the snapshot of entry ${index} ends within a piece`);
-    going.machine.end();
-    this.going = undefined;
+  private finish(active: ActiveRestore): void {
+    const { index } = active.head;
+    invariant(active.assembler.isWhole, `the snapshot of entry ${index} ends within a piece`);
+    active.machine.end();
+    this.active = undefined;
     this.context.log('info', 'has restored the state', {
       index,
-      took_ms: Math.round(this.context.nowMs - going.sinceMs),
+      took_ms: Math.round(this.context.nowMs - active.sinceMs),
     });
     this.applier.continueFrom(index);
   }
@@ -169,9 +169,9 @@ export class SnapshotRestore {
  * Returns the pieces that are complete with this chunk. The log-store has verified it: if it is damaged now it must not be
  * applied.
  */
-function pieces({ joiner, head }: Going, chunk: Uint8Array): Uint8Array[] {
+function pieces({ assembler, head }: ActiveRestore, chunk: Uint8Array): Uint8Array[] {
   try {
-    return joiner.add(chunk);
+    return assembler.add(chunk);
   } catch (error) {
     if (error instanceof ConclaveError) {
       invariant(false, `the snapshot of entry ${head.index} is damaged between log-store and node: ${error.message}`);

@@ -127,7 +127,7 @@ export class SnapshotTaker {
       this.waiting.push(requestId);
     } else if (obstacle !== undefined) {
       context.refuse(requestId, 'EBUSY', obstacle);
-    } else if (this.hasNews()) {
+    } else if (this.hasNewEntries()) {
       this.waiting.push(requestId);
       this.begin();
     } else if (this.last !== undefined) {
@@ -186,7 +186,7 @@ export class SnapshotTaker {
     return isTight ? 'the disk has no room for a snapshot' : this.listener.obstacle();
   }
 
-  private hasNews(): boolean {
+  private hasNewEntries(): boolean {
     return this.state.appliedIndex > (this.last?.index ?? 0);
   }
 
@@ -195,7 +195,7 @@ export class SnapshotTaker {
     const bytes = applier.appliedBytes - appliedBytesBefore;
     const isLarge = bytes >= dueBytes;
     const isOld = context.nowMs - lastMs >= context.options.snapshotIntervalMs;
-    if (!(isLarge || isOld) || !this.hasNews() || this.obstacle() !== undefined) return false;
+    if (!(isLarge || isOld) || !this.hasNewEntries() || this.obstacle() !== undefined) return false;
     // A newer snapshot would restart the transfer to the target.
     return !this.isSendingOne() || bytes >= limits.snapshotPutOffSizes * dueBytes;
   }
