@@ -156,15 +156,16 @@ async function start(name: string): Promise<Started> {
 function goingOn(command: CommandRun): {
   readonly shows: (wanted: RegExp) => Promise<void>;
   /** The same for standard error. */
-  readonly complains: (wanted: RegExp) => Promise<void>;
+  readonly notes: (wanted: RegExp) => Promise<void>;
   readonly hasShown: (wanted: RegExp) => boolean;
+  readonly hasNoted: (wanted: RegExp) => boolean;
 } {
-  let [shown, complaints] = ['', ''];
+  let [shown, noted] = ['', ''];
   command.child.stdout?.on('data', (data: Buffer) => {
     shown += data.toString();
   });
   command.child.stderr?.on('data', (data: Buffer) => {
-    complaints += data.toString();
+    noted += data.toString();
   });
   stops.add(async () => {
     command.child.kill('SIGINT');
@@ -172,13 +173,22 @@ function goingOn(command: CommandRun): {
   });
   return {
     hasShown: (wanted) => wanted.test(shown),
+    hasNoted: (wanted) => wanted.test(noted),
     shows: async (wanted) => {
-      while (!wanted.test(shown)) await once(command.child.stdout as NodeJS.ReadableStream, 'data');
+      while (!wanted.test(shown)) await printedBy(command, 'stdout');
     },
-    complains: async (wanted) => {
-      while (!wanted.test(complaints)) await once(command.child.stderr as NodeJS.ReadableStream, 'data');
+    notes: async (wanted) => {
+      while (!wanted.test(noted)) await printedBy(command, 'stderr');
     },
   };
+}
+
+/** Resolves when the command has printed more. @throws Error with its output if it has ended */
+async function printedBy({ child, ended }: CommandRun, stream: 'stdout' | 'stderr'): Promise<void> {
+  const end = ended.then((output) => {
+    throw new Error(`a command ended: ${JSON.stringify(output)}`);
+  });
+  await Promise.race([once(child[stream] as NodeJS.ReadableStream, 'data'), end]);
 }
 
 it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and commands', async (name) => {
@@ -210,6 +220,8 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
     `echo held; until [ -e ${released} ]; do sleep 0.1; done; echo kept`,
   );
   await goingOn(lock).shows(/held/);
+  // One that connects only after the rotation would end, as its login is rejected.
+  await watching[0]?.notes(/^watching /);
   // The command watches from when it has started on.
   await until('conclave kv watch shows a write', async () => {
     await client.kv.put('k', 'before');
@@ -240,7 +252,7 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
   }
   // TLS is before the login: what fails there is no rejected login.
   if (kind.settings.tlsCa === undefined) {
-    await Promise.all(watching.map((one) => one.complains(/ELOGIN: NATS rejects the login/)));
+    await Promise.all(watching.map((one) => one.notes(/ELOGIN: NATS rejects the login/)));
     await until('a call of the client fails because of the login', async () => {
       const error = await client.kv.put('k', 'rejected', { timeoutMs: 500 }).catch((failure: unknown) => failure);
       expect(error).toMatchObject({ code: 'ELOGIN', outcome: 'not_done' });
@@ -256,6 +268,8 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
   });
   await receive('after');
   await watching[1]?.shows(/after/);
+  // It notes the rejected login once.
+  expect(watching[1]?.hasNoted(/ELOGIN.*still watching/)).toBe(false);
   // An event is published once; what is not connected again yet misses it.
   await until('conclave watch shows a command', async () => {
     expect(await run('snapshot', '--peer', 'n1').ended).toMatchObject({ code: 0 });

@@ -30,7 +30,10 @@ export function registerKvWatch(kv: Command): void {
 function watch(output: Output, prefix: string, options: WatchOptions): Promise<void> {
   const { from, state, count = Number.POSITIVE_INFINITY } = options;
   return withClient(options, async (client) => {
-    const onProblem = (problem: ConclaveError) => output.note(`conclave: ${describeError(problem)}; still watching`);
+    const onProblem = (problem: ConclaveError): void => {
+      // The connection reports a rejected login itself.
+      if (problem.code !== 'ELOGIN') output.note(`conclave: ${describeError(problem)}; still watching`);
+    };
     const changes = client.watch(prefix, { state, onProblem, ...(from === undefined ? {} : { fromRevision: from }) });
     void untilStopped().then(() => changes.return?.());
     let left = count;
