@@ -78,7 +78,7 @@ describe('a volume is lost, and everything is restarted with bootstrap:', () => 
       await mesh.plain.event('peer_refused', (body) => body.refused_peer === lost);
       await expectSameGroup(left);
       // Without an operator, and without a write.
-      await mesh.healed(lost);
+      await mesh.replaced(lost);
       await mesh.healthy(...names);
       await expectSameGroup(names);
     },

@@ -172,7 +172,7 @@ export class Mesh {
   }
 
   /** Waits until the group binds this peer's name to the store that it has now, and no change is in progress. */
-  async healed(peer: string): Promise<StatusReply> {
+  async replaced(peer: string): Promise<StatusReply> {
     return until(`${peer} is bound to the store that it has`, async () => {
       const { store_id } = await this.statusOnce(peer);
       const leader = await this.leaderStatus();

@@ -4,7 +4,7 @@ import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 
-/** A group of three that is written to all the while; each test has a joiner of its own. */
+/** A group of three that is written to all the while; each test has its own new peer. */
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();
 let server: NatsServer;
@@ -23,7 +23,7 @@ beforeAll(async () => {
   before = await mesh.leaderStatus();
 });
 
-/** Whatever became of the joiner: the same leader, in the same term, for the same peers, and every write is done. */
+/** Whatever happened to the new peer: the same leader, in the same term, for the same peers, and every write is done. */
 afterEach(async () => {
   await writers.progress();
   const after = await mesh.leaderStatus();
@@ -46,11 +46,11 @@ async function refusal(command: string, body: unknown): Promise<ErrorBody> {
 }
 
 /** Nothing of the failed change is left, and the next one is taken at once (promise 1). */
-async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
+async function expectAsBefore(newPeer: string, error: ErrorBody): Promise<void> {
   // Its replicator has stopped, which the leader notices at the next tick.
-  const status = await until(`no replicator serves ${joiner}`, async () => {
+  const status = await until(`no replicator serves ${newPeer}`, async () => {
     const now = await mesh.leaderStatus();
-    return now.progress.some(({ peer_id }) => peer_id === joiner) ? undefined : now;
+    return now.progress.some(({ peer_id }) => peer_id === newPeer) ? undefined : now;
   });
   expect(status.changes.at(-1)).toMatchObject({ state: 'undone', stage: 'catching_up', error: { code: error.code } });
   expect(await mesh.plain.ask('admin.change_peers', { new_peers: names })).toMatchObject({ errorCode: 0 });
@@ -90,7 +90,7 @@ describe('a new peer that does not catch up does not harm the group:', () => {
     await expectAsBefore('n6', error);
 
     for (const process of mesh.peer('n6').processes) process.signal('SIGCONT');
-    await expectTakenIn('n6');
+    await expectAdmitted('n6');
   });
 
   it('if a new peer is paused while it catches up, the error contains the number of entries that it lacks (promise 12)', async () => {
@@ -107,7 +107,7 @@ describe('a new peer that does not catch up does not harm the group:', () => {
     await expectAsBefore('n7', error);
 
     mesh.peer('n7').process('log-store').signal('SIGCONT');
-    await expectTakenIn('n7');
+    await expectAdmitted('n7');
   });
 });
 
@@ -118,7 +118,7 @@ describe('a new peer that is late', () => {
     await mesh.start('n8');
     expect(await asked).toMatchObject({ errorCode: 0, body: { new_peers: [...names, 'n8'] } });
     await expectToHaveAll('n8');
-    await letGo('n8');
+    await removeAndStop('n8');
   });
 });
 
@@ -149,19 +149,19 @@ describe('a new peer with another history', () => {
   });
 });
 
-async function expectTakenIn(joiner: string): Promise<void> {
-  const { new_peers } = await mesh.plain.insist('admin.add_peer', { peer_id: joiner });
-  expect(new_peers).toEqual([...names, joiner]);
-  await expectToHaveAll(joiner);
-  await letGo(joiner);
+async function expectAdmitted(newPeer: string): Promise<void> {
+  const { new_peers } = await mesh.plain.insist('admin.add_peer', { peer_id: newPeer });
+  expect(new_peers).toEqual([...names, newPeer]);
+  await expectToHaveAll(newPeer);
+  await removeAndStop(newPeer);
 }
 
-async function expectToHaveAll(joiner: string): Promise<void> {
-  expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
+async function expectToHaveAll(newPeer: string): Promise<void> {
+  expect(await mesh.missing(newPeer, new Map(writers.acknowledged))).toEqual([]);
 }
 
-async function letGo(joiner: string): Promise<void> {
-  await mesh.plain.insist('admin.remove_peer', { peer_id: joiner });
-  await mesh.plain.event('peer_removed', (body) => body.peer_id === joiner);
-  await mesh.kill(joiner);
+async function removeAndStop(newPeer: string): Promise<void> {
+  await mesh.plain.insist('admin.remove_peer', { peer_id: newPeer });
+  await mesh.plain.event('peer_removed', (body) => body.peer_id === newPeer);
+  await mesh.kill(newPeer);
 }

@@ -18,7 +18,7 @@ export async function fill(mesh: Mesh, prefix: string, count: number, bytes: num
   return put;
 }
 
-/** A chunk that was sent to a joiner. */
+/** A chunk that was sent to a new peer. */
 export interface SentChunk {
   readonly snapshotId: string;
   readonly number: number;

@@ -207,7 +207,7 @@ describe('a log-store', () => {
       await mesh.kill('n3');
       rmSync(dataDir, { recursive: true, force: true });
       await mesh.start('n3');
-      await mesh.healed('n3');
+      await mesh.replaced('n3');
       expect(await mesh.missing('n3', new Map([['d', 'd']]))).toEqual([]);
     },
   );
@@ -246,7 +246,7 @@ describe('a log-store', () => {
     await mesh.kill('n3');
     rmSync(mesh.peer('n3').dataDir, { recursive: true });
     await mesh.start('n3');
-    await mesh.healed('n3');
+    await mesh.replaced('n3');
   });
 
   it.each(['the same leader', 'another leader'])(
@@ -283,7 +283,7 @@ describe('a log-store', () => {
       await mesh.kill('n3');
       rmSync(dataDir, { recursive: true });
       await mesh.start('n3');
-      await mesh.healed('n3');
+      await mesh.replaced('n3');
       expect(await mesh.missing('n3', new Map([['f19', 'f19']]))).toEqual([]);
     },
   );

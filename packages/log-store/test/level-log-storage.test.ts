@@ -152,7 +152,7 @@ describe('a LevelDB that is not what it was', () => {
       await writeFile(log, whole);
     }
     await reopen();
-    expect(await storage?.batchKeysFrom(main, asLogIndex(1)), 'healed, it is whole again').toHaveLength(50);
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1)), 'repaired, it is whole again').toHaveLength(50);
   });
 
   it('is refused where the end of its log is gone, as that was noted', async () => {
@@ -228,7 +228,7 @@ describe('a LevelDB that is not what it was', () => {
   });
 
   it.each(['MANIFEST', 'CURRENT', 'LOG or LOCK'])(
-    'without its %s is refused with the way to heal it, or not at all',
+    'without its %s is refused with the way to repair it, or not at all',
     async (name) => {
       await write(1, 3);
       await close();

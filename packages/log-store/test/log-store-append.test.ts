@@ -244,7 +244,7 @@ describe('what is refused', () => {
     });
   });
 
-  it('a batch that was damaged on its way heals with the next sending', () => {
+  it('a batch that was damaged in transit is replaced by the next sending', () => {
     const bench = StoreHarness.opened();
     const good = batch(1, 2, 1);
     for (const at of [0, 10, good.length - 1]) {

@@ -191,7 +191,7 @@ describe('chunks and ends that do not fit', () => {
     expect(storedChunkKeys(bench.storage)).toEqual(['2/0', '2/1', '2/2']);
   });
 
-  it('are refused where they are damaged on their way; the next sending heals it', () => {
+  it('are refused if they were damaged in transit; the next sending replaces them', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
     const damaged = snapshot.chunks.map((chunk) => chunk.map((byte, at) => (at === 24 ? byte ^ 1 : byte)));

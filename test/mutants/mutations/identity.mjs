@@ -1,4 +1,4 @@
-/** Which store has a peer's name, and which history the group has: healing and resets. */
+/** Which store has a peer's name, and which history the group has: replaced stores and resets. */
 
 const change = 'packages/node/src/core/membership/configuration-change.ts';
 const reset = 'packages/node/src/core/membership/peer-reset.ts';

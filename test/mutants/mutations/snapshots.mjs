@@ -6,7 +6,7 @@ const restore = 'packages/node/src/core/snapshot/snapshot-restore.ts';
 const append = 'packages/node/src/core/follower/append-entries.ts';
 const leadership = 'packages/node/src/core/leader/leader-state.ts';
 const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
-const healing = 'packages/node/src/core/membership/store-replacement.ts';
+const replacement = 'packages/node/src/core/membership/store-replacement.ts';
 const reset = 'packages/node/src/core/membership/peer-reset.ts';
 const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
 const records = 'packages/log-store/src/core/records.ts';
@@ -193,7 +193,7 @@ export const ofSnapshots = [
   {
     id: 'lost-store-not-replaced',
     rule: 'A member’s lost store is replaced without an operator (promise 6).',
-    edits: [{ file: healing, find: 'change.replaceStore(next);', replace: 'void change;' }],
+    edits: [{ file: replacement, find: 'change.replaceStore(next);', replace: 'void change;' }],
     seeds: 60,
   },
   {
@@ -201,7 +201,7 @@ export const ofSnapshots = [
     rule: 'A store is replaced only after it has been silent for two election timeouts.',
     edits: [
       {
-        file: healing,
+        file: replacement,
         find: 'return isOthers || bound_silent_ms < minMs ? [] : [{ peer_id, store_id }];',
         replace: 'return isOthers || bound_silent_ms < minMs - minMs ? [] : [{ peer_id, store_id }];',
       },

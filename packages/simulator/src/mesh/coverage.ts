@@ -27,7 +27,7 @@ export function countEvent(coverage: Coverage, { name, detail }: ConclaveEvent):
   switch (name) {
     case 'stage_changed':
       coverage.count(`stage ${detail.stage}`);
-      if (detail.kind === 'heal') coverage.count(`stage ${detail.stage} of a heal`);
+      if (detail.kind === 'heal') coverage.count(`stage ${detail.stage} of a replacement`);
       return;
     case 'snapshot_taken':
       if (detail.chunks > 1) coverage.count('snapshot taken in several chunks');

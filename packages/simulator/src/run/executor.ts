@@ -27,7 +27,7 @@ interface Target {
 
 /** The coverage counter that ends a `run`. */
 const counterOf: Readonly<Record<RunUntil, string>> = {
-  heal: 'stage joint of a heal',
+  heal: 'stage joint of a replacement',
   elected: 'event leader_elected',
 };
 

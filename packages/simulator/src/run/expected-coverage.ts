@@ -55,7 +55,7 @@ const faults = [
 const changing = Stage.options.filter((stage) => stage !== 'none');
 
 const stages = [
-  ...Stage.options.flatMap((stage) => [`stage ${stage}`, `stage ${stage} of a heal`]),
+  ...Stage.options.flatMap((stage) => [`stage ${stage}`, `stage ${stage} of a replacement`]),
   ...changing.flatMap((stage) => actorKinds.map((kind) => `crash of the leader's ${kind} while ${stage}`)),
 ];
 

@@ -24,7 +24,7 @@ const startMs = 4000;
 const leaderMs = 20_000;
 const changeMs = 60_000;
 const answerMs = 20_000;
-const healMs = 60_000;
+const replacementMs = 60_000;
 const repairMs = 120_000;
 
 export class LivenessPhase {
@@ -59,7 +59,7 @@ export class LivenessPhase {
     this.expect('read-only-ends', () => this.isGroupWritable(), answerMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
-    this.expect('lost-stores-are-healed', () => this.isStable() && this.areStoresBound(), healMs);
+    this.expect('lost-stores-are-replaced', () => this.isStable() && this.areStoresBound(), replacementMs);
     this.expect('snapshots-end', () => this.areSnapshotsOver(), answerMs);
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);

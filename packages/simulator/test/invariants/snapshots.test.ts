@@ -153,10 +153,10 @@ test('one-store-a-name reports the replacement of a store that is not lost', () 
   const { term, last_index } = group.status(n1);
   const { peers } = group.configuration([n1, n2, n3]);
   const other = peers.map((member) => (member.peer_id === n3 ? { ...member, store_id: 'another' as StoreId } : member));
-  const healed = { peers: other, old_peers: peers };
+  const replaced = { peers: other, old_peers: peers };
   expectBroken(
     'one-store-a-name',
-    () => group.appendAs(n1, [group.configurationBatch(term, last_index + 1, healed)]),
+    () => group.appendAs(n1, [group.configurationBatch(term, last_index + 1, replaced)]),
     /is not lost/,
   );
 });

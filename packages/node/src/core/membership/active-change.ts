@@ -36,7 +36,7 @@ export interface ActiveChange {
    * `raise`: the same peers with a higher feature level.
    */
   readonly kind: 'flush' | 'change' | 'heal' | 'raise';
-  /** What observers see: a flush may finish a heal. */
+  /** What observers see: a flush may finish the replacement of a store. */
   readonly reportedKind: ChangeKind;
   /** Whether it changes the configuration: a flush of a stable configuration does not. */
   readonly changes: boolean;
@@ -44,7 +44,7 @@ export interface ActiveChange {
   readonly old: readonly Member[];
   readonly newPeers: readonly PeerId[];
   readonly adding: readonly PeerId[];
-  /** Of a heal: the member, with the store that replaces the bound one. */
+  /** Of a replacement: the member, with the store that replaces the bound one. */
   readonly replacing: Member | undefined;
   readonly outcomeUndone: Outcome;
   readonly sinceMs: number;

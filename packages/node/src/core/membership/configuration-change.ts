@@ -140,7 +140,7 @@ export class ConfigurationChange {
   replaceStore(replacing: Member): void {
     invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is in progress');
     const { peers } = this.effective();
-    invariant(!hasMember(peers, replacing.peer_id, replacing.store_id), 'a heal brings another store');
+    invariant(!hasMember(peers, replacing.peer_id, replacing.store_id), 'a replacement brings another store');
     this.begin(replacementOf(replacing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
     this.leadership.setNewPeers([replacing]);
   }

@@ -15,7 +15,7 @@ const n3Lost = { peer: 'n3', match: 2, refusal: 'ESTORE', found: ['s9', 2 * elec
 const n3New = { peer: 'n3', store: 's9', match: 2, caughtUp: true };
 
 /** Heals n3, whose new store is catching up. */
-function healing(): NodeHarness {
+function replacing(): NodeHarness {
   const node = leader();
   node.progress(n2, n3Lost);
   return node;
@@ -23,7 +23,7 @@ function healing(): NodeHarness {
 
 const begun = ['event stage_changed, heal, catching_up, n1 n2 n3, n1 n2 n3', 'replicator.targets n3:s9+ n2'];
 
-describe('promise 6: a member that has lost its store is healed', () => {
+describe('promise 6: the lost store of a member is replaced', () => {
   test('the new store first catches up: it counts nowhere, and no entry is appended', () => {
     const node = leader();
     expect(node.progress(n2, n3Lost)).toEqual([
@@ -41,7 +41,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
   });
 
   test('then the leader appends a joint configuration with both stores, and a stable one, without a write of a client', () => {
-    const node = healing();
+    const node = replacing();
     expect(node.progress(n2, n3New)).toEqual([
       'event catchup_progress, n3, caught_up, 2, 2, 0, 100',
       'event stage_changed, heal, joint, n1 n2 n3, n1 n2 n3',
@@ -96,7 +96,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
   });
 
   test('the store is not replaced if the votes for that are missing', () => {
-    const node = healing();
+    const node = replacing();
     const silent = { ...n2, silentMs: electionTimeoutMs / 2 };
     expect(node.progress(silent, n3New)).toEqual(['event catchup_progress, n3, caught_up, 2, 2, 0, 100']);
     expect(node.status).toMatchObject({ stage: 'catching_up', configuration_index: 2 });
@@ -109,10 +109,10 @@ describe('promise 6: a member that has lost its store is healed', () => {
       'event change_failed, heal, n1 n2 n3, n1 n2 n3, ECANCELED',
       'event stage_changed, heal, none, n1 n2 n3, n1 n2 n3',
     ];
-    expect(healing().progress(n2, { ...n3New, caughtUp: false, found: ['s3', 0] })).toEqual(
+    expect(replacing().progress(n2, { ...n3New, caughtUp: false, found: ['s3', 0] })).toEqual(
       expect.arrayContaining(failed),
     );
-    const again = healing();
+    const again = replacing();
     expect(again.progress(n2, { ...n3New, refusal: 'ESTORE', found: ['s10', 9000] })).toEqual(
       expect.arrayContaining(failed),
     );
@@ -126,24 +126,24 @@ describe('promise 6: a member that has lost its store is healed', () => {
   });
 
   test('what the replicator reported before it knew the new store is ignored', () => {
-    const node = healing();
+    const node = replacing();
     expect(node.progress(n2, n3Lost)).toEqual([]);
     expect(node.status.stage).toBe('catching_up');
   });
 
   test('a replacement is abandoned for a command of an operator, and is tried again after that (promise 1)', () => {
-    const node = healing();
+    const node = replacing();
     expect(node.admin('remove_peer', { peer_id: 'n2' })).toEqual([
       'replicator.targets n2 n3',
       'event change_failed, heal, n1 n2 n3, n1 n2 n3, ECANCELED',
       'event stage_changed, heal, none, n1 n2 n3, n1 n2 n3',
       'event stage_changed, catching_up, n1 n2 n3, n1 n3',
     ]);
-    const other = healing();
+    const other = replacing();
     expect(other.admin('transfer_leader', { peer_id: 'n2' })).toContain('replicator.transfer to n2 with 2');
     expect(other.status.stage).toBe('none');
     // Once it is in the log it is a change like any other.
-    const late = healing();
+    const late = replacing();
     late.progress(n2, n3New);
     expect(late.admin('add_peer', { peer_id: 'n4' })).toEqual(['refuse 1 EBUSY not_done']);
     expect(late.admin('cancel_change')).toContain('feed.append term 2 of n1: entry 4 of term 2 {n1 n2 n3} verified 4');
@@ -151,7 +151,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
   });
 
   test('in the joint stage its replicator sends to the lost store if only that one responds', () => {
-    const node = healing();
+    const node = replacing();
     node.progress(n2, n3New);
     expect(node.progress(n2, { ...n3New, refusal: 'ESTORE', found: ['s3', 9000] })).toContain(
       'replicator.targets n2 n3',

@@ -14,8 +14,8 @@ function follower(options: ConstructorParameters<typeof NodeHarness>[1] = {}, fo
 
 /** The pieces of the chunks that were given to the log-store. */
 function piecesOf(node: NodeHarness, index: number): string[] {
-  const joiner = new SnapshotAssembler(asLogIndex(index));
-  return node.given.flatMap((chunk) => joiner.add(chunk)).map((piece) => Buffer.from(piece).toString());
+  const assembler = new SnapshotAssembler(asLogIndex(index));
+  return node.given.flatMap((chunk) => assembler.add(chunk)).map((piece) => Buffer.from(piece).toString());
 }
 
 describe('a snapshot on command', () => {

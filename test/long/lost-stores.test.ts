@@ -46,7 +46,7 @@ describe('promise 6: lost stores are replaced without an operator and without a 
     await mesh.kill(...lost);
     for (const name of lost) rmSync(mesh.peer(name).dataDir, { recursive: true });
     await mesh.start(...lost);
-    for (const name of lost) await mesh.healed(name);
+    for (const name of lost) await mesh.replaced(name);
     await writers.progress();
     await writers.stop();
     expect(writers.failed).toEqual([]);
@@ -54,7 +54,7 @@ describe('promise 6: lost stores are replaced without an operator and without a 
     // They count: without two others the group goes on.
     const others = names.filter((name) => name !== leader && !lost.includes(name));
     await mesh.kill(...others);
-    await mesh.plain.insist('kv.put', { key: 'after', value: 'with those that were healed' });
+    await mesh.plain.insist('kv.put', { key: 'after', value: 'with replaced stores' });
     for (const name of [leader, ...lost]) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
 
@@ -70,7 +70,7 @@ describe('promise 6: lost stores are replaced without an operator and without a 
     await mesh.kill(leader);
     await mesh.start(leader);
     await mesh.leaderAfter(term);
-    await mesh.healed(lost);
+    await mesh.replaced(lost);
     await mesh.healthy(...names);
     for (const name of names) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
@@ -89,7 +89,7 @@ describe('promise 17: a peer with a corrupt store stops, and is replaced once it
     expect(process?.isRunning).toBe(false);
     rmSync(dataDir, { recursive: true });
     await mesh.start(victim);
-    await mesh.healed(victim);
+    await mesh.replaced(victim);
     await mesh.healthy(...names);
     expect(await mesh.missing(victim, acknowledged)).toEqual([]);
   });
