@@ -110,7 +110,7 @@ describe('a log-store', () => {
     await mesh.caughtUp('n2');
   });
 
-  it.runIf(isRoot)('whose writes fail says why, and goes on by itself when they can be done again', async () => {
+  it.runIf(isRoot)('whose writes fail reports why, and continues by itself when they succeed again', async () => {
     const filler = path.join(folder, 'n2', 'filler');
     const { bavail, bsize } = statfsSync(folder2());
     let isOver = false;

@@ -2,7 +2,7 @@ import { asGroupId, asPeerId } from '@conclave/protocol';
 import { expect, it } from 'vitest';
 import { ActorLog, processLog } from '../src/actor-log.js';
 
-it('a line has each key once, and what it says itself goes before what all of them say', () => {
+it('a line has each key once, and its own fields replace those of all lines', () => {
   const lines: string[] = [];
   const log = processLog('info', { peer: 'n1', actors: 'node' }, { write: (line) => lines.push(line.trimEnd()) });
   const actor = new ActorLog(log, { groupId: asGroupId('main'), peerId: asPeerId('n1'), actor: 'node' });

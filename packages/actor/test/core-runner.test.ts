@@ -92,7 +92,7 @@ function set(script: (word: string) => readonly Effect[], max?: { messages: numb
 }
 
 describe('a core’s runner', () => {
-  it('steps through what arrived in order, then says that it is idle', async () => {
+  it('handles what arrived in order, and then an input `idle`', async () => {
     const { core, runner, receives } = set(() => []);
     runner.start({ type: 'go' });
     for (let seq = 1; seq <= 3; seq++) runner.deliver(tick(seq), 10);
@@ -102,7 +102,7 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('says idle after 256 messages even if more wait', async () => {
+  it('handles an input `idle` after 256 messages even if more wait', async () => {
     const { core, runner, receives } = set(() => []);
     runner.start();
     for (let seq = 1; seq <= 300; seq++) runner.deliver(tick(seq), 10);
@@ -206,7 +206,7 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('drops and counts messages past the mailbox’s bound, but no inputs of its own', async () => {
+  it('drops and counts messages beyond the mailbox’s bound, but no timers', async () => {
     const { core, runner, receives } = set(() => [], { messages: 2, bytes: 1000 });
     runner.start();
     for (let seq = 1; seq <= 4; seq++) runner.deliver(tick(seq), 10);
@@ -217,7 +217,7 @@ describe('a core’s runner', () => {
     runner.stop();
   });
 
-  it('lets messages and timers pass requests that wait, and takes these in their order', async () => {
+  it('handles messages and timers before requests that wait, and those in their order', async () => {
     const { core, runner, receives } = set((word) =>
       word === 'go' ? [{ type: 'set_timer', timer: 'due', afterMs: 0 }] : [],
     );

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { startNats } from '../../../test/support/nats.js';
 import { Connection, RequestServer, silentLog } from '../src/index.js';
 
-it('no host is found where nobody replies, also if a program subscribes to everything; while NATS is not there, it is unknown', async () => {
+it('no host is found if no process replies, even if a program subscribes to everything; without NATS it is unknown', async () => {
   const server = await startNats();
   onTestFinished(() => server.stop());
   const connection = await Connection.open({

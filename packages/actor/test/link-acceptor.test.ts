@@ -19,7 +19,7 @@ function acknowledged(): string[] {
 }
 
 describe('the acceptor of a link', () => {
-  it('begins with the first of a link, and takes the others in order', () => {
+  it('begins with the first of a link, and accepts the others in order', () => {
     expect(acceptor.admit(own(), { link: 1, seq: 1 }, sent)).toBe('begun');
     expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
     expect(acknowledged()).toEqual([]);
@@ -54,7 +54,7 @@ describe('the acceptor of a link', () => {
     for (let left = times; left > 0; left--) acceptor.onTick({ ...own(1, store), link: 1, seq: 1 }, sent);
   };
 
-  it('is not moved by another store while the one that it follows is there', () => {
+  it('is not changed by another store while the one that it follows is reachable', () => {
     acceptor.admit(own(), { link: 1, seq: 1 }, sent);
     expect(acceptor.admit(own(7, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
     tick('stray', limits.linkOtherStoreTicks - 1);
@@ -66,7 +66,7 @@ describe('the acceptor of a link', () => {
     expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
   });
 
-  it('follows a new store that ticks in the place of the old one, and no late message takes it back', () => {
+  it('follows a new store that ticks instead of the old one, and no late message reverts that', () => {
     acceptor.admit(own(), { link: 1, seq: 1 }, sent);
     tick('s9', limits.linkOtherStoreTicks);
     // Nothing of its link is known: that makes the node send it.
@@ -76,7 +76,7 @@ describe('the acceptor of a link', () => {
     expect(acceptor.isCurrent(own(1, 's9'))).toBe(true);
   });
 
-  it('acknowledges by itself once much is taken, and at idle once enough is', () => {
+  it('acknowledges by itself once it has accepted much, and at idle once it has accepted enough', () => {
     for (let seq = 1; seq < limits.linkAcknowledgeIdle; seq++) acceptor.admit(own(), { link: 1, seq }, sent);
     acceptor.onIdle(sent);
     expect(acknowledged()).toEqual([]);

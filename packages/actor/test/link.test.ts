@@ -11,7 +11,7 @@ function sender(messages: string): LinkSender<string> {
 }
 
 describe('what a link resends', () => {
-  it('is all that is unacknowledged, where the receiver does not say what it has taken', () => {
+  it('is all that is unacknowledged, if the receiver does not report what it has received', () => {
     const link = sender('abc');
     expect(link.takeExpired(afterMs - 1, afterMs)).toEqual([]);
     link.onAcknowledged({ link: 1, seq: 1 });
@@ -20,7 +20,7 @@ describe('what a link resends', () => {
     expect(link.takeExpired(2 * afterMs, afterMs)).toEqual(['b', 'c']);
   });
 
-  it('is nothing that the receiver has taken, though it is not synced, and nothing that was sent behind the tick', () => {
+  it('is nothing that the receiver has received, even if it is not synced, and nothing that was sent after the tick', () => {
     const link = sender('abcd');
     link.onAcknowledged({ link: 1, seq: 1, taken_seq: 4, asked_seq: 4 });
     expect(link.takeExpired(10 * afterMs, afterMs), 'a slow disk').toEqual([]);

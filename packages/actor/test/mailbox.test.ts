@@ -26,7 +26,7 @@ describe('a mailbox', () => {
     expect(expected).toBe(next);
   });
 
-  it('refuses what is past its bound of messages, and takes more when some have gone', () => {
+  it('refuses messages beyond its bound, and accepts more when some have been removed', () => {
     const mailbox = new Mailbox<string>({ messages: 2, bytes: 1000 });
     expect([mailbox.offer('a', 1), mailbox.offer('b', 1), mailbox.offer('c', 1)]).toEqual([true, true, false]);
     mailbox.shift();
@@ -40,7 +40,7 @@ describe('a mailbox', () => {
     expect(mailbox.bytes).toBe(100);
   });
 
-  it('always takes what must not be lost', () => {
+  it('always accepts what must not be lost', () => {
     const mailbox = new Mailbox<string>({ messages: 1, bytes: 10 });
     mailbox.offer('a', 1);
     mailbox.push('timer');

@@ -77,7 +77,7 @@ describe('Bundles', () => {
     expect(published).toHaveLength(1);
   });
 
-  it('come out by themselves, behind those that had asked for a turn before', async () => {
+  it('are sent by themselves, after those that were queued before', async () => {
     const { bundles, published, turns } = gathering();
     const order: string[] = [];
     const turn = (take: () => void) => ({

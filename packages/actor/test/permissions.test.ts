@@ -39,7 +39,7 @@ const logged = (words: string) =>
     };
   });
 
-it('subscriptions that NATS refused are made again when they are permitted, with the same connection or the next one, and each message comes once', async () => {
+it('subscriptions that NATS refused are made again when they are permitted, with the same connection or the next one, and each message is received once', async () => {
   const received: string[] = [];
   const refused = logged('a subscription failed');
   const subscription = connection.subscribe('x', ({ data }) => void received.push(Buffer.from(data).toString()));

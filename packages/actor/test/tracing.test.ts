@@ -38,7 +38,7 @@ it.each([
   expect(RequestTrace.of(headersWith(wrong), 'conclave.main.kv.put', { write: () => undefined })).toBeUndefined();
 });
 
-it('spans of messages are taken once', () => {
+it('spans of messages are returned once', () => {
   const spans = new MessageSpans({ 'conclave.group': asGroupId('g'), 'conclave.peer': asPeerId('n1') });
   expect(spans.isEmpty).toBe(true);
   spans.begin('feed.append', [parent, parent]);

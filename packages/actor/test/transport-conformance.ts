@@ -86,7 +86,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       ['within a peer', n1, 'log-store', tick],
       ['between peers', n2, 'node', entries],
     ] as const) {
-      it(`brings messages in order, ${where}`, async () => {
+      it(`delivers messages in order, ${where}`, async () => {
         const receiver = new Receiver();
         listen(target, actor, receiver);
         await pair.settled();
@@ -97,7 +97,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
         expect(receiver.received[6]).toEqual(make(7));
       });
 
-      it(`brings a feed’s message to each actor that listens to it, ${where}`, async () => {
+      it(`delivers a feed’s message to each actor that subscribes to it, ${where}`, async () => {
         const receivers = {
           'log-store': new Receiver(),
           replicator: new Receiver(),
@@ -123,7 +123,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
         expect(receivers.node.received).toEqual([]);
       });
 
-      it(`brings a message with as many bytes of batches as one may have, ${where}`, async () => {
+      it(`delivers a message with as many bytes of batches as one may have, ${where}`, async () => {
         const receiver = new Receiver();
         listen(target, actor, receiver);
         await pair.settled();
@@ -170,7 +170,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       });
     }
 
-    it('brings nothing to other groups, peers and actors', async () => {
+    it('delivers nothing to other groups, peers and actors', async () => {
       const right = new Receiver();
       const wrong = new Receiver();
       listen(n2, 'node', right);
@@ -196,7 +196,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       expect(receiver.seqs).toEqual([2]);
     });
 
-    it('brings nothing to a listening that was closed', async () => {
+    it('delivers nothing to a subscription that was closed', async () => {
       const closed = new Receiver();
       const open = new Receiver();
       const listening = listen(n2, 'replicator', closed);

@@ -145,7 +145,7 @@ describeTransport(
 );
 
 describe('bundles on NATS', () => {
-  it('bring the messages of several groups as one; what is in none has its own subject', async () => {
+  it('carry the messages of several groups in one; a message outside a bundle has its own subject', async () => {
     const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const observer = await connect({ servers: server.url });
     try {
@@ -315,7 +315,7 @@ describe('the transport on NATS checks messages on receipt', () => {
     await connection.close();
   });
 
-  it('drops and counts what is no message, and takes what follows', async () => {
+  it('drops and counts what is no message, and delivers what follows', async () => {
     const messages: Message[] = [];
     const last = new Promise<void>((resolve) => {
       transport.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
@@ -455,7 +455,7 @@ describe('the sender of a message', () => {
 });
 
 describe('a connection to NATS', () => {
-  it('refuses a server that allows only smaller messages, and says what to set', async () => {
+  it('refuses a server that allows only smaller messages, and reports what to set', async () => {
     const small = await startNats({ configuration: 'max_payload: 65536' });
     try {
       await expect(
@@ -498,7 +498,7 @@ describe('a connection to NATS', () => {
     }
   });
 
-  it('waits for the first server, and takes the next one of its list', async () => {
+  it('waits for the first server, and connects to the next one of its list', async () => {
     const own = await startNats();
     try {
       await own.kill();
@@ -515,7 +515,7 @@ describe('a connection to NATS', () => {
     }
   });
 
-  it('bounds what a server that hangs has not taken, and leaves it', async () => {
+  it('bounds what a server that hangs has not received, and disconnects from it', async () => {
     const own = await startNats();
     const servers = [own.url, server.url];
     const connection = await Connection.open({

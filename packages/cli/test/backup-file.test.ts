@@ -65,7 +65,7 @@ describe('a backup file', () => {
     expect(await check()).toMatch(/./);
   });
 
-  it.each([1, 4, 100_000])('with %i bytes behind its last chunk is refused', async (count) => {
+  it.each([1, 4, 100_000])('with %i bytes after its last chunk is refused', async (count) => {
     await appendFile(file, new Uint8Array(count));
     await expect(check()).rejects.toMatchObject({
       code: 'ECORRUPT',
@@ -73,7 +73,7 @@ describe('a backup file', () => {
     });
   });
 
-  it('with a second backup behind it is refused', async () => {
+  it('with a second backup after it is refused', async () => {
     await appendFile(file, await readFile(file));
     await expect(check()).rejects.toMatchObject({ code: 'ECORRUPT' });
   });

@@ -37,7 +37,7 @@ describe('the gap meter', () => {
     expect(meter.end(1180)).toEqual({ longestGapMs: 1000, failed: 0 });
   });
 
-  it('takes no notice of what happens between two windows', () => {
+  it('ignores what happens between two windows', () => {
     const meter = new GapMeter(0);
     meter.onAcknowledged(1, 5000);
     meter.onFailed();

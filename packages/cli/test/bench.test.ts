@@ -63,7 +63,7 @@ describe('measuring', () => {
 });
 
 describe('comparing with and without metrics', () => {
-  it('takes turns, and compares the medians', async () => {
+  it('alternates, and compares the medians', async () => {
     const rounds: string[] = [];
     const records: unknown[] = [];
     const output = {
@@ -99,7 +99,7 @@ describe('rows', () => {
     expect(() => selectRows(['five'])).toThrow(expect.objectContaining({ code: 'EINVAL' }));
   });
 
-  it('come with the rows that they are compared with', () => {
+  it('are selected with the rows that they are compared with', () => {
     expect(names('one-five-peers')).toEqual(['one-1024', 'one-five-peers']);
     expect(names('100-groups')).toEqual(['four-1024', 'one-1024', 'four-100-groups', 'one-100-groups']);
   });

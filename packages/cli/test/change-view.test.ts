@@ -55,13 +55,13 @@ describe('a change in progress', () => {
     expect(view.headline(1170)).toBe('over, 170 ms');
   });
 
-  it('says a stage once', () => {
+  it('reports a stage once', () => {
     const view = new ChangeView(0);
     view.onEvent(stage('joint'), 1);
     expect(view.onEvent(stage('joint'), 2)).toEqual([]);
   });
 
-  it('does not say each step, and lets no bar go back when the log grows', () => {
+  it('does not report each step, and no bar shrinks when the log grows', () => {
     const view = new ChangeView(0);
     expect(view.onEvent(catchup('n4', 500, 1000), 1)).toEqual(['n4: lagging by 500 entries (50 %)']);
     expect(view.onEvent(catchup('n4', 590, 1000), 2)).toEqual([]);

@@ -151,7 +151,7 @@ describe('a configuration file', () => {
     expect(loginLayers({}, { CONCLAVE_CONFIG: config })).toContainEqual({ user: 'ann', passwordFile: '/nowhere' });
   });
 
-  it('says so where it cannot be read, or is no JSON in spite of its name', () => {
+  it('is reported if it cannot be read, or is no JSON in spite of its name', () => {
     expect(() => readConfiguration(createProgram(), path.join(folder, 'none.yaml'))).toThrow('cannot be read');
     expect(() => readConfiguration(createProgram(), file('group: main\n', 'a.json'))).toThrow('a.json: ');
   });
@@ -182,7 +182,7 @@ function refusalOf(config: string): string {
 describe('a context', () => {
   const contexts = () => new Contexts(commandTree(createProgram()), environment);
 
-  it('says where a group is, for the commands that ask it and not for those that run peers', async () => {
+  it('contains where a group is, for the commands that use it and not for those that run peers', async () => {
     contexts().add('production', { nats: ['nats://far:4222'], group: 'orders' });
     contexts().use('production');
     const asked = await optionsFor(['status']);

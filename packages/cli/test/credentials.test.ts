@@ -40,7 +40,7 @@ describe('a folder of credentials', () => {
     }
   });
 
-  it('says nothing of a secret in the configuration of the servers', () => {
+  it('puts no secret into the configuration of the servers', () => {
     make();
     expect(read('nats/nats.conf')).not.toContain(read('client/login.nk'));
     expect(read('nats/nats.conf')).toMatch(/nkey: U[A-Z2-7]{55}\n/);

@@ -21,7 +21,7 @@ function makeServer(where: string, version = 'v2.15.2'): string {
 
 const environment = (): NodeJS.ProcessEnv => ({ PATH: '' });
 
-describe('a NATS server for commands that bring their own', () => {
+describe('a NATS server for commands that start one themselves', () => {
   it('is the one that the environment names, if that runs', async () => {
     const file = makeServer(folder);
     expect(await findNatsServer({ environment: { CONCLAVE_NATS_SERVER: file } })).toBe(file);
@@ -52,7 +52,7 @@ describe('a NATS server for commands that bring their own', () => {
     expect(readdirSync(path.dirname(path.dirname(found[0] as string)))).toEqual(['v2.9.25']);
   });
 
-  it('comes from the next source where one has none or fails, and from no program that is something else', async () => {
+  it('comes from the next source if one has none or fails, and from no program that is something else', async () => {
     const sources: ServerSource[] = [
       async () => undefined,
       () => Promise.reject(new Error('no way out')),

@@ -44,7 +44,7 @@ async function replies(subject: string, ...bodies: readonly (Uint8Array | string
   await nats.flush();
 }
 
-it('the client library takes the reply of the peer, and counts that of another program', async () => {
+it('the client library uses the reply of the peer, and counts that of another program', async () => {
   await replies('conclave.main.admin.transfer_leader', acknowledgement, encode({}));
   const client = await ConclaveClient.connect({ servers: server.url, groupId: 'main' });
   cleanUps.push(() => client.close());
@@ -52,7 +52,7 @@ it('the client library takes the reply of the peer, and counts that of another p
   expect(client.status().dropped.foreign_reply).toBe(1);
 });
 
-it('a command takes the reply of the peer; if none comes, its outcome is unknown and the error names the other program', async () => {
+it('a command uses the reply of the peer; without one, its outcome is unknown and the error names the other program', async () => {
   const adminClient = new AdminClient(nats, asGroupId('main'), 'conclave');
   await replies('conclave.main.admin.transfer_leader', acknowledgement, encode({}));
   expect(await adminClient.admin('transfer_leader', {}, { timeoutMs: 60_000 })).toEqual({});
@@ -64,7 +64,7 @@ it('a command takes the reply of the peer; if none comes, its outcome is unknown
   });
 });
 
-it('a health check takes the first reply that is one about health', async () => {
+it('a health check uses the first reply that is about health', async () => {
   const asked = {
     ...{ peer: 'n1', actors: ['log-store'], groups: ['main'], prefix: 'conclave', timeoutMs: 60_000 },
     ...{ allGroups: false, allPeers: false, json: false, login: [{ servers: server.url }] },

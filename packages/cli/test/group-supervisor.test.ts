@@ -39,7 +39,7 @@ const stoppedA = [
 ];
 
 describe('GroupSupervisor', () => {
-  it('starts what is new and stops what is gone, and leaves alone what stays', async () => {
+  it('starts new groups, stops removed ones, and leaves the others alone', async () => {
     const { host, said } = hosting();
     await host.follow(new Map([[a, '']]));
     const both = [a, b].map((groupId) => [groupId, ''] as const);

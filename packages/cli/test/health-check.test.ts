@@ -24,7 +24,7 @@ describe('conclave health in a container', () => {
   );
 });
 
-it('conclave health without a NATS server says so', async () => {
+it('conclave health without a NATS server reports that', async () => {
   const asked = readAsked(['--peer', 'n1', '--nats', 'nats://127.0.0.1:1'], {});
   if (asked === undefined) throw new Error('it takes the whole command');
   expect(await checkHealth(asked)).toMatchObject({

@@ -111,7 +111,7 @@ it('garbage on the connection is refused, and the next request is answered', asy
   expect((await fetch(`${url}/livez`)).status).toBe(200);
 });
 
-it('an address is a host and a port, and a port that is taken is an error that says so', async () => {
+it('an address is a host and a port, and a port that is in use is reported as an error', async () => {
   expect(parseListenAddress('127.0.0.1:9464')).toEqual({ host: '127.0.0.1', port: 9464 });
   expect(parseListenAddress('[::1]:0')).toEqual({ host: '::1', port: 0 });
   for (const text of ['', '9464', ':9464', '127.0.0.1', '127.0.0.1:70000', 'a b:1', '::1:9464', 'http://x:1']) {

@@ -42,7 +42,7 @@ async function answer(subject: string, bytes: Uint8Array | string): Promise<() =
 }
 
 describe('a NATS server of the command’s own', () => {
-  it('says so when its port is taken', async () => {
+  it('reports that its port is in use', async () => {
     const port = Number(new URL(server.url).port);
     const second = startNatsServer(await findNatsServer(), path.join(folder, 'second'), port);
     await expect(second).rejects.toMatchObject({ code: 'EUNREACHABLE' });
@@ -126,7 +126,7 @@ describe('requests', () => {
 });
 
 describe('a mesh', () => {
-  it('is started at once where nobody serves its peers, and as soon as nobody does', async () => {
+  it('is started at once if no process serves its peers, and otherwise as soon as none does', async () => {
     const peers = peerNames(3);
     await refuseSecondMesh(requester, peers);
     const reply = encode({ peer_id: 'n2', groups: [] });
@@ -152,7 +152,7 @@ describe('a mesh', () => {
 });
 
 describe('the status of a group that is asked for', () => {
-  it('says of a peer that leaves requests to another node why it does, and of others that they are silent', async () => {
+  it('reports why a peer leaves requests to another node, and that others are silent', async () => {
     const reason = 'fenced: another node has opened its log-store';
     const health = { group_id: 'main', actor: 'node', incarnation: 'N1', dropped: {} };
     const silent = ['n1', 'n2', 'n3'].map((peer) => connection.subscribe(`conclave.main.${peer}.admin.status`));

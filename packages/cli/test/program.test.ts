@@ -120,7 +120,7 @@ describe('the command', () => {
     expect(offered).toEqual(expect.arrayContaining(['--nats', '--prefix', '--json']));
   });
 
-  it('groups list says once which peers it asks', () => {
+  it('groups list prints once which peers it asks', () => {
     const help = commandOf('groups list').helpInformation().replace(/\s+/g, ' ');
     expect(help).toContain(
       '--peers <names> these peers, separated by commas (default: all that publish a list) --nats',

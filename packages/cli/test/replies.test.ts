@@ -12,7 +12,7 @@ const failure = (data: Uint8Array): ConclaveError => {
   throw new Error('it was taken');
 };
 
-it('an answer that cannot be read does not say that nothing was done', () => {
+it('a reply that cannot be read does not show that nothing was done', () => {
   for (const data of [Uint8Array.of(0xc1), new Uint8Array(), encode({ old_peers: 1 }), encode([1])]) {
     expect(failure(data)).toMatchObject({ code: 'EINVAL', outcome: 'unknown' });
   }

@@ -19,7 +19,7 @@ function samples(looks: readonly (readonly [disk: number, memory: number])[]): S
   }));
 }
 
-describe('what a soak takes', () => {
+describe('the resources of a soak', () => {
   it('is bounded where the last third has no higher peaks than the third before, however it began', () => {
     const looks = samples([
       [1, 50],
@@ -43,7 +43,7 @@ describe('what a soak takes', () => {
     expect(peaksOf(looks, 64 * 1024 * 1024).map(({ bounded }) => bounded)).toEqual([false, false]);
   });
 
-  it('may be as much more on a disk as one snapshot’s log, and as LevelDB takes in one step', () => {
+  it('may grow on a disk by one snapshot’s log, and by what LevelDB needs in one step', () => {
     const looks = samples([1, 1, 1, 100, 100, 100, 180, 180, 180].map((disk) => [disk, 1] as const));
     expect(peaksOf(looks, 2 * MiB)[0]?.bounded).toBe(true);
     const larger = samples([1, 1, 1, 100, 100, 100, 360, 360, 360].map((disk) => [disk, 1] as const));

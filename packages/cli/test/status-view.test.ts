@@ -89,7 +89,7 @@ describe('the status of a group', () => {
     `);
   });
 
-  it('the status does not say that nobody leads while a peer does, which no quorum confirms any more', () => {
+  it('the status does not report that no peer leads while one does that no quorum confirms any more', () => {
     const peers = new Map([[asPeerId('n1'), { status: status('n1', { role: 'leader' }) }]]);
     expect(statusText('main', { group: undefined, peers })).toMatch(
       /^group main: n1 still leads, and no quorum confirms that: nobody answers for the group\n/,

@@ -64,7 +64,7 @@ describe('writes', () => {
     expect(driver.last.body).toMatchObject({ acknowledged: 2, commands: [[4, 'put', 'd', 'v']] });
   });
 
-  it('are sent again under their numbers when no answer comes, and take a late answer', () => {
+  it('are resent with their numbers if no reply arrives, and accept a late reply', () => {
     const driver = new Driver();
     const call = driver.put('a');
     driver.openSession();
@@ -84,7 +84,7 @@ describe('writes', () => {
     expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
   });
 
-  it('wait a moment, longer each time, where nobody leads', () => {
+  it('wait a moment, longer each time, if no peer leads', () => {
     const driver = new Driver();
     driver.put('a');
     driver.openSession();
@@ -184,7 +184,7 @@ describe('promise 34: what keeps or ends a lease waits for no other call of the 
     expect(driver.settled.get(other)).toEqual(failed('not_done', 'ENOENT', 'gone'));
   });
 
-  it('It goes out at once though all requests of the client are under way, is sent again, and goes beside these.', () => {
+  it('It is sent at once although the client has as many requests in flight as it may, is resent, and does not count among these.', () => {
     const driver = new Driver();
     driver.put('a');
     driver.openSession();
@@ -344,7 +344,7 @@ describe('an election', () => {
     expect(driver.settled.get(call)).toEqual(putDone(1));
   });
 
-  it('has what the leader before was sent and has not answered go to the new one, and takes the answer of either', () => {
+  it('resends to the new leader what the earlier one has not replied to, and accepts the reply of either', () => {
     const driver = new Driver();
     const [first, second] = [driver.put('a'), driver.put('b')];
     driver.openSession();
@@ -450,7 +450,7 @@ describe('the deadline', () => {
     expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
   });
 
-  it('takes one call and leaves the others of its request', () => {
+  it('ends one call, and not the others of its request', () => {
     const driver = new Driver();
     const [short, long] = [driver.put('a', 500), driver.put('b')];
     driver.openSession();
@@ -539,7 +539,7 @@ describe('reads', () => {
 describe('a question', () => {
   const page = { found: [['a', 'v', 3]], more: false, revision: 9 };
 
-  it('is a request of its own, and settled by its reply', () => {
+  it('is a separate request, and settled by its reply', () => {
     const driver = new Driver();
     const range = driver.call({ operation: 'query', name: 'range', body: { prefix: 'a' } });
     driver.get('k');
@@ -569,7 +569,7 @@ describe('a question', () => {
     expect(driver.core.dropped.malformed_reply).toBe(1);
   });
 
-  it('takes its turn among the requests that are under way', () => {
+  it('waits for its turn among the requests in flight', () => {
     const driver = new Driver();
     for (let more = 0; more <= limits.clientRequests; more++) {
       driver.call({ operation: 'query', name: 'range', body: { prefix: `${more}` } });

@@ -57,7 +57,7 @@ describe('a client', () => {
     expect(group.operations).toEqual(['open_session', 'batch', 'batch_get']);
   });
 
-  it('takes a time-out that is longer than a timer can be', async () => {
+  it('accepts a time-out that is longer than a timer can be', async () => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);
@@ -96,7 +96,7 @@ describe('a client', () => {
     expect(await failureOf(client.kv.range('', { limit: 0 }))).toEqual(['EINVAL', 'not_done']);
   });
 
-  it('compares and writes at one moment, once, though the answer was lost', async () => {
+  it('compares and writes atomically, once, although the reply was lost', async () => {
     const bytes = new Uint8Array([0, 255]);
     group.behaviours.push('answer', 'carry_out_silently', 'carry_out_silently');
     const both = [
@@ -142,7 +142,7 @@ describe('a client', () => {
     expect(await failureOf(client.leases.grant(1))).toEqual(['EINVAL', 'not_done']);
   });
 
-  it('writes once, though the answer was lost', async () => {
+  it('writes once, although the reply was lost', async () => {
     await client.kv.put('k', 'before');
     group.behaviours.push('carry_out_silently', 'carry_out_silently');
     expect(await client.kv.cas('k', 'after', 1)).toEqual({ swapped: true, revision: 2 });
@@ -160,7 +160,7 @@ describe('a client', () => {
     expect(await put).toEqual({ revision: 2 });
   });
 
-  it('opens another session when its own is gone', async () => {
+  it('opens another session when its session has expired', async () => {
     await client.kv.put('k', 'v');
     group.forget();
     expect(await client.kv.put('k', 'w')).toEqual({ revision: 1 });
@@ -225,7 +225,7 @@ describe('a client', () => {
     await borrower.close();
   });
 
-  it('finishes its calls after the NATS server was gone', async () => {
+  it('finishes its calls after the NATS server was down', async () => {
     await client.kv.put('k', 'v');
     await server.kill();
     const put = client.kv.put('k', 'w');

@@ -58,7 +58,7 @@ describe('promises 21 and 29: a client of a group that is in another history', (
     expect(driver.ended).toEqual(['one']);
   });
 
-  it('says of a call that may have happened in the old history that it is not known', () => {
+  it('reports a call that may have been executed in the old history as unknown', () => {
     const driver = inOne();
     const call = driver.call(put('b'));
     driver.idle();
@@ -101,7 +101,7 @@ describe('promises 21 and 29: a client of a group that is in another history', (
     expect(driver.core.history).toBe('two');
   });
 
-  it('does not take a peer that was left behind for the group', () => {
+  it('does not consider a peer that was left behind to be the group', () => {
     const driver = inOne();
     const call = driver.call({ operation: 'get', key: 'a', peerId: 'n2' as PeerId });
     driver.idle();
@@ -111,7 +111,7 @@ describe('promises 21 and 29: a client of a group that is in another history', (
     expect(driver.core.history).toBe('one');
   });
 
-  it('names none where the peers say none, as those of the first version', () => {
+  it('names none if the peers report none, as those of the first version', () => {
     const driver = new Driver();
     driver.call(put('a'));
     driver.idle();

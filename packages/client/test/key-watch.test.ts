@@ -280,7 +280,7 @@ describe('a watch', () => {
     },
   );
 
-  it('is had from a leader of an older version, which takes ids of one token', async () => {
+  it('can be opened at a leader of an older version, which accepts ids of one token', async () => {
     group.takesOwners = false;
     const watch = client.watch('', { fromRevision: 1 });
     await put('1');

@@ -83,7 +83,7 @@ describe('a lock', () => {
     expect(held.isHeld()).toBe(true);
   });
 
-  it('is lost when its lease has ended, and says so', async () => {
+  it('is lost when its lease has ended, and reports that', async () => {
     const client = await newClient();
     const lock = await client.lock('l', { ttlMs: 1000 });
     const { leases } = await client.leases.list();
@@ -152,7 +152,7 @@ describe('a lock', () => {
     expect([aborts, next.isHeld()]).toEqual([1, true]);
   });
 
-  it('promise 34: is waited for as long as was asked where nobody answers, and no longer', async () => {
+  it('promise 34: is waited for as long as requested if no peer replies, and no longer', async () => {
     const client = await newClient();
     await group.stepDown();
     for (const waitMs of [500, 1500]) {
@@ -192,7 +192,7 @@ describe('a lock', () => {
     expect((await asTimePasses(last)).token).toBeGreaterThan(second.token);
   });
 
-  it('promise 34: is waited for though the lease that waits has ended: another one takes its place', async () => {
+  it('promise 34: is waited for even if the lease that waits has ended: another one replaces it', async () => {
     const [one, other] = [await newClient(), await newClient()];
     const held = await one.lock('l');
     const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 1000 });
@@ -204,7 +204,7 @@ describe('a lock', () => {
     expect((await asTimePasses(waiting)).isHeld()).toBe(true);
   });
 
-  it('promises 29 and 34: is held by a lease with a secret from feature level 1 on, waited for, and taken only by force', async () => {
+  it('promises 29 and 34: is held by a lease with a secret from feature level 1 on, waited for, and taken away only by force', async () => {
     group.level = 1;
     const [one, other] = [await newClient(), await newClient()];
     const lock = await one.lock('l', { ttlMs: 1000 });

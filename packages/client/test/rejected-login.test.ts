@@ -97,7 +97,7 @@ it('a password that is changed: calls fail with ELOGIN until the file is replace
   await success(client);
 });
 
-it('a JWT that expires, or whose user is revoked: the client says so, and takes the new one', {
+it('a JWT that expires, or whose user is revoked: the client reports that, and uses the new one', {
   timeout: 60_000,
 }, async () => {
   const creds = path.join(newFolder(), 'app.creds');

@@ -26,7 +26,7 @@ function held(waiting: WaitingCalls): number {
 }
 
 describe('calls that wait', () => {
-  it('are taken in their order, those that are settled passed over', () => {
+  it('are taken in their order, without those that are settled', () => {
     const calls = [1, 2, 3, 4, 5].map((callId) => openCall(callId));
     const waiting = waitingWith(calls);
     settle(waiting, calls[0]);

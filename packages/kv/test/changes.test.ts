@@ -82,7 +82,7 @@ describe('what has changed', () => {
       expect(changesOf(requester, Number(change[0]), { limit: 1 }).changes).toEqual([change]);
   });
 
-  it('comes by pages', () => {
+  it('is returned page by page', () => {
     const requester = new Requester(new KvStateMachine());
     for (let key = 1; key <= 7; key++) requester.ask('put', { key: `${key % 2}/${key}`, value: 'v'.repeat(key) });
     const first = changesOf(requester, 1, { prefix: '1/', limit: 2 });
@@ -161,7 +161,7 @@ describe('what has changed', () => {
     }
   });
 
-  it('is no part of a snapshot: a restored store knows what comes', () => {
+  it('is no part of a snapshot: a restored store knows only later changes', () => {
     const requester = new Requester(new KvStateMachine());
     for (let key = 1; key <= 5; key++) requester.ask('put', { key: `${key}`, value: 'v' });
     const other = new Requester(restoredFrom(piecesOf(requester.stateMachine)));
@@ -199,7 +199,7 @@ describe('what has changed', () => {
     }
   });
 
-  it('promise 30: is refused from a revision that nothing has yet; a peer that may be behind says that it has not got there', () => {
+  it('promise 30: is refused from a revision that does not exist yet; a peer that may be behind reports that it has not reached it', () => {
     const requester = new Requester(new KvStateMachine());
     requester.ask('put', { key: 'k', value: 'v' });
     expect(changesOf(requester, 2)).toMatchObject({ changes: [], more: false, next_revision: 2 });

@@ -59,7 +59,7 @@ describe('promises 21 and 29: a session', () => {
     expect(requester.results(write)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
   });
 
-  it('is a number in a group of level 0, where nobody has a session of another name', () => {
+  it('is a number in a group of level 0, in which no session has another name', () => {
     const requester = group(0);
     expect(requester.openSession()).toBe(1);
     const body = { client_id: 'an id of another history', commands: [[1, 'put', 'k', 'v']] };
@@ -127,7 +127,7 @@ describe('promises 21 and 29: a session', () => {
     expect(requester.results({ client_id, commands: [[3, 'put', 'k', '2']] })).toEqual([refused]);
   });
 
-  it('ends no peer where its name comes twice', () => {
+  it('stops no peer if its name occurs twice', () => {
     const machine = group().stateMachine;
     const entry = encode({ open_session: 'twice' });
     expect(machine.apply(asLogIndex(1), entry)).toEqual({ client_id: 'twice' });

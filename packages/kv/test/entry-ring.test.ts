@@ -7,7 +7,7 @@ function entry(number: number, length: number): Uint8Array {
 }
 
 describe('the last entries', () => {
-  it('are there as they came, and the oldest make room for the newest', () => {
+  it('are kept in order, and the oldest make room for the newest', () => {
     const ring = new EntryRing(40);
     const places = [1, 2, 3, 4, 5].map((number) => ring.add(entry(number, 8)));
     expect(places).toEqual([0, 12, 24, 36, 48]);
@@ -19,7 +19,7 @@ describe('the last entries', () => {
     expect(() => ring.at(60)).toThrow('still there');
   });
 
-  it('hold one that is larger than all that they are to take', () => {
+  it('hold one that is larger than the whole bound', () => {
     const ring = new EntryRing(40);
     ring.add(entry(1, 8));
     const large = ring.add(entry(2, 5000));
@@ -36,7 +36,7 @@ describe('the last entries', () => {
     expect(ring.at(place)).toEqual(entry(1, 3));
   });
 
-  it('stay readable while the memory grows and is gone over again and again', () => {
+  it('stay readable while the memory grows and is reused again and again', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = generator(seed);
       const maxBytes = 1000 + random(20_000);

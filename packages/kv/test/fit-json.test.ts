@@ -34,7 +34,7 @@ describe('promise 35: what is too large for JSON as it is', () => {
     expect(inJson('get', requester.ask('get', { key: 'small' }))).toMatchObject({ value: 'é' });
   });
 
-  it('is read by `batch_get` and `range` page by page, until all is there', () => {
+  it('is read by `batch_get` and `range` page by page, until it is complete', () => {
     const values = { a: controls, b: quotes, c: 'c', d: '\u0002'.repeat(100_000), e: `"é${controls.slice(9)}` };
     const requester = filled(values);
     const keys = Object.keys(values);
@@ -84,7 +84,7 @@ describe('promise 35: what is too large for JSON as it is', () => {
     expect([place, text(base64) === controls]).toEqual([0, true]);
   });
 
-  it('is passed by `changes`, which names the revisions that come without their values', () => {
+  it('is passed by `changes`, which names the revisions that are sent without their values', () => {
     const requester = filled({ a: controls, b: 'b', c: controls });
     const seen: unknown[] = [];
     const omitted: unknown[] = [];

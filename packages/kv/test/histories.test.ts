@@ -52,7 +52,7 @@ describe('promises 29 and 30: a history of the store', () => {
     expect(requester.ask('get', { key: 'k' })).toMatchObject({ value: 'w' });
   });
 
-  it('says of what changed before it that it is no longer known, also below its first revision', () => {
+  it('reports that earlier changes are no longer known, also below its first revision', () => {
     const requester = new Requester(new KvStateMachine());
     requester.stateMachine.beginHistory({ groupUid: first, base: 1000 });
     const [revision = 0] = numbersOf(requester);

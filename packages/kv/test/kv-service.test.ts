@@ -137,7 +137,7 @@ describe('a reply', () => {
     expect(refusal(() => reply({ refused: 'no entry' }))).toEqual(['EINVAL', 'not_done']);
   });
 
-  it('is what its schema says', () => {
+  it('matches its schema', () => {
     const done: KvResult = { results: [['done', 5, true]] };
     const results: KvResult = { results: [['done', 5, false, [['get', null, 0]]]] };
     const txn = reply(results, 'txn', { compare: [], then: [], else: [['get', 'k']] });

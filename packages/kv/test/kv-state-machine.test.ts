@@ -77,7 +77,7 @@ describe.each([
     ]);
   });
 
-  it('answers what a refused cas answered, though it would succeed by now', () => {
+  it('returns the result of the refused cas again, although it would succeed by now', () => {
     const client_id = requester.openSession();
     const cas = { client_id, sequence: 1, key: 'k', value: 'v', expected_revision: 1 };
     expect(requester.ask('cas', cas)).toEqual({ swapped: false, revision: 0 });
@@ -102,7 +102,7 @@ describe.each([
     expect(requester.ask('get', { key: 'k2' })).toEqual({ key: 'k2', value: 'v', revision: 2 });
   });
 
-  it('takes a mark that is far ahead', () => {
+  it('accepts a mark that is far ahead', () => {
     const client_id = requester.openSession();
     requester.results({ client_id, commands: [[5, 'put', 'k', 'v']] });
     const mark = Number.MAX_SAFE_INTEGER - 1;
@@ -110,7 +110,7 @@ describe.each([
     expect(requester.results({ client_id, commands: [[mark + 1, 'put', 'k', 'v']] })).toEqual([['done', 2, true]]);
   });
 
-  it('refuses more results than it keeps, and takes the rest once there is room', () => {
+  it('refuses more results than it keeps, and accepts the rest once there is room', () => {
     const client_id = requester.openSession();
     const numbered = (from: number, count: number) =>
       Array.from({ length: count }, (_, at) => [from + at, 'put', 'k', 'v']);
@@ -147,7 +147,7 @@ describe.each([
     expect(requester.results({ client_id: first, commands: [[1, 'put', 'k', 'v']] })).toEqual([['done', 1, true]]);
   });
 
-  it('shares no memory with the messages that values came in', () => {
+  it('shares no memory with the messages that contained its values', () => {
     const message = new Uint8Array([1, 2, 3]);
     requester.results({ commands: [[0, 'put', 'k', message.subarray(0, 2)]] });
     message.fill(9);

@@ -78,7 +78,7 @@ describe('promise 29: the id of a lease', () => {
     expect(() => requester.ask('batch', { commands: [[0, 'lease_grant', 1000, chosen]] })).toThrow(/commands\[0\]/);
   });
 
-  it('Is answered again with the first result where the same call comes again, though another id was drawn.', () => {
+  it('Returns its first result if the same call is repeated, although another id was generated.', () => {
     // From then on a result is kept with a digest of its command.
     requester.stateMachine.beginHistory({ groupUid: 'history-1' as never, base: 0 });
     const client_id = requester.openSession();

@@ -27,7 +27,7 @@ function housekeep(nowMs: number): unknown {
 }
 
 describe('a lease', () => {
-  it('is granted under a name of its own, kept, and revoked with its keys', () => {
+  it('is granted with an id, kept, and revoked with its keys', () => {
     expect(requester.ask('lease_grant', { ttl_ms: 5000 })).toEqual({ lease_id: 1, ttl_ms: 5000 });
     expect(requester.ask('lease_grant', { ttl_ms: 1000 })).toEqual({ lease_id: 2, ttl_ms: 1000 });
     for (const key of ['b', 'a']) requester.ask('put', { key, value: 'v', lease_id: 1 });
@@ -187,7 +187,7 @@ describe('the end of a lease', () => {
     expect(requester.stateMachine.housekeeping(10_000, 4)).toBeDefined();
   });
 
-  it('comes no earlier for a clock that jumps, nor for a leader that comes back', () => {
+  it('is no earlier for a clock that jumps, nor for a leader that returns', () => {
     grant(3000);
     housekeep(0);
     housekeep(1500);
@@ -201,7 +201,7 @@ describe('the end of a lease', () => {
     for (const nowMs of [10_000, 11_000, 12_000, 13_000]) expect(housekeep(nowMs)).toBeUndefined();
   });
 
-  it('of many leases comes in pieces', () => {
+  it('of many leases is split into several entries', () => {
     const leases = [1, 2, 3].map(() => grant(1000));
     for (const lease_id of leases) {
       const commands = Array.from({ length: 3000 }, (_, at) => [0, 'put', `${lease_id}/${at}`, 'v', lease_id]);
@@ -213,7 +213,7 @@ describe('the end of a lease', () => {
     expect(keys()).toEqual([]);
   });
 
-  it('comes with that of sessions in one entry', () => {
+  it('is in one entry with that of sessions', () => {
     requester = new Requester(new KvStateMachine({ clientSessionMs: 1000 }));
     const session = requester.openSession();
     const lease = grant(1000);

@@ -125,7 +125,7 @@ describe('a lock', () => {
   });
 });
 
-describe('promise 20: a lock comes with a fencing token that grows', () => {
+describe('promise 20: a lock has a fencing token that grows', () => {
   it('so a client that has lost it without knowing writes no more', () => {
     const [slow, quick] = [grant(1000), grant(60_000)];
     const { token: old } = lock('l', 'slow', slow);

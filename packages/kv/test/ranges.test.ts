@@ -61,7 +61,7 @@ describe('a range', () => {
     ]);
   });
 
-  it('knows what was deleted and what came back', () => {
+  it('does not contain deleted keys, and contains keys that were written again', () => {
     put('a', 'b', 'c');
     requester.ask('delete', { key: 'b' });
     expect(range({ prefix: '' }).found.map(([key]) => key)).toEqual(['a', 'c']);
@@ -86,7 +86,7 @@ describe('a page', () => {
     expect(after('c')).toEqual([]);
   });
 
-  it('holds as many as were asked for, and says whether there are more', () => {
+  it('has as many as were requested, and reports whether there are more', () => {
     put('a', 'b', 'c', 'd', 'e');
     expect(pages({ prefix: '', limit: 2 })).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
     expect(pages({ prefix: '', limit: 5 })).toEqual([['a', 'b', 'c', 'd', 'e']]);

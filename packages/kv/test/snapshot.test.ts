@@ -78,7 +78,7 @@ describe('a snapshot', () => {
     expect(requester.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 1 });
   });
 
-  it('comes in pieces of a bounded size, whatever the state holds', () => {
+  it('consists of pieces of a bounded size, whatever the state contains', () => {
     const requester = new Requester(new KvStateMachine());
     const client_id = requester.openSession();
     const large = 'v'.repeat(limits.valueBytes);
@@ -133,7 +133,7 @@ describe('promise 17: a restore', () => {
     }
   });
 
-  it('refuses pieces that are missing, repeated, in another order or cut short', () => {
+  it('refuses pieces that are missing, repeated, in another order or truncated', () => {
     const [head, ...keys] = pieces as [Uint8Array, Uint8Array, Uint8Array];
     for (const wrong of [
       [],
@@ -149,7 +149,7 @@ describe('promise 17: a restore', () => {
     }
   });
 
-  it('refuses what is foreign, though its checksum holds', () => {
+  it('refuses foreign data, even if its checksum is right', () => {
     const head = encodePiece(0, 'head', [[5, 2, 1, 1, 0, 0, 0]]);
     const lease = encodePiece(1, 'leases', [[2, 1000, 1]]);
     expect(restoredFrom([head, lease, encodePiece(2, 'keys', [['k', 'v', 5, 2]])])).toBeDefined();

@@ -68,7 +68,7 @@ describe('keys in order', () => {
     expect(keys.size).toBe(0);
   });
 
-  it('come in rising or in falling order, too', () => {
+  it('are returned in rising or in falling order, too', () => {
     const rising = Array.from({ length: 3000 }, (_, at) => String(at).padStart(6, '0'));
     const [up, down] = [new SortedKeys(), new SortedKeys()];
     for (const key of rising) up.add(key);

@@ -16,7 +16,7 @@ function machineWith(...commands: readonly Command[][]): KvStateMachine {
 }
 
 describe('the digest of a key-value store', () => {
-  it('promise 31: is that of the machine that made the snapshot, after each restore and each entry behind it', {
+  it('promise 31: is that of the machine that made the snapshot, after each restore and each entry after it', {
     timeout: 240_000,
   }, () => {
     for (let seed = 1; seed <= 10; seed++) {
@@ -84,7 +84,7 @@ describe('the digest of a key-value store', () => {
     expect(new Set(digests).size).toBe(states.length);
   });
 
-  it('promise 31: does not depend on what was there and has gone, but for the numbers that it has used up', () => {
+  it('promise 31: does not depend on deleted data, except for the numbers that these have used', () => {
     const kept = machineWith([[1, 'put', 'a', 'x']], [[2, 'put', 'b', 'y']], [[3, 'delete', 'b']]);
     const others = machineWith([[1, 'put', 'a', 'x']], [[2, 'put', 'c', 'z']], [[3, 'delete', 'c']]);
     expect(others.digest()).toBe(kept.digest());
@@ -108,7 +108,7 @@ describe('the digest of a key-value store', () => {
     expect(reworded.digest()).toBe(machine.digest());
   });
 
-  it('promise 31: is the same after thousands of leases, locks and sessions have come and gone, whether it was asked for or not', () => {
+  it('promise 31: is the same after thousands of leases, locks and sessions have begun and ended, whether it was requested before or not', () => {
     const asked = new KvStateMachine();
     const notAsked = new KvStateMachine();
     for (let index = 1; index <= 12_000; index++) {

@@ -31,7 +31,7 @@ describe.each([
     return transact({ compare, then: [] }).succeeded;
   }
 
-  it('does one thing or the other, each write with a revision of its own', () => {
+  it('executes one branch or the other, each write with a separate revision', () => {
     const transaction: Transaction = {
       compare: [['new', 'revision', '=', 0]],
       then: [
@@ -81,7 +81,7 @@ describe.each([
     expect(holds(['none', 'revision', '=', 0], ['none', 'revision', '<', 1])).toBe(true);
   });
 
-  it('compares values as bytes, and says nothing true of one that is not there', () => {
+  it('compares values as bytes, and no comparison with a missing one is true', () => {
     expect(holds(['a', 'value', '=', 'one'], ['a', 'value', '>', 'on'], ['a', 'value', '<', 'onf'])).toBe(true);
     expect(holds(['a', 'value', '!=', 'one'])).toBe(false);
     expect(holds(['a', 'value', '=', new Uint8Array([111, 110, 101])])).toBe(true);
@@ -135,7 +135,7 @@ describe.each([
     expect(results.map(([name]) => name)).toEqual(['get', 'delete', 'get']);
   });
 
-  it('shares the answer with others of its request, and is taken when it comes alone', () => {
+  it('shares the reply with others of its request, and is accepted when it is alone', () => {
     const client_id = requester.openSession();
     for (const at of [1, 2, 3]) requester.ask('put', { key: `full/${at}`, value: full });
     const read = (sequence: number) => [sequence, 'txn', [], [['get', `full/${sequence}`]], []];
