@@ -35,7 +35,7 @@ it('measures again and again, and notifies later subscribers at once', async () 
   expect(atOnce).toBeGreaterThan(0);
 });
 
-it('says once where the disk cannot be measured', async () => {
+it('reports once that the disk cannot be measured', async () => {
   const warnings: string[] = [];
   const warned = new Promise<void>((resolve) => {
     const warn = (text: string) => {
@@ -50,7 +50,7 @@ it('says once where the disk cannot be measured', async () => {
   expect(warnings).toEqual(['the free space of the disk cannot be measured']);
 });
 
-it('says that the disk hangs while a look takes too long, and what is found afterwards', async () => {
+it('reports that the disk hangs while a measurement takes too long, and its result afterwards', async () => {
   let looks = 0;
   let end = (): void => {};
   const fault = (): Promise<undefined> => {

@@ -85,7 +85,7 @@ describe('HostedGroups', () => {
     await expect(HostedGroups.open(storage)).rejects.toMatchObject({ code: 'ECORRUPT' });
   });
 
-  it('leave LevelDB with nothing that looks lost, when a group has gone whose entries were the last write', async () => {
+  it('leave nothing in LevelDB that looks lost, when a group was removed whose entries were the last write', async () => {
     const folder = await makeFolder();
     const note: RecordedGroup = {
       group_id: orders,

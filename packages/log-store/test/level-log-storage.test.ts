@@ -73,7 +73,7 @@ describe('a LevelDB that is not what it was', () => {
     await writeFile(file, bytes);
   }
 
-  it('is refused where an older one is put under a newer side file, and the error says what is missing', async () => {
+  it('is refused if an older one is put beside a newer side file, and the error reports what is missing', async () => {
     await write(1, 3);
     await close();
     const older = path.join(folder, 'older');
@@ -90,7 +90,7 @@ describe('a LevelDB that is not what it was', () => {
     await expect(reopen(), 'and again at each attempt').rejects.toMatchObject({ code: 'ECORRUPT' });
   });
 
-  it('is refused where a write that did more than add entries is missing', async () => {
+  it('is refused if a write that did more than add entries is missing', async () => {
     await write(1, 3);
     await close();
     const older = path.join(folder, 'older');
@@ -103,7 +103,7 @@ describe('a LevelDB that is not what it was', () => {
     await expect(reopen()).rejects.toThrow('has only write 0, but write 4 was synced');
   });
 
-  it('is refused where it is gone altogether, or lost its beginning', async () => {
+  it('is refused if it is missing altogether, or lost its beginning', async () => {
     await write(1, 3);
     await close();
     await rm(path.join(level(), 'CURRENT'));
@@ -138,7 +138,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(warnings).toEqual(['there is no record of the last write: a loss of data cannot be detected']);
   });
 
-  it('is refused where a bit of its log has flipped, and the error says where', async () => {
+  it('is refused if a bit of its log has flipped, and the error reports where', async () => {
     await write(1, 50);
     await close();
     const log = await fileOf('.log');
@@ -155,7 +155,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(await storage?.batchKeysFrom(main, asLogIndex(1)), 'repaired, it is whole again').toHaveLength(50);
   });
 
-  it('is refused where the end of its log is gone, as that was noted', async () => {
+  it('is refused if the end of its log is missing, because that end was recorded', async () => {
     await write(1, 50);
     await close();
     const log = await fileOf('.log');
@@ -220,7 +220,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(rows.map(({ value }) => batchIsIntact(value)).indexOf(false)).toBe(4);
   });
 
-  it('is refused where its own records of itself are damaged', async () => {
+  it('is refused if its records about itself are damaged', async () => {
     await write(1, 3);
     await close();
     await writeFile(path.join(level(), 'CURRENT'), 'MANIFEST-999999\n');
@@ -294,7 +294,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(await storage?.fault()).toBeUndefined();
   });
 
-  it('takes no table for lost that is newer than the list of its files', async () => {
+  it('considers no table lost that is newer than the list of its files', async () => {
     await write(1, 3);
     const manifest = new LevelManifest(level());
     const before = await readdir(level());
@@ -322,7 +322,7 @@ describe('a LevelDB that is not what it was', () => {
     },
   );
 
-  it('says that its CURRENT is damaged if that names no manifest', async () => {
+  it('reports that its CURRENT is damaged if that names no manifest', async () => {
     await write(1, 3);
     await close();
     await writeFile(path.join(level(), 'CURRENT'), '');
@@ -349,7 +349,7 @@ describe('a LevelDB that is not what it was', () => {
     expect((await reopen()).isUnverified(main)).toBe(true);
   });
 
-  it('promise 38: in the place of which another one was put says so', async () => {
+  it('promise 38: that was replaced by another one reports that', async () => {
     const open = await reopen();
     await cp(folder, `${folder}-copy`, { recursive: true });
     await rename(folder, `${folder}-moved`);
@@ -416,7 +416,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  it('moves its tables of entries down as they are, also behind a snapshot', async () => {
+  it('moves its tables of entries down unchanged, also after a snapshot', async () => {
     const MiB = 1024 * 1024;
     await write(1, 20, MiB);
     const chunks = Array.from({ length: 8 }, (_, at) => chunkKey(main, 1, at));
@@ -446,7 +446,7 @@ describe('a LevelDB that is not what it was', () => {
     await second.close();
   });
 
-  it('comes through writes larger than a block of its log', async () => {
+  it('survives writes larger than a block of its log', async () => {
     await write(1, 8, 100_000);
     await close();
     const log = await readFile(await fileOf('.log'));

@@ -267,7 +267,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       }
     });
 
-    it('clears nothing that is written meanwhile', async () => {
+    it('purges nothing that is written meanwhile', async () => {
       const firsts = Array.from({ length: 200 }, (_, at) => at + 1);
       await storage.write(
         firsts.map((first) => put(batchKey(main, first), 1)),

@@ -103,7 +103,7 @@ describe('the log-store as an actor', () => {
     expect(failures).toEqual([]);
   });
 
-  it('stops for its group alone where what is stored is damaged, and says so when asked for its health', async () => {
+  it('stops for its group alone if its data are damaged, and its health reports that', async () => {
     const storage = new MemoryLogStorage();
     const actor = await startActor(storage);
     await openSession();
@@ -140,7 +140,7 @@ describe('the log-store as an actor', () => {
     ]);
   });
 
-  it('promise 17: stops for its group where a bit of a chunk has flipped in LevelDB, and says where', async () => {
+  it('promise 17: stops for its group if a bit of a chunk has flipped in LevelDB, and reports where', async () => {
     const folder = await makeFolder();
     ends.push(folder.remove);
     const first = new LevelLogStorage({ folder: folder.path });
@@ -172,7 +172,7 @@ describe('the log-store as an actor', () => {
     return snapshot;
   }
 
-  it('ends the process where the storage cannot write', async () => {
+  it('ends the process if the storage cannot write', async () => {
     const storage = new MemoryLogStorage({ holdSyncs: true });
     const actor = await startActor(storage);
     transport.send(self, open('nonce-1', 'run-1', 0));

@@ -79,13 +79,13 @@ describe('an append', () => {
     ]);
   });
 
-  it('also comes on the feed', () => {
+  it('is also received from the feed', () => {
     const bench = StoreHarness.opened();
     const body = { ...append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }).body, prev_term: asTerm(0) };
     expect(brief(bench.store({ name: 'feed.append', body }))).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
   });
 
-  it('waits for the running write; all that came meanwhile goes into the next one', () => {
+  it('waits for the running write; all that arrived meanwhile is in the next one', () => {
     const bench = StoreHarness.opened();
     bench.receive(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     bench.idle();
@@ -109,7 +109,7 @@ describe('an append', () => {
     ]);
   });
 
-  it('goes without a write where it brings nothing new', () => {
+  it('needs no write if it contains nothing new', () => {
     const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
     bench.receive(append({ seq: 2, verified: 2 }), append({ seq: 3, verified: 1 }));
@@ -152,7 +152,7 @@ describe('an append', () => {
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1))).group_uid).toBe(groupUid);
   });
 
-  it('of entries alone is acknowledged to the node now and then, or when that asks; to the leader at once', () => {
+  it('of entries alone is acknowledged to the node now and then, or on request; to the leader at once', () => {
     const bench = StoreHarness.opened();
     const add = (seq: number) => brief(bench.store(append({ seq, verified: seq, batches: [batch(seq, 1, 1)] })));
     expect(add(1), 'the first makes the group’s record').toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
@@ -163,7 +163,7 @@ describe('an append', () => {
     expect(add(2 + every)).toEqual([`stored ${2 + every} for n2 term 1 seq ${2 + every}`, `ack 1:1:${2 + every}`]);
   });
 
-  it('puts nothing but the batches where it only adds entries, and finds them again', () => {
+  it('writes only the batches if it only adds entries, and finds them again', () => {
     const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
     bench.receive(append({ seq: 2, verified: 6, batches: [batch(5, 1, 1), batch(6, 1, 1)] }));
@@ -262,7 +262,7 @@ describe('what is refused', () => {
 });
 
 describe('the ordered link', () => {
-  it('takes each message once, and acknowledges repeats and gaps with what is synced', () => {
+  it('accepts each message once, and acknowledges repeats and gaps with what is synced', () => {
     const bench = StoreHarness.opened();
     const first = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] });
     const second = append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] });
@@ -326,7 +326,7 @@ describe('a vote', () => {
 });
 
 describe('configurations', () => {
-  it('come back with the opening, each with its index', () => {
+  it('are returned at the opening, each with its index', () => {
     const bench = StoreHarness.opened();
     const [one, three] = [configurationOf('n1'), configurationOf('n1', 'n2', 'n3')];
     const batches = [configurationBatch(1, 1, one), batch(2, 3, 1), configurationBatch(5, 2, three)];

@@ -61,7 +61,7 @@ function withThreeEntries(): StoreHarness {
 }
 
 describe('a reset', () => {
-  it('begins the new history in one write: its name, the term without a vote, and the entry behind the last one', () => {
+  it('begins the new history in one write: its name, the term without a vote, and the entry after the last one', () => {
     const bench = withThreeEntries();
     expect(bench.receive(reset({ seq: 3 }))).toEqual([]);
     expect(bench.idle()).toMatchObject([
@@ -115,7 +115,7 @@ describe('a reset', () => {
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ base_index: 2, last_index: 4 });
   });
 
-  it('is refused where it does not fit this log', () => {
+  it('is refused if it does not fit this log', () => {
     const cases: ResetSpecial[] = [
       { seq: 3, from: 'uid-2' },
       { seq: 3, term: 50 },
@@ -149,7 +149,7 @@ describe('read-only', () => {
     expect(openedIn(bench.store(open('nonce-3', 'run-3', 2))).read_only).toBe(false);
   });
 
-  it('is kept apart from where the state was found to differ, which an older node does not report', () => {
+  it('is kept separately from the entry at which the state differs, which an older node does not report', () => {
     const bench = withThreeEntries();
     const differs = (seq: number, at: number, session = 1): LogStoreMessage => ({
       name: 'log-store.read_only',
@@ -165,7 +165,7 @@ describe('read-only', () => {
     expect({ read_only, diverged_at }).toEqual({ read_only: false, diverged_at: undefined });
   });
 
-  it('is acknowledged also where it changes nothing, without a write', () => {
+  it('is acknowledged also if it changes nothing, without a write', () => {
     const bench = withThreeEntries();
     bench.receive(readOnlyMessage(3, false));
     expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:3']);
@@ -233,7 +233,7 @@ describe('a store and its peer', () => {
     return { core, effects: core.step({ type: 'loaded', rows: bench.storage.loadNow(groupId) }) };
   }
 
-  it('belong together: a copy under another name is refused, and says why', () => {
+  it('belong together: a copy under another name is refused, and the error reports why', () => {
     const { core, effects } = startedAs(withThreeEntries(), 'n7');
     expect(effects).toMatchObject([
       { type: 'log', level: 'error' },
@@ -248,7 +248,7 @@ describe('a store and its peer', () => {
     expect(startedAs(withThreeEntries(), self).core.health().healthy).toBe(true);
   });
 
-  it('of version 1 knows no name, and takes on that of the first peer that opens it', () => {
+  it('of version 1 has no name, and gets that of the first peer that opens it', () => {
     const bench = withThreeEntries();
     const meta = removeChecksum(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
     const { peer_id, base_index, base_term, last_slot, incoming, read_only, ...first } = meta;

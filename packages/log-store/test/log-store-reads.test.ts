@@ -42,7 +42,7 @@ describe('a read', () => {
     ]);
   });
 
-  it('has as many answers as it takes, where a replicator asks for more than goes into one', () => {
+  it('has several replies if a replicator requests more than fits into one', () => {
     const bench = withLargeEntries();
     bench.receive(read({ bytes: 2 * limits.readBytes, term: 1 }));
     const found: unknown[] = [];
@@ -86,7 +86,7 @@ describe('a read', () => {
     ]);
   });
 
-  it('is refused where the term rose while the storage was reading, even before that is synced', () => {
+  it('is refused if the term rose while the storage was reading, even before that is synced', () => {
     const bench = withNineEntries();
     bench.receive(read({ term: 2 }), vote(2, 3, 'n3'));
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries stale_term']);
@@ -103,7 +103,7 @@ describe('a read', () => {
     expect(brief(sends(bench.finishReads()))).toEqual(['replicator.entries 1 after term 2']);
   });
 
-  it('is dropped where too many are under way', () => {
+  it('is dropped if too many are in progress', () => {
     const bench = withNineEntries();
     for (let id = 0; id < limits.logReads + 2; id++) bench.receive(read({ term: 2, id }));
     expect(bench.core.dropped).toEqual({ too_many_reads: 2 });
@@ -123,7 +123,7 @@ describe('damage at rest', () => {
   }
 
   // promise 17
-  it('in a batch that is read stops the log-store, which says where and sends nothing', () => {
+  it('in a batch that is read stops the log-store, which reports where and sends nothing', () => {
     const bench = withNineEntries();
     flip(bench, firstBatch, 40);
     bench.receive(read({ term: 2 }));
@@ -140,7 +140,7 @@ describe('damage at rest', () => {
     expect(bench.core.health().reason).toContain('ECORRUPT: group main');
   });
 
-  it('is noticed where a batch is missing, first or amid', () => {
+  it('is noticed if a batch is missing, at the beginning or later', () => {
     for (const key of [firstBatch, '~/main/0000000000000004']) {
       const bench = withNineEntries();
       bench.storage.rows.delete(key);
@@ -163,7 +163,7 @@ describe('damage at rest', () => {
     }
   });
 
-  it('is noticed when the log is loaded where a record is gone', () => {
+  it('is noticed when the log is loaded and a record is missing', () => {
     const keys = ['main/m', 'main/t/0000000000000004', '~/main/0000000000000007'];
     for (const key of keys) {
       const bench = withNineEntries();

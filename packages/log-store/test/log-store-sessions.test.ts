@@ -20,7 +20,7 @@ import {
 const hello = { name: 'log-store.hello', body: { group_id: groupId, nonce: 'any' } } as const;
 
 describe('the opening of a log-store', () => {
-  it('loads, says which run it is, and answers hello with the same', () => {
+  it('loads, sends its incarnation, and replies to hello with the same', () => {
     const bench = new StoreHarness();
     expect(bench.step({ type: 'start' })).toEqual([{ type: 'load' }]);
     const [log, welcome, ...more] = bench.step({ type: 'loaded', rows: bench.storage.loadNow(groupId) });
@@ -70,7 +70,7 @@ describe('the opening of a log-store', () => {
     });
   });
 
-  it('takes a repeated nonce for the same opening, before the sync and after', () => {
+  it('considers a repeated nonce the same opening, before the sync and after', () => {
     const bench = new StoreHarness();
     bench.start();
     bench.receive(open('nonce-1', 'run-1', 0));
@@ -87,7 +87,7 @@ describe('the opening of a log-store', () => {
     expect(bench.core.dropped).toEqual({ opening_repeated: 2 });
   });
 
-  it('refuses an opening that was meant for another run, or comes after another one', () => {
+  it('refuses an opening for another run, or after another opening', () => {
     const bench = StoreHarness.opened();
     expect(brief(bench.receive(open('nonce-2', 'run-0', 1)))).toEqual(['welcome run-1 session 1']);
     expect(brief(bench.receive(open('nonce-2', 'run-1', 0)))).toEqual(['welcome run-1 session 1']);
@@ -170,7 +170,7 @@ describe('two nodes for one peer', () => {
 });
 
 describe('messages that are of no session here', () => {
-  it('answers another store with a welcome, also where there is no store yet', () => {
+  it('replies to another store with a welcome, also if there is no store yet', () => {
     const bench = StoreHarness.opened();
     const other = { ...tick(0).body, store_id: 'other' } as ReturnType<typeof tick>['body'] & {
       link: number;
@@ -186,13 +186,13 @@ describe('messages that are of no session here', () => {
     expect(brief(empty.receive(parsed))).toEqual(['welcome run-1 session 0']);
   });
 
-  it('answers a session that it has never opened with a welcome', () => {
+  it('replies to a session that it has never opened with a welcome', () => {
     const bench = StoreHarness.opened();
     expect(brief(bench.receive(tick(0, 5)))).toEqual(['welcome run-1 session 1']);
     expect(bench.core.dropped).toEqual({ not_opened: 1 });
   });
 
-  it('says nothing more after a failure', () => {
+  it('sends nothing more after a failure', () => {
     const bench = StoreHarness.opened();
     const effects = bench.step({ type: 'write_failed', code: 'EIO', message: 'no space' });
     expect(effects).toMatchObject([{ type: 'log' }, { type: 'fail', code: 'EIO', message: 'no space' }]);

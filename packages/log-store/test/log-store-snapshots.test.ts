@@ -60,7 +60,7 @@ describe('a snapshot that the node takes', () => {
     expect(bench.core.durableState.snapshot).toBeUndefined();
   });
 
-  it('counts with one write, which moves the base; what is behind that is cleared away afterwards', () => {
+  it('is current after one write, which moves the base; the entries that it covers are purged afterwards', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number)));
@@ -119,7 +119,7 @@ describe('a snapshot that the node takes', () => {
     }
   });
 
-  it('is replaced by the next one, whose slot is its own', () => {
+  it('is replaced by the next one, which has another slot', () => {
     const bench = withSnapshot();
     bench.clear();
     bench.receive(append({ seq: 6, term: 2, verified: 12, commit: 12 }));
@@ -181,7 +181,7 @@ describe('chunks and ends that do not fit', () => {
     expect(bench.core.durableState.incoming).toMatchObject({ snapshot_id: 's1', stored: 1 });
   });
 
-  it('begin another snapshot where they are number 0 of one', () => {
+  it('begin another snapshot if they are number 0 of it', () => {
     const bench = withTwelveEntries();
     const [snapshot, other] = [snapshotOf('s1', 10, 2), snapshotOf('s2', 10, 2)];
     bench.store(chunkMessage({ seq: 2 }, snapshot, 0), chunkMessage({ seq: 3 }, snapshot, 1));
@@ -225,14 +225,14 @@ describe('chunks and ends that do not fit', () => {
     }
   });
 
-  it('do not count where a newer snapshot does', () => {
+  it('are ignored if a newer snapshot is current', () => {
     const bench = withSnapshot();
     bench.store(...bringing(snapshotOf('s0', 9, 2), { seq: 6, compactTo: 9, term: 2 }));
     expect(bench.core.dropped).toMatchObject({ snapshot_older: 1 });
     expect(bench.core.durableState).toMatchObject({ base: { index: 7 }, snapshot: { snapshot_id: 's1' } });
   });
 
-  it('change nothing where they come once more', () => {
+  it('change nothing if they are repeated', () => {
     const bench = withSnapshot();
     const snapshot = snapshotOf('s1', 10, 2);
     bench.receive(chunkMessage({ seq: 6 }, snapshot, 0), endMessage({ seq: 7, compactTo: 7, term: 2 }, snapshot));
@@ -241,7 +241,7 @@ describe('chunks and ends that do not fit', () => {
     expect(bench.core.durableState).toMatchObject({ base: { index: 7 }, snapshot: { slot: 1 }, lastSlot: 1 });
   });
 
-  it('are refused where they are of another history', () => {
+  it('are refused if they are of another history', () => {
     const bench = withTwelveEntries();
     const snapshot = snapshotOf('s1', 10, 2);
     bench.store(...[0, 1, 2].map((number) => chunkMessage({ seq: 2 + number }, snapshot, number)));
@@ -251,7 +251,7 @@ describe('chunks and ends that do not fit', () => {
 });
 
 describe('a snapshot that a leader installs', () => {
-  it('takes the place of a log that ends before it, and brings its history and term', () => {
+  it('replaces a log that ends before it, with its history and term', () => {
     const bench = StoreHarness.opened();
     const configurations = [
       { index: 1, configuration: configurationOf('n2') },
@@ -276,7 +276,7 @@ describe('a snapshot that a leader installs', () => {
     });
   });
 
-  it('leaves the entries behind it where the log holds its last one', () => {
+  it('keeps the entries after it if the log has its last one', () => {
     const bench = withTwelveEntries();
     bench.store(...bringing(snapshotOf('s1', 11, 2), { seq: 2, source: 'installed', term: 2 }));
     bench.clear();
@@ -362,8 +362,8 @@ describe('a snapshot that a leader installs', () => {
   });
 });
 
-describe('a read of a log that begins behind a base', () => {
-  it('is refused where the entry is gone', () => {
+describe('a read of a log that begins after a base', () => {
+  it('is refused if the entry is compacted', () => {
     const bench = withSnapshot();
     for (const from of [1, 7]) {
       expect(brief(bench.receive(read({ from, term: 2 })))).toEqual(['replicator.entries compacted']);
@@ -381,7 +381,7 @@ describe('a read of a log that begins behind a base', () => {
     }
   });
 
-  it('is refused where the entry went while the storage was reading', () => {
+  it('is refused if the entry was compacted while the storage was reading', () => {
     const bench = withTwelveEntries();
     bench.receive(read({ from: 6, term: 2 }));
     bench.store(...bringing(snapshotOf('s1', 10, 2), { seq: 2, compactTo: 7, term: 2 }));
@@ -391,7 +391,7 @@ describe('a read of a log that begins behind a base', () => {
 });
 
 describe('a read of the snapshot', () => {
-  it('answers each chunk with the head', () => {
+  it('returns the head with each chunk', () => {
     const bench = withSnapshot();
     const snapshot = snapshotOf('s1', 10, 2);
     for (const number of [0, 2, 1]) {
@@ -417,7 +417,7 @@ describe('a read of the snapshot', () => {
     expect(brief(sends(bench.finishChunkReads()))).toEqual(['node.snapshot_chunk 0 of s1']);
   });
 
-  it('says why there is none', () => {
+  it('reports why there is none', () => {
     expect(brief(withTwelveEntries().receive(readSnapshot()))).toEqual(['replicator.snapshot_chunk none']);
     const bench = withSnapshot();
     expect(brief(bench.receive(readSnapshot({ id: 's0' }), readSnapshot({ term: 1 })))).toEqual([
@@ -471,7 +471,7 @@ describe('a read of the snapshot', () => {
     },
   );
 
-  it('promise 17: stops at its start where the record of the snapshot is damaged or gone', () => {
+  it('promise 17: stops at its start if the record of the snapshot is damaged or missing', () => {
     for (const damage of [true, false]) {
       const bench = withSnapshot();
       const record = bench.storage.rows.get('main/h') ?? new Uint8Array();

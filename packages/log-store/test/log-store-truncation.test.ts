@@ -102,7 +102,7 @@ describe('a truncation', () => {
     expect(bench.core.dropped).toEqual({ acknowledgements_truncated: 1 });
   });
 
-  it('comes twice into one write, the deeper one counting', () => {
+  it('is twice in one write, of which the deeper one has an effect', () => {
     const bench = withTenEntries();
     bench.receive(append({ seq: 2, leader: 'n3', term: 2, truncateFrom: 8, verified: 12, batches: [batch(8, 5, 2)] }));
     bench.receive(append({ seq: 3, leader: 'n4', term: 3, truncateFrom: 4, verified: 4, batches: [batch(4, 1, 3)] }));
@@ -119,7 +119,7 @@ describe('a truncation', () => {
     });
   });
 
-  it('deletes everything where it begins at the first entry', () => {
+  it('deletes everything if it begins at the first entry', () => {
     const bench = withTenEntries();
     bench.store(append({ seq: 2, term: 2, truncateFrom: 1 }));
     expect(storedBatchKeys(bench.storage)).toEqual([]);

@@ -360,7 +360,7 @@ describe('the requests to a node', () => {
     });
   });
 
-  it('refuses requests that the service refuses, or that are addressed to a peer where the leader answers', async () => {
+  it('refuses requests that the service refuses, or that are addressed to a peer although the leader answers', async () => {
     await start();
     expect(await ask('conclave.g.kv.bad', {})).toEqual(refusal('EINVAL', 400, 'that is no request\r\nat all'));
     expect(await ask('conclave.g.kv.throw', {})).toEqual(

@@ -43,7 +43,7 @@ async function take<T>(observation: Observation<T>, count: number): Promise<T[]>
 }
 
 describe('events', () => {
-  it('come typed and in order; what is none is counted', async () => {
+  it('are typed and in order; messages that are none are counted', async () => {
     const observation = observe({ connection, groupId: 'main' });
     await observation.ready;
     publishEvent('leader_elected', elected);
@@ -112,7 +112,7 @@ describe('messages', () => {
     chosen.close();
   });
 
-  it('takes the group’s out of bundles with other groups’', async () => {
+  it('unpacks the group’s events from bundles with those of other groups', async () => {
     const observation = observeMessages({ connection, groupId: 'main', recipients: ['log-store', 'feed'] });
     await observation.ready;
     const tick = { group_id: 'main', store_id: 's', session: 1, link: 1, seq: 3 };
@@ -145,7 +145,7 @@ describe('the buffer', () => {
     expect([left, buffer.dropped]).toEqual([[8, 9, 10, 11], 7]);
   });
 
-  it('holds as many as the bound says', () => {
+  it('holds as many as its bound permits', () => {
     const buffer = new ObservedBuffer<number>();
     for (let one = 0; one <= limits.observedEvents; one++) buffer.push(one);
     expect(buffer.dropped).toBe(1);

@@ -45,7 +45,7 @@ describe('promise 31: a batch', () => {
     expect(batchHeader(abc())).toEqual({ kind: 'commands', term: 3, first: 7, last: 9 });
   });
 
-  test('of a higher level is of another version, which the first version does not read, and says its level', () => {
+  test('of a higher level is of another version, which the first version does not read, and contains its level', () => {
     expect(abc(1)[4]).toBe(2);
     expect(batchHeader(abc(1))).toEqual({ kind: 'commands', term: 3, first: 7, last: 9, level: 1 });
     const peers: Member[] = [{ peer_id: 'n1' as Member['peer_id'], store_id: 's1' as Member['store_id'] }];

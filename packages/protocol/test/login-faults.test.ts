@@ -326,7 +326,7 @@ describe('TLS', () => {
     });
   });
 
-  it('is refused where only one side demands it, or begins with it', async () => {
+  it('is refused if only one side demands it, or begins with it', async () => {
     const withoutTls = { user: 'ann', password };
     const [noCa, notFirst] = [
       await failure({ servers: tlsUrl }),

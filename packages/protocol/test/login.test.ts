@@ -78,7 +78,7 @@ async function failure(...layers: readonly LoginSettings[]): Promise<{ code: str
 const withUser = (url: string, user: string): string => url.replace('://', `://${user}@`);
 
 describe('a login to NATS', () => {
-  it('takes user and password from settings, a file, the URL and the environment', async () => {
+  it('reads user and password from settings, a file, the URL and the environment', async () => {
     const { url } = plain;
     await succeeds({ servers: url, user: 'ann', password });
     await succeeds({ servers: url, user: 'ann', passwordFile: file('password', `${password}\n`) });
@@ -88,7 +88,7 @@ describe('a login to NATS', () => {
     await succeeds({ user: 'ann' }, settingsFromEnvironment({ NATS_URL: url, CONCLAVE_NATS_PASSWORD: password }));
   });
 
-  it('takes a token from settings, a file and the URL', async () => {
+  it('reads a token from settings, a file and the URL', async () => {
     const { url } = await server(`authorization { timeout: 60, token: "${password}" }`);
     await succeeds({ servers: url, token: password });
     await succeeds({ servers: url, tokenFile: file('token', password) });
@@ -96,7 +96,7 @@ describe('a login to NATS', () => {
     expect((await failure({ servers: withUser(url, 'another') })).code).toBe('ELOGIN');
   });
 
-  it('takes the seed of an nkey from settings and a file', async () => {
+  it('reads the seed of an nkey from settings and a file', async () => {
     await succeeds({ servers: plain.url, nkey: seed(0) });
     await succeeds({ servers: plain.url, nkeyFile: file('nkey', `${seed(0)}\n`) });
     expect(await failure({ servers: plain.url, nkeyFile: file('other', seed(1)) })).toMatchObject({ code: 'ELOGIN' });
@@ -114,7 +114,7 @@ describe('a login to NATS', () => {
     for (const nonce of ['a', 'nonce-2', undefined]) expect(signCreds(nonce)).toEqual(ofCreds(nonce));
   });
 
-  it('takes a credentials file, and says where its JWT has expired', async () => {
+  it('reads a credentials file, and reports if its JWT has expired', async () => {
     const operator = new Operator();
     const { url } = await server(operator.configuration);
     const creds = path.join(folder, 'user.creds');
@@ -126,7 +126,7 @@ describe('a login to NATS', () => {
     expect(message).toContain('its JWT expired at 20');
   });
 
-  it('says that a JWT is too long for the server, as one with the permissions for many groups may be', async () => {
+  it('reports that a JWT is too long for the server, as one with the permissions for many groups may be', async () => {
     const operator = new Operator();
     const subjects = Array.from({ length: 200 }, (_, at) => `conclave.group-number-${at}.kv.*`);
     const creds = path.join(folder, 'long.creds');
@@ -138,7 +138,7 @@ describe('a login to NATS', () => {
     await succeeds({ servers: patient.url, creds });
   });
 
-  it('takes settings that have no option of their own from a context of the nats command, by name or file', async () => {
+  it('reads settings for which there is no option from a context of the nats command, by name or file', async () => {
     const context = { url: plain.url, user: 'ann', password, inbox_prefix: '_INBOX_ann' };
     mkdirSync(path.join(folder, 'nats/context'), { recursive: true });
     const at = file('nats/context/test.json', JSON.stringify(context));
@@ -162,7 +162,7 @@ describe('a login to NATS', () => {
     }
   });
 
-  it('says that a login is rejected, and how it was tried', async () => {
+  it('reports that a login is rejected, and how it was tried', async () => {
     const { code, message } = await failure({ servers: plain.url, user: 'ann', password: 'wrong' });
     expect(code).toBe('ELOGIN');
     expect(message).toMatch(/rejects the login with the user ann: .*Authorization Violation/);
@@ -288,7 +288,7 @@ describe('a context that changes', () => {
     }
   });
 
-  it('is named to child processes only where it holds what they log in with', () => {
+  it('is passed to child processes only if it contains their login', () => {
     const context = file('named.json', JSON.stringify({ url: 'nats://a:1', user: 'ann', password }));
     const named = { CONCLAVE_NATS_CONTEXT: context, CONCLAVE_NATS_PASSWORD: '', NATS_URL: 'nats://a:1' };
     expect(NatsLogin.of({ context }).environment).toMatchObject({ ...named, CONCLAVE_NATS_USER: '' });
@@ -354,14 +354,14 @@ describe('a login over TLS', () => {
     expect(message).toContain('for another name');
   });
 
-  it('shows its own certificate where the server wants one', async () => {
+  it('sends its own certificate if the server requires one', async () => {
     const { url } = await server(tls(`, ca_file: "${tlsCa}", verify: true`));
     await succeeds({ servers: url, tlsCa, tlsCert: client.certificate, tlsKey: client.key });
     const { code, message } = await failure({ servers: url, tlsCa });
     expect([code, message]).toEqual(['ELOGIN', expect.stringContaining('--nats-tls-cert')]);
   });
 
-  it('says that the server has no TLS where it is demanded', async () => {
+  it('reports that the server has no TLS although it is required', async () => {
     const { url } = await server('');
     expect(await failure({ servers: url, tlsCa })).toEqual({
       code: 'ELOGIN',
@@ -370,7 +370,7 @@ describe('a login over TLS', () => {
     await succeeds({ servers: url });
   });
 
-  it('starts with TLS where the server does', async () => {
+  it('starts with TLS if the server does', async () => {
     const { port } = await server('');
     // As a server with handshake_first does: TLS, then its first line, which says that TLS is required.
     const options = { cert: readFileSync(own.certificate), key: readFileSync(own.key) };

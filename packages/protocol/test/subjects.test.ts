@@ -6,7 +6,7 @@ const peerId = asPeerId('n1');
 const n2 = asPeerId('n2');
 const subjects = new Subjects('a.b');
 
-describe('a subject comes back from its text', () => {
+describe('a subject can be parsed from its text', () => {
   test.each([
     [
       subjects.message({ groupId, peerId, recipient: 'log-store' }, 'append', n2),

@@ -362,7 +362,7 @@ describe('the watch over a new peer', () => {
     expect(slowed).toEqual([...first, ...first.map((ms) => ms + 5500), ...first.map((ms) => ms + 11_000)]);
   });
 
-  it('leaves the writers alone while the rounds grow shorter, or where the peer is far too slow', () => {
+  it('does not slow writers down while the rounds become shorter, or if the peer is far too slow', () => {
     const shrinking = new CatchUpDetector(1000);
     for (const roundMs of [900, 600, 400, 250, 160]) shrinking.onRound(roundMs);
     expect(shrinking.wantsThrottle(0)).toBe(false);
@@ -371,7 +371,7 @@ describe('the watch over a new peer', () => {
     expect(slow.wantsThrottle(0)).toBe(false);
   });
 
-  it('takes in a peer that is slow by itself, once slower writers have not made it faster', () => {
+  it('admits a peer that is slow by itself, once slower writers have not made it faster', () => {
     const watch = stuckWatch();
     expect(watch.update({ ...inStep, lagMs: 200 }, 0)).toBe(false);
     expect(watch.wantsThrottle(0)).toBe(true);

@@ -107,7 +107,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.receive(stored('n1', 10))).toEqual([`read from 7, ${readBytes} bytes #6`]);
   });
 
-  it('is read for again where one of the answers is lost', () => {
+  it('is requested again if one of the replies is lost', () => {
     const read = behind();
     group.receive(group.entries(read, 7, 3, [commands(7, 8, 4)], { more: true }));
     group.receive(stored('n2', 8));
@@ -122,7 +122,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.core.dropped).toEqual({ read_refused: 1 });
   });
 
-  it('is read for again when the answer is lost', () => {
+  it('is requested again if the reply is lost', () => {
     behind();
     group.receive(stored('n2', 6));
     for (let n = 0; n < 4; n++) expect(group.tick(100)).toHaveLength(1);
@@ -142,7 +142,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.core.dropped).toEqual({ malformed_entries: 1 });
   });
 
-  it('goes over to what is in memory', () => {
+  it('continues with the entries in memory', () => {
     const read = behind();
     group.receive(group.append(commands(11, 12)));
     expect(group.receive(group.entries(read, 7, 3, [commands(7, 10, 4)]))).toEqual([
@@ -151,7 +151,7 @@ describe('a target that is further behind than memory', () => {
     ]);
   });
 
-  it('is what a target becomes that falls behind: memory is bounded', () => {
+  it('is the state of a target that falls behind: memory is bounded', () => {
     group.inStep('n2 n3');
     group.receive(stored('n3', 10));
     const batches = Math.ceil(limits.replicatorCacheBytes / 500_000) + 2;

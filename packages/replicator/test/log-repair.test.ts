@@ -171,7 +171,7 @@ describe('random logs', () => {
     return terms;
   }
 
-  it('are repaired, also where a third of all messages is lost', () => {
+  it('are repaired, also if a third of all messages is lost', () => {
     for (let seed = 1; seed <= 300; seed++) {
       const draw = draws(seed);
       const common = grow(draw, [], 0).map(() => 1);

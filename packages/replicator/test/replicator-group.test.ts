@@ -105,7 +105,7 @@ describe('the hand-over', () => {
   });
 });
 
-it('begins its requests at random, so that an answer to an earlier run is none to this', () => {
+it('begins with a random request id, so that a reply to an earlier run does not match', () => {
   const core = group.core;
   const effects = core.step(
     { type: 'message', message: group.lead('n2', 10) },

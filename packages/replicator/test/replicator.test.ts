@@ -51,7 +51,7 @@ describe('the probe', () => {
     expect(group.receive(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #3 subscribe to the feed']);
   });
 
-  it('is sent again without the entries, and these again when it is found where the logs match', () => {
+  it('is resent without the entries, and these are resent once the match is known', () => {
     group.receive(group.lead('n2', 10));
     group.receive(group.append(commands(11)));
     expect(group.tick(250)).toContain('n2 after 10/5 #1 subscribe to the feed');
@@ -62,7 +62,7 @@ describe('the probe', () => {
     expect(group.receive(stored('n2', 9))[0]).toContain('n2 10..10 after 9/5');
   });
 
-  it('carries nothing to where the logs may differ', () => {
+  it('carries no entries if the logs may differ', () => {
     group.receive(group.lead('n2', 10));
     expect(group.receive(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
     expect(group.receive(group.append(commands(11)))).toEqual([]);
@@ -102,7 +102,7 @@ describe('the probe', () => {
     expect(group.receive(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
   });
 
-  it('ignores rejections that are not in flight, and answers twice', () => {
+  it('ignores rejections of requests that are not in flight, and repeated replies', () => {
     group.receive(group.lead('n2', 10));
     expect(group.receive(rejected('n2', 7, 3))).toEqual([]);
     group.receive(rejected('n2', 1, 0));
@@ -110,7 +110,7 @@ describe('the probe', () => {
     expect(group.core.dropped).toEqual({ not_in_flight: 2 });
   });
 
-  it('is sent again with the same id, ever more rarely while nobody answers', () => {
+  it('is resent with the same id, more and more rarely while there is no reply', () => {
     group.receive(group.lead('n2', 10));
     const probes: number[] = [];
     for (let at = 100; at <= 4000; at += 100) {
@@ -126,7 +126,7 @@ describe('the probe', () => {
     expect(probes).toEqual([300, 800, 1800, 2800, 3800]);
   });
 
-  it('waits for the next tick where the target is busy', () => {
+  it('waits for the next tick if the target is busy', () => {
     group.receive(group.lead('n2', 10));
     expect(group.receive(rejected('n2', 1, 0, [0, 0], { reason: 'busy' }))).toEqual([]);
     expect(group.tick()).toEqual(['n2 after 0/0 #2', 'n2 after 10/5 #3']);
@@ -154,7 +154,7 @@ describe('replication', () => {
     expect(group.progress()).toMatchObject([{ match_index: 17, next_index: 18, in_flight: 0 }]);
   });
 
-  it('carries the latest commit index and tick, and sends nothing of its own accord when they rise', () => {
+  it('carries the latest commit index and tick, and sends nothing by itself when they rise', () => {
     group.inStep();
     group.tick(100, { commit_index: asLogIndex(8) });
     const committed = (index: number) => {
@@ -248,7 +248,7 @@ describe('replication', () => {
     expect(group.receive(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18 subscribe to the feed']);
   });
 
-  it('waits for the next tick where the target is busy, and resumes before what was refused', () => {
+  it('waits for the next tick if the target is busy, and resumes before what was refused', () => {
     group.inStep();
     group.receive(group.append(commands(11)));
     group.receive(group.append(commands(12)));
@@ -283,7 +283,7 @@ describe('replication', () => {
     expect(group.progress()).toMatchObject([{ match_index: 10, in_flight: 1, state: 'replicate', silent_ms: 0 }]);
   });
 
-  it("takes the leader's own store for nobody's target, and counts nothing", () => {
+  it("ignores the leader's own store, which is no target", () => {
     group.inStep();
     expect(group.receive(stored('n1', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({});

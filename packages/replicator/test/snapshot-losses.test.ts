@@ -95,7 +95,7 @@ class Transfer {
 }
 
 describe('a snapshot', () => {
-  it('goes over without a tick, each chunk once, where nothing is lost', () => {
+  it('is sent without a tick, each chunk once, if nothing is lost', () => {
     const transfer = new Transfer(draws(1), 0);
     expect(transfer.run(0)).toBe(0);
     expect(transfer.sent).toBe(chunks);

@@ -109,7 +109,7 @@ describe('a target that needs what is compacted', () => {
     expect(group.progress()).toMatchObject([{ state: 'replicate', match_index: 900, next_index: 1001 }]);
   });
 
-  it('needs no read where the snapshot ends with the log', () => {
+  it('needs no read if the snapshot ends with the log', () => {
     behind();
     group.receive(group.chunk(3, 0, 'z1', head(1000, 1)));
     expect(group.receive(snapshotStored('n2', 4, 'z1', 'installed'))).toEqual([`n2 after 1000/${term} #5`]);
@@ -121,7 +121,7 @@ describe('a target that needs what is compacted', () => {
     expect(group.receive(snapshotStored('n2', 4, 'z1', 'installed'))).toEqual(['read from 901, 1 bytes #5']);
   });
 
-  it('is not taken for one where the match has passed that entry meanwhile', () => {
+  it('is not treated as compacted if the match index has passed that entry meanwhile', () => {
     group.receive(group.lead('n2', 10));
     group.receive(rejected('n2', 1, 4));
     group.receive(stored('n2', 10));
@@ -188,7 +188,7 @@ describe('chunks', () => {
     expect(begun(20, 18)).toEqual([`read chunk 18 of 'z1' #5`, `read chunk 19 of 'z1' #6`]);
   });
 
-  it('that got lost show by an answer that counts fewer, and are sent again from there', () => {
+  it('that were lost are noticed by a reply that counts fewer, and are resent from there', () => {
     const sent = readAll(begun(20), 20);
     // Chunk 2 is lost: 3 and those behind it do not follow.
     group.receive(snapshotStored('n2', 5, 'z1', 1));
@@ -224,7 +224,7 @@ describe('chunks', () => {
     expect(group.receive(snapshotStored('n2', idOf(asked), 'z1', 3))[0]).toMatch(/^read chunk 3 of 'z1'/);
   });
 
-  it('are asked for on each tick when all are stored: to restore takes its time', () => {
+  it('are requested on each tick when all are stored, because restoring takes time', () => {
     begun(1);
     expect(group.receive(snapshotStored('n2', 5, 'z1', 1))).toEqual([]);
     for (let n = 0; n < 100; n++) {
@@ -243,7 +243,7 @@ describe('chunks', () => {
     expect(group.tick()).toEqual([expect.stringMatching(/^n2 after 0\/0/), expect.stringMatching(/^n2 chunk 1 of z1/)]);
   });
 
-  it('end where the target turns out to have another store', () => {
+  it('end if the target turns out to have another store', () => {
     begun(20);
     group.nowMs += 1000;
     group.receive(rejected('n2:s9', 5, 0, [0, 0], { reason: 'store' }));
@@ -279,14 +279,14 @@ describe('the snapshot', () => {
     expect(group.core.dropped).toEqual({ other_snapshot: 1 });
   });
 
-  it('is read again with the next tick where the log-store knows another term', () => {
+  it('is read again with the next tick if the log-store knows another term', () => {
     const [, read = ''] = begun(3);
     expect(group.receive(group.noChunk(idOf(read), 1, 'stale_term'))).toEqual([]);
     expect(group.core.dropped).toEqual({ read_refused: 1 });
     expect(group.tick()).toContainEqual(expect.stringMatching(/^read chunk 1 of 'z1'/));
   });
 
-  it('is read again where an answer gets lost', () => {
+  it('is read again if a reply is lost', () => {
     begun(3);
     for (let n = 0; n < 4; n++) expect(group.tick().some((line) => line.startsWith('read'))).toBe(false);
     expect(group.tick().filter((line) => line.startsWith('read'))).toHaveLength(2);
@@ -312,7 +312,7 @@ describe('the snapshot', () => {
     expect(group.tick()).toContainEqual(expect.stringMatching(/^read chunk 1 of 'z1'/));
   });
 
-  it('is not read from another session, nor by an answer that nobody waits for', () => {
+  it('is not accepted from another session, nor in a reply that was not requested', () => {
     const [, read = ''] = begun(3);
     group.receive(group.chunk(idOf(read), 1, 'z1', head(900, 3), { session: asSession(9), store_id: 's0' as StoreId }));
     group.receive(group.chunk(idOf(read), 2, 'z1', head(900, 3)));

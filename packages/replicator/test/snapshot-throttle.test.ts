@@ -4,7 +4,7 @@ import { SnapshotThrottle } from '../src/core/index.js';
 describe('a throttle of 1,000 bytes a second', () => {
   const throttle = () => new SnapshotThrottle({ bytesPerSecond: 1000, burstMs: 100 });
 
-  it('lets a burst through at first, and no more than that however long nothing was taken', () => {
+  it('permits a burst at first, and no more than that however long nothing was sent', () => {
     const bucket = throttle();
     for (const nowMs of [0, 60_000]) {
       expect(bucket.take(60, nowMs)).toBe(true);
@@ -13,7 +13,7 @@ describe('a throttle of 1,000 bytes a second', () => {
     }
   });
 
-  it('lets one through that is larger than all it holds, and makes up for it', () => {
+  it('permits one that is larger than its capacity, and waits longer afterwards', () => {
     const bucket = throttle();
     expect(bucket.take(500, 0)).toBe(true);
     expect(bucket.take(1, 399)).toBe(false);
@@ -21,7 +21,7 @@ describe('a throttle of 1,000 bytes a second', () => {
     expect(bucket.take(1, 401)).toBe(true);
   });
 
-  it('keeps its rate, whatever is taken', () => {
+  it('keeps its rate, whatever is sent', () => {
     const bucket = throttle();
     let taken = 0;
     for (let nowMs = 0; nowMs < 10_000; nowMs += 7) {

@@ -151,7 +151,7 @@ describe('AppendEntries', () => {
     expect(node.summary.last_index).toBe(3);
   });
 
-  test('truncates only where terms conflict, and from there on', () => {
+  test('truncates only from a conflict of terms on', () => {
     const node = follower();
     expect(node.appendEntries({ term: 3, prev: [1, 1], entries: [1, 3, 3] })).toContain(
       'log-store.append term 3 of n2: truncate 3 entry 3 of term 3, entry 4 of term 3 verified 4',

@@ -134,7 +134,7 @@ describe('a leader', () => {
     expect(late.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
-  test('asks its voters to wait for longer where confirmations take long, and then for an election timeout', () => {
+  test('asks its voters to wait for longer if confirmations take long, and then for an election timeout', () => {
     const node = leader();
     node.wait(100);
     node.nowMs += 60;

@@ -45,7 +45,7 @@ describe('promise 16: what a follower may trust for how long', () => {
     expect(echoOf(node)).toMatchObject({ leader_term: 3, tick_id: 9, session_tick_id: 0 });
   });
 
-  test('a candidate’s own vote does not count before it is synced, also where its ballot-box restarts meanwhile', () => {
+  test('a candidate’s own vote does not count before it is synced, even if its ballot-box restarts meanwhile', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.syncs = false;

@@ -92,7 +92,7 @@ describe('transfer_leader', () => {
     expect(five.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 2 EREADONLY not_done']);
   });
 
-  test('holds writes back meanwhile, and appends them where the target did not take over in time', () => {
+  test('holds writes back meanwhile, and appends them if the target is not elected in time', () => {
     const node = leader();
     node.admin('transfer_leader', { timeout_ms: 500 });
     expect(node.propose('a')).toEqual([]);

@@ -142,7 +142,7 @@ describe('founding a group', () => {
     );
   });
 
-  test('nothing is founded where a peer that is not listed holds data, with or without a leader', () => {
+  test('nothing is founded if a peer that is not listed holds data, with or without a leader', () => {
     const node = empty();
     const asked = bootstrap(node);
     const around = { ...quiet, hosts: [host('n4')] };
@@ -155,7 +155,7 @@ describe('founding a group', () => {
     );
   });
 
-  test('nothing is founded where a peer whose node is down has data in its log-store', () => {
+  test('nothing is founded if a peer whose node is down has data in its log-store', () => {
     const node = empty();
     const asked = bootstrap(node);
     asked.for(200, { ...quiet, hosts: [host('n5', 'uid')] });
@@ -183,7 +183,7 @@ describe('founding a group', () => {
     expect(node.lastError?.message).toContain('it is unknown which peers host the group');
   });
 
-  test('nothing is founded where a peer cannot be reached', () => {
+  test('nothing is founded if a peer cannot be reached', () => {
     const node = empty();
     const asked = bootstrap(node, { ...three, timeout_ms: 500 });
     expect(asked.for(600, { empty: ['n2'] })).toEqual(['refuse 1 EUNREACHABLE not_done']);
@@ -251,7 +251,7 @@ describe('founding a new group under a name that had one', () => {
     expect(asked.for(longEnough, around)).toContain('log-store.vote term 1 for n1');
   });
 
-  test('it is refused where a listed peer holds data', () => {
+  test('it is refused if a listed peer holds data', () => {
     const node = empty();
     bootstrap(node, again);
     expect(node.identity('n2', heldByOther)).toEqual(['refuse 1 ENOTEMPTY not_done']);

@@ -180,7 +180,7 @@ describe('promise 31: a new peer', () => {
     expect(node.summary.last_index).toBe(before + 1);
   });
 
-  test('is added at level 0 though it reports no levels, as the first version does not', () => {
+  test('is added at level 0 although it reports no levels, as the first version does not', () => {
     const node = leader();
     pass(node, 100, 0, 0);
     node.admin('add_peer', { peer_id: 'n4' });

@@ -74,7 +74,7 @@ describe('promise 6: the lost store of a member is replaced', () => {
     expect(node.status.stage).toBe('none');
   });
 
-  test('not with the store of another member, nor with another history: these are refused, and say why', () => {
+  test('not with the store of another member, nor with another history: these are refused, with the reason', () => {
     const node = leader();
     expect(node.progress(n2, { ...n3Lost, found: ['s2', 9000] })).toEqual([
       'event peer_refused, n3, its store is the one that n2 is bound to: a copy of its data',

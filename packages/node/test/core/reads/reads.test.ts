@@ -77,7 +77,7 @@ describe('a linearizable read', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
-  test('promise 32: needs no entry of the own term where all entries before it are known to be committed', () => {
+  test('promise 32: needs no entry of the own term if all entries before it are known to be committed', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3'], 1], commit: 2 });
     node.wait(electionTimeoutMs + 1);
@@ -91,7 +91,7 @@ describe('a linearizable read', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 1']);
   });
 
-  test('waits for the own term where one entry before it is not known to be committed', () => {
+  test('waits for the own term if one entry before it is not known to be committed', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3'], 1, 1], commit: 2 });
     node.wait(electionTimeoutMs + 1);
@@ -103,7 +103,7 @@ describe('a linearizable read', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 2']);
   });
 
-  test('is refused, and not done, where the leader steps down', () => {
+  test('is refused, and not done, if the leader steps down', () => {
     const node = leader();
     node.read('q');
     expect(node.higherTerm('n2', 9)).toContain('refuse 1 EPERM not_done');
@@ -564,7 +564,7 @@ describe('a leader that is asked for a read index', () => {
     expect(node.dropped('read_index_to_no_leader')).toBe(2);
   });
 
-  test('reads itself as the leader where it is asked on its own subject', () => {
+  test('reads itself as the leader if it is asked on its own subject', () => {
     const node = leader();
     expect(node.read('q', { addressee: 'peer', consistency: 'linearizable' })).toEqual([]);
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);

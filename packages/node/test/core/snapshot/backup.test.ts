@@ -134,14 +134,14 @@ describe('a snapshot that is read for a backup', () => {
     expect(answer(node)).toEqual([expect.stringMatching(/^reply 1 \{"snapshot_id":"s","head":/)]);
   });
 
-  test.each(['none', 'replaced'] as const)('is refused where it is %s', (refusal) => {
+  test.each(['none', 'replaced'] as const)('is refused if it is %s', (refusal) => {
     const node = silent();
     node.admin('read_snapshot', request, 'peer');
     const none = { refusal, head: null, snapshot_id: '' as const, chunk: new Uint8Array() };
     expect(answer(node, none)).toEqual(['refuse 1 ENOENT not_done']);
   });
 
-  test('is refused where the log-store stays silent, and when the node is fenced', () => {
+  test('is refused if the log-store stays silent, and when the node is fenced', () => {
     const node = silent();
     node.admin('read_snapshot', request, 'peer');
     expect(node.wait(2 * electionTimeoutMs + 100)).toContain('refuse 1 ETIMEDOUT not_done');

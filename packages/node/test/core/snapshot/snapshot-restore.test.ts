@@ -55,7 +55,7 @@ describe('a restart', () => {
     expect(node.wait(200)).toEqual(asked);
   });
 
-  test('uses chunks in order, though they arrive in another, and each once', () => {
+  test('uses chunks in order, although they arrive in another, and each once', () => {
     const node = restoring();
     const reads = node.reads();
     for (const at of [1, 0, 1]) node.receive(node.chunkFor(reads[at] as (typeof reads)[number]));
@@ -64,7 +64,7 @@ describe('a restart', () => {
     expect(node.dropped('snapshot_chunk_not_asked_for')).toBe(1);
   });
 
-  test('stops the node where a chunk is damaged on the way (promise 17)', () => {
+  test('stops the node if a chunk is damaged on the way (promise 17)', () => {
     const node = restoring();
     const [read] = node.reads();
     const answer = node.chunkFor(read as NonNullable<typeof read>);

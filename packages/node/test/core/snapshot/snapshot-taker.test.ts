@@ -48,7 +48,7 @@ describe('a snapshot on command', () => {
     expect(node.status).toMatchObject({ first_index: 6, taking: null });
   });
 
-  test('covers what was applied when it began, though more entries are applied', () => {
+  test('covers what was applied when it began, although more entries are applied', () => {
     const node = follower(small);
     node.syncs = false;
     node.machine.fill = limits.snapshotChunkBytes;
