@@ -43,7 +43,7 @@
  * @property {(peerId: string, actor: string, name: string) => string} process
  */
 
-/** Where names stand in an address. */
+/** Where names are in an address. */
 const [group, peer, from] = ['{group}', '{peer}', '{from}'];
 
 const msgpack = 'application/msgpack';

@@ -1,9 +1,9 @@
 // A lock that several processes of one machine share: a folder that one of them holds.
 //
-// 1. The folder appears by a rename, with its owner's name inside, so nobody sees it half made.
-// 2. The owner touches it every second. Whose process is gone, or who has not touched it for
-//    half a minute, has lost it.
-// 3. An abandoned lock is taken away by one process at a time, which looks again before it does.
+// 1. The folder appears by a rename, with its owner's name inside, so no process sees it half made.
+// 2. The owner touches it every second. An owner whose process has ended, or that has not touched
+//    it for half a minute, has lost it.
+// 3. An abandoned lock is removed by one process at a time, which checks again before it does.
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';

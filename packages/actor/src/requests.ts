@@ -213,7 +213,7 @@ export class RequestServer {
     return new WatchPublisher(this.connection, (watchId) => this.subjects.watch(groupId, watchId), onUnheard);
   }
 
-  /** For probes whether anybody serves the group's subjects. */
+  /** For probes whether a process serves the group's subjects. */
   groupProbe(groupId: GroupId): GroupProbe {
     return new GroupProbe(this.connection, this.subjects, groupId);
   }

@@ -57,7 +57,7 @@ export class LockApi {
     return (await this.call(call, timeoutMs)) as KvReply<'lock_list'>;
   }
 
-  /** The same for a holder, who must learn of the loss without waiting for other calls of the client. */
+  /** The same for a holder, which must learn of the loss without waiting for other calls of the client. */
   async getForHolder(name: string): Promise<KvReply<'lock_get'>> {
     const call = { operation: 'query', name: 'lock_get', body: { name }, urgent: true } as const;
     return (await this.call(call, undefined)) as KvReply<'lock_get'>;

@@ -29,7 +29,7 @@ export type Caller = z.infer<typeof Caller>;
 /** The header in which a sender of admin commands names itself. */
 export const callerHeader = 'Conclave-Caller';
 
-/** The header of a probe whether anybody serves a group's subjects: its receiver drops it. */
+/** The header of a probe whether a process serves a group's subjects: its receiver drops it. */
 export const probeHeader = 'Conclave-Probe';
 
 const sets = { peers: z.array(PeerId), old_peers: z.array(PeerId) };

@@ -1,7 +1,7 @@
 /**
  * The ids of leases.
  *
- * A lease has a number, which everybody may see. From feature level 1 on it also has a secret: its id is `<number>.<secret>`, and the group
+ * A lease has a number, which all clients may see. From feature level 1 on it also has a secret: its id is `<number>.<secret>`, and the group
  * returns that to the client that was granted the lease. Keeping, ending or using the lease needs the complete id. A lease without a secret
  * has its number as its id: at level 0 all leases, later those that clients of the first version were granted, as these expect a number.
  */

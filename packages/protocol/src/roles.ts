@@ -87,7 +87,7 @@ function ofPeer(
         subjects.event(groupId, any, peer),
         subjects.historyAnnouncement(groupId, peer),
         subjects.watch(groupId, '>'),
-        // A founder of a group asks whether there is one; a follower that misses heartbeats, whether anybody leads.
+        // A founder of a group asks whether there is one; a follower that misses heartbeats, whether a peer leads.
         subjects.groupRequest(groupId, 'admin', 'status'),
         // Of its own actors.
         subjects.health({ groupId, peerId: peer, recipient: anyActor }),

@@ -121,7 +121,7 @@ describe('a target that needs what is compacted', () => {
     expect(group.receive(snapshotStored('n2', 4, 'z1', 'installed'))).toEqual(['read from 901, 1 bytes #5']);
   });
 
-  it('is not treated as compacted if the match index has passed that entry meanwhile', () => {
+  it('is sent no snapshot if the match index has passed the compacted entry meanwhile', () => {
     group.receive(group.lead('n2', 10));
     group.receive(rejected('n2', 1, 4));
     group.receive(stored('n2', 10));

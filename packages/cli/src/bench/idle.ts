@@ -15,7 +15,7 @@ export interface ProcessUsage {
   readonly residentBytes: number;
 }
 
-/** Processor time and memory of a process at one moment. */
+/** Processor time and memory of a process at one time. */
 export interface Reading {
   readonly name: string;
   readonly seconds: number;

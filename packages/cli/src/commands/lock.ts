@@ -70,7 +70,7 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
   });
 }
 
-/** What a user is told who waits for a lock. */
+/** What a user that waits for a lock sees. */
 function textOfWait(name: string, group: string, wait: LockWait): string {
   const text = `waiting for the lock ${JSON.stringify(name)}`;
   if ('holder' in wait) return `${text}, which ${wait.holder} holds`;

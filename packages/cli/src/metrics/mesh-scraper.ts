@@ -45,7 +45,7 @@ type Answers = Map<string, { readonly place: ActorPlace; readonly answer: Answer
 const requestsAtOnce = 64;
 /** Discovery ends when no further node has answered for this long. */
 const stallMs = 300;
-/** How long a peer is not asked again after NATS refused a request: the server logs each refusal, and permissions seldom change. */
+/** How long a peer is not asked again after NATS refused a request: the server logs each refusal, and permissions rarely change. */
 const forbiddenMs = 60_000;
 
 export class MeshScraper {

@@ -20,7 +20,7 @@ export interface Profile {
 
 const samples = 10_000;
 const minSampleUs = 1000;
-/** An allocation is recorded for about so many bytes. */
+/** About one allocation is recorded in this many bytes. */
 const bytesPerSample = 64 * 1024;
 const keptMs = 60_000;
 

@@ -36,7 +36,7 @@ export class WaitingHealth {
     this.answer();
   }
 
-  /** Resolves when no request is answered any more: a process that starts may find nobody who answers for its peer. */
+  /** Resolves when no request is answered any more: a process that starts may find no other process that replies for its peer. */
   async pause(): Promise<void> {
     this.isPaused = true;
     for (const each of this.answering) each.close();

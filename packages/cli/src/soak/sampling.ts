@@ -1,4 +1,4 @@
-/** The resources that a mesh uses at one moment: bytes on disk of each peer, and resident memory of each process. */
+/** The resources that a mesh uses at one time: bytes on disk of each peer, and resident memory of each process. */
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { PeerId } from '@conclave/protocol';

@@ -1,7 +1,7 @@
 /**
  * Keys, their values and their revisions, and the leases that they and locks are tied to.
  *
- * Owns: the stored keys, and the group's revision. Does not know who writes, or why.
+ * Owns: the stored keys, and the group's revision. Does not know which client writes, or why.
  *
  * Invariants:
  * 1. `revision` counts the writes of keys that changed something, and the acquisitions of locks; no two have the same.

@@ -1,7 +1,7 @@
 /**
  * The key-value store: the state that every peer computes from the same log.
  *
- * Owns: the keys with leases and locks, and the clients' sessions. Does not know who leads, who sends requests, or the time. Two calls
+ * Owns: the keys with leases and locks, and the clients' sessions. Does not know the leader, the senders of requests, or the time. Two calls
  * at the leader are given a time: `housekeeping`, which only proposes, and `query`, for the remaining time of a lease.
  *
  * Invariants:

@@ -102,7 +102,7 @@ export class RoleChanges implements RoleControl {
     parts.transfer.onLeader({ leader_id: state.peerId });
     parts.leadership.begin();
     parts.levelRaise.begin();
-    // Before the event, upon which clients send at once: NATS receives both in this order.
+    // Before the event, after which clients send at once: NATS receives both in this order.
     context.emit({ type: 'serve', group: true });
     context.event('leader_elected', {
       peers: peerIds(configuration.peers),

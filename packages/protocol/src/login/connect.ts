@@ -24,7 +24,7 @@ export async function connectWith(login: NatsLogin, options: NodeConnectionOptio
     optionsOf(connection).reconnect = reconnect;
     return connection;
   } catch (error) {
-    // What the client throws is of the last server; another one may have said more.
+    // The client throws the error of the last server; that of another one may be more specific.
     if (login.servers.length > 1) await findServer(login, options.timeout);
     throw explain(login, error, login.servers);
   }
@@ -76,7 +76,7 @@ export function inboxOf(connection: NatsConnection): string {
 
 /**
  * Why NATS rejects the login of a connection that was established before.
- * @param error a status of the connection. @param login undefined: somebody else has connected
+ * @param error a status of the connection. @param login undefined: the application has connected
  * @returns for people, without secrets; undefined: the error is about something else
  */
 export function rejectionOf(error: Error, login: NatsLogin | undefined): string | undefined {

@@ -1,4 +1,4 @@
-/** What a NATS server is shown of who logs in: read from its files at each connection, so that they may change. */
+/** The credentials that a NATS server receives: read from their files at each connection, so that they may change. */
 import {
   type Authenticator,
   credsAuthenticator,
@@ -70,7 +70,7 @@ function nkeyOf({ nkey, nkeyFile }: CredentialSettings): Credentials | undefined
     kind: 'an nkey',
     read: () => {
       const text = secret();
-      // Seeds stand alone in their file, or among lines of dashes as `nsc` writes them.
+      // Seeds are alone in their file, or among lines of dashes as `nsc` writes them.
       const seed = seedIn(text);
       if (seed === undefined)
         throw new LoginError('ELOGIN', `${nkeyFile ?? 'CONCLAVE_NATS_NKEY'} holds no seed of a user`);

@@ -1,5 +1,5 @@
 /**
- * Why a process is not connected to NATS. It stands apart from `ConclaveError`, which loads all schemas: a health check does
+ * Why a process is not connected to NATS. It is separate from `ConclaveError`, which loads all schemas: a health check does
  * without.
  */
 

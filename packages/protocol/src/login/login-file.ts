@@ -25,7 +25,7 @@ export function readLoginFile(what: string, file: string): string {
   }
   try {
     const found = statSync(file);
-    // A pipe would be read once, or wait without end for somebody to write into it.
+    // A pipe would be read once, or wait without end for a writer.
     if (!found.isFile()) throw new Error(`${file} is no regular file, which can be read again at each connection`);
     if (found.size > maxFileBytes) throw new Error(`${file} has ${found.size} bytes`);
     return readFileSync(file, 'utf8');

@@ -30,7 +30,7 @@ export function tlsOf(settings: TlsSettings, urls: readonly ServerUrl[]): TlsOpt
 
 /**
  * Where a server is reached by its address, the client names it `localhost` to Node's check: then the certificate must be for one
- * of the addresses that were given, as that is who was meant.
+ * of the addresses that were given, as that server was meant.
  */
 function identityFault(host: string, certificate: PeerCertificate, urls: readonly ServerUrl[]): Error | undefined {
   if (host !== 'localhost' || urls.some((url) => url.host === 'localhost'))

@@ -25,7 +25,7 @@ export class IdentifyRequest {
     this.messages.sendIdentify(requestId);
   }
 
-  /** Repeats the request once in an election timeout: for a target that is refused, or silent, until somebody repairs it. */
+  /** Repeats the request once in an election timeout: for a target that is refused, or silent, until it is repaired. */
   sendRarely(nowMs: number): void {
     const isDue = nowMs - (this.open?.sinceMs ?? 0) >= this.leaderTerm.times.electionTimeoutMs;
     if (isDue) this.send(nowMs);

@@ -1,5 +1,5 @@
 /**
- * A peer receives the group's requests by the time at which it publishes `leader_elected`: clients send again upon
+ * A peer receives the group's requests by the time at which it publishes `leader_elected`: clients resend after
  * that event (decision 0085).
  */
 import type { ConclaveEvent, PeerId } from '@conclave/protocol';

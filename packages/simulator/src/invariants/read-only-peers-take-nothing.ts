@@ -1,7 +1,6 @@
 /**
  * A follower that is read-only, by an operator's order or because its disk is full, accepts no entries. And a leader
- * acknowledges no write that arrived while, as it knew, so many peers were read-only that no majority of each set was
- * left.
+ * acknowledges no write that arrived while it knew that too many peers were read-only to leave a majority of each set.
  */
 import type { NodeCore } from '@conclave/node';
 import type { Body } from '@conclave/protocol';

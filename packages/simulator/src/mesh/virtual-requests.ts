@@ -44,7 +44,7 @@ interface Delivered {
   readonly bytes: Uint8Array;
 }
 
-/** How long the group's leader may take to say who it is. */
+/** How long the group's leader may take to reply with its name. */
 const askTimeoutMs = 1000;
 
 export class VirtualRequests {
@@ -93,7 +93,7 @@ export class VirtualRequests {
     }
   }
 
-  /** Asks the group for its status, and everybody whether he hosts it, as a node does that is asked to found it. */
+  /** Requests the status of the group, and asks each peer whether it hosts the group, as a node does before it founds the group. */
   askGroup(actor: Actor, { askId, round }: Extract<NodeEffect, { type: 'ask_group' }>): void {
     const { generation } = actor;
     const { mesh } = this;

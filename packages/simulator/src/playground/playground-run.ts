@@ -1,5 +1,5 @@
 /**
- * A run that somebody plays with: the production cores in virtual time, with the commands of scenarios, event by event.
+ * A run that a user controls: the production cores in virtual time, with the commands of scenarios, event by event.
  *
  * Owns: the present story, its records that were not taken yet, and the question that is played. It owns no timer: `advance` lets
  * virtual time pass.
@@ -132,7 +132,7 @@ export class PlaygroundRun implements StoryObserver {
     });
   }
 
-  /** Runs until a message was delivered; returns false if none was within so many events. */
+  /** Runs until a message was delivered; returns false if none was within `maxEvents` events. */
   stepMessage(maxEvents: number): boolean {
     const before = this.deliveries;
     for (let events = 0; events < maxEvents && this.deliveries === before; events++) {
@@ -160,7 +160,7 @@ export class PlaygroundRun implements StoryObserver {
       mesh.runNext();
       player?.proceed();
     }
-    // Events of a run of one's own are in its records.
+    // Events of such a run are in its records.
     if (player?.current === undefined) this.scenario.takeOutput();
   }
 

@@ -43,7 +43,7 @@ const speeds = ['0.001', '0.01', '0.05', '0.25', '1', '5'];
 const initialSpeed = '0.25';
 /** Events in one turn of the process: it has to serve the page in between. */
 const maxEvents = 2000;
-/** A message arrives within so many events: actors tick all the time. */
+/** A message arrives within this many events: actors tick all the time. */
 const maxEventsOfAStep = 5000;
 const maxSeed = 2 ** 31;
 
@@ -113,7 +113,7 @@ export class Playground implements ViewSource {
   // ---- controls ----------------------------------------------------------------------------------
 
   private execute(name: string, given: Readonly<Record<string, ControlValue>>): void {
-    // A step may have ended before the page knew: it runs, or stands still, already.
+    // A step may have ended before the page knew: it runs, or is paused, already.
     if (name === (this.running ? 'play' : 'pause')) return this.listener?.onControls();
     const own = this.ownCommands().find((command) => command.name === name);
     this.run.outcome = undefined;

@@ -18,7 +18,7 @@ export class Conditions {
     this.changedMs ??= this.mesh.nowMs;
   }
 
-  /** Whether changes of an earlier moment are not recorded: all that happens to a peer at one moment is one fault. */
+  /** Whether changes of an earlier moment are not recorded: all that happens to a peer at one time is one fault. */
   get isDue(): boolean {
     const { mesh } = this;
     if (mesh.network.version !== this.networkVersion) this.changedMs ??= mesh.nowMs;

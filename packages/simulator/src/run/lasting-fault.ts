@@ -5,7 +5,7 @@
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { Expect, RunContext } from './run-context.js';
 
-/** The fault lasts for so many rounds of one write each: longer than any election timeout. */
+/** The fault lasts for this many rounds of one write each: longer than any election timeout. */
 const faultRounds = 6;
 const roundMs = 1000;
 const writeMs = 1500;

@@ -144,7 +144,7 @@ export class LivenessPhase {
   private endReadOnly(): void {
     const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
-      // On the wire, `told` stands for: by an operator (decision 0113).
+      // On the wire, `told` means: by an operator (decision 0113).
       if (mesh.status(peer).read_only !== 'told') continue;
       const asked = clients.operate({ type: 'read-only', peer, on: false });
       this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);

@@ -1,4 +1,4 @@
-/** What a membership change would require, before anybody requests it. Pure. */
+/** What a membership change would require, before it is requested. Pure. */
 import type { ViewState } from './view-state.js';
 
 export interface PlanFact {

@@ -13,7 +13,7 @@ import {
 } from '@conclave/protocol';
 import type { EventRecord, FieldValue, MessageRecord, PlaceActor } from './record.js';
 
-/** Fields that every message has, or that help nobody who looks at it. */
+/** Fields that every message has, or that do not help a reader. */
 const hidden = new Set(['group_id', 'group_uid', 'store_id', 'links', 'nonce', 'incarnation']);
 
 /** What is known of a message that was sent. */
@@ -89,7 +89,7 @@ function itemText(value: unknown): string {
   if (value instanceof Uint8Array) return batchText(value);
   if (Array.isArray(value)) return `[${value.length}]`;
   if (typeof value !== 'object' || value === null) return String(value);
-  // A member, a target, the progress of one: its name stands for it.
+  // A member, a target, the progress of one: its name represents it.
   if ('peer_id' in value) return String(value.peer_id);
   const parts = Object.entries(value).map(([name, one]) => `${name} ${typeof one === 'object' ? '…' : String(one)}`);
   return `{${parts.join(', ')}}`;

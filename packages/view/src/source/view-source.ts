@@ -60,7 +60,7 @@ export interface ControlCommand {
   readonly label: string;
   /** One sentence: what it does. */
   readonly help: string;
-  /** Commands with the same heading stand together. Those of playback and questions come before the explanation, all others after. */
+  /** Commands with the same heading are together. Those of playback and questions come before the explanation, all others after. */
   readonly heading: string;
   readonly parameters: readonly ControlParameter[];
   /** Why it cannot be used now; undefined: it can. */

@@ -14,7 +14,7 @@ export class WriterThrottle {
   /** The bytes that were appended since `bytesPerSecond` was last updated. */
   private bytes = 0;
   private measuredMs = Number.NEGATIVE_INFINITY;
-  /** Never above 0. Below 0: so many bytes more were appended than the throttled rate permits, so the next append waits. */
+  /** Never above 0. Below 0: this many bytes more were appended than the throttled rate permits, so the next append waits. */
   private budget = 0;
   private filledMs = 0;
 

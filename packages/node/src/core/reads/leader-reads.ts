@@ -189,7 +189,7 @@ export class LeaderReads {
     }
   }
 
-  /** Refuses reads that have waited for two election timeouts, because this peer cannot answer so many in time. */
+  /** Refuses reads that have waited for two election timeouts, because this peer cannot execute all of them in time. */
   refuseLate(): void {
     if (this.count === 0) return;
     const { nowMs, options } = this.context;

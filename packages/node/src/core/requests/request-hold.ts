@@ -22,7 +22,7 @@ interface Refused {
   readonly atMs: number;
 }
 
-/** At most so many held requests are carried out in one step, so that they do not delay ticks and votes. */
+/** At most this many held requests are executed in one step, so that they do not delay ticks and votes. */
 const requestsPerStep = 256;
 
 export class RequestHold {
