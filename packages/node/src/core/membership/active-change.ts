@@ -38,8 +38,8 @@ export interface ActiveChange {
   readonly kind: 'flush' | 'change' | 'heal' | 'raise';
   /** What observers see: a flush may finish the replacement of a store. */
   readonly reportedKind: ChangeKind;
-  /** Whether it changes the configuration: a flush of a stable configuration does not. */
-  readonly changes: boolean;
+  /** Whether members or their stores change; false: a flush of a stable configuration, or a raise of the feature level. */
+  readonly changesMembers: boolean;
   readonly replyOf: (reply: ChangeReply) => unknown;
   readonly old: readonly Member[];
   readonly newPeers: readonly PeerId[];
@@ -65,7 +65,7 @@ export function flushOf(configuration: Configuration, nowMs: number): ActiveChan
     ...nobodyWaits,
     kind: 'flush',
     reportedKind: kindOf(configuration),
-    changes: joint,
+    changesMembers: joint,
     replyOf: (reply) => reply,
     old: joint ? configuration.old_peers : configuration.peers,
     newPeers: peerIds(configuration.peers),
@@ -84,7 +84,7 @@ export function changeOf(order: ChangeOrder, old: readonly Member[], nowMs: numb
     ...nobodyWaits,
     kind: 'change',
     reportedKind: 'change',
-    changes: true,
+    changesMembers: true,
     replyOf: order.replyOf ?? ((reply) => reply),
     old,
     newPeers: order.newPeers,
@@ -103,7 +103,7 @@ export function replacementOf(replacing: Member, old: readonly Member[], nowMs: 
     ...nobodyWaits,
     kind: 'heal',
     reportedKind: 'heal',
-    changes: true,
+    changesMembers: true,
     replyOf: (reply) => reply,
     old,
     newPeers: peerIds(old),
@@ -130,7 +130,7 @@ export function raiseOf(
     ...nobodyWaits,
     kind: 'raise',
     reportedKind: 'change',
-    changes: false,
+    changesMembers: false,
     replyOf,
     old: peers,
     newPeers: peerIds(peers),
@@ -156,6 +156,13 @@ export function memberFor({ old, replacing }: ActiveChange, peerId: PeerId, prog
   if (bound !== undefined) return bound;
   invariant(progress !== undefined && progress.store_id !== '', `the store of ${peerId} is known`);
   return { peer_id: peerId, store_id: progress.store_id };
+}
+
+/** Returns why a change cannot be cancelled that is in the stage `stable`, or that an earlier leader began. */
+export function reasonAgainstCancel({ stage, rollbackReason }: ActiveChange): string {
+  if (rollbackReason !== undefined) return 'the change is being rolled back already';
+  if (stage === 'joint') return 'an earlier leader began the change, and this leader completes it';
+  return 'it is too late: the new configuration may be in effect already';
 }
 
 /** Returns the requests that wait for its end. */

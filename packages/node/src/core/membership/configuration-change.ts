@@ -10,7 +10,8 @@
  * 4. Each change ends with one answer to each request that waits for it.
  * 5. No new peer, and no new store of a member, is added to a configuration unless it supports the group's feature level. The
  *    level is raised by an entry of its own, while no change is running, and never lowered.
- * 6. No request waits for a store replacement that is catching up. A command of an operator ends such a replacement.
+ * 6. A store replacement that is catching up blocks no membership change and no leadership transfer: such a command ends the
+ *    replacement. Only raising the feature level waits until the replacement has ended.
  */
 import {
   allMembers,
@@ -39,6 +40,7 @@ import {
   describe,
   flushOf,
   raiseOf,
+  reasonAgainstCancel,
   replacementOf,
   waitingFor,
 } from './active-change.js';
@@ -71,7 +73,7 @@ export class ConfigurationChange {
   }
 
   get stage(): Stage {
-    return this.active?.changes === true ? this.active.stage : 'none';
+    return this.active?.changesMembers === true ? this.active.stage : 'none';
   }
 
   /** The peers that are being added, as long as the change is in the stage of catching up. */
@@ -89,7 +91,7 @@ export class ConfigurationChange {
   flush(): void {
     const { peers, old_peers } = this.effective();
     this.active = flushOf(this.effective(), this.context.nowMs);
-    if (this.active.changes) this.emitStage('joint');
+    if (this.active.changesMembers) this.emitStage('joint');
     const lost = this.unlogged.takeInterruptedChange();
     this.append({ peers, old_peers, ...(lost === undefined ? {} : { lost_change: lost }) });
   }
@@ -278,7 +280,7 @@ export class ConfigurationChange {
       const reply = { old_peers: peerIds(active.old), new_peers: [...active.newPeers] };
       context.reply(active.requestId, active.replyOf(reply));
     }
-    if (active.changes) this.emitStageOf(active, 'none');
+    if (active.changesMembers) this.emitStageOf(active, 'none');
     this.listener.onStable(active.kind === 'flush' ? 'flush' : 'change');
   }
 
@@ -287,11 +289,11 @@ export class ConfigurationChange {
   /** Handles `cancel_change`: rolls the change back, if it is not too late. */
   cancel(requestId: number): void {
     const { active, context } = this;
-    if (active?.changes !== true) {
+    if (active?.changesMembers !== true) {
       return context.refuse(requestId, 'ENOENT', 'no change is in progress');
     }
     if (active.kind === 'flush' || active.stage === 'stable') {
-      return context.refuse(requestId, 'EBUSY', 'it is too late: the new configuration may be in effect already');
+      return context.refuse(requestId, 'EBUSY', reasonAgainstCancel(active));
     }
     active.cancelRequests.push(requestId);
     this.rollBack(new ConclaveError('ECANCELED', 'the change was cancelled'));
@@ -303,6 +305,7 @@ export class ConfigurationChange {
     if (active === undefined) return;
     if (active.stage === 'catching_up') {
       const failure = this.catchUp.failureAtDeadline(active);
+      // A store replacement that makes progress gets another period.
       if (failure === undefined) return context.setTimer('change', context.options.changeTimeoutMs);
       this.fail(failure);
     } else if (active.stage === 'joint' && active.kind !== 'flush') {

@@ -274,6 +274,15 @@ describe('cancelling', () => {
     const node = joint();
     node.committed(3);
     expect(node.admin('cancel_change')).toEqual(['refuse 2 EBUSY not_done']);
+    expect(node.lastError?.message).toBe('it is too late: the new configuration may be in effect already');
+  });
+
+  test('is refused while the change is being rolled back: the error says so, and not that the new set is in effect', () => {
+    const node = joint();
+    node.admin('cancel_change');
+    expect(node.admin('cancel_change')).toEqual(['refuse 3 EBUSY not_done']);
+    expect(node.lastError?.message).toBe('the change is being rolled back already');
+    expect(node.committed(4)).toContain('refuse 1 ECANCELED not_done');
   });
 
   test('is refused by a leader that found the joint entry: it finishes the change (flush)', () => {
@@ -290,6 +299,7 @@ describe('cancelling', () => {
     expect(node.elected()).toContain('feed.append term 2 of n1: entry 3 of term 2 {n1 n4 | n1 n2 n3} verified 3');
     node.confirmed();
     expect(node.admin('cancel_change')).toEqual(['refuse 1 EBUSY not_done']);
+    expect(node.lastError?.message).toBe('an earlier leader began the change, and this leader completes it');
     expect(node.committed(3)).toContain('feed.append term 2 of n1: entry 4 of term 2 {n1 n4} verified 4');
     expect(node.committed(4)).toContain('event stage_changed, none, n1 n2 n3, n1 n4');
   });

@@ -57,7 +57,7 @@ export const repeatedCommand: Question = {
       outcomes: [
         {
           says: 'the second cancellation is rejected: the first one is in progress',
-          line: 'cancel: EBUSY not_done: it is too late: the new configuration may be in effect already',
+          line: 'cancel: EBUSY not_done: the change is being rolled back already',
         },
       ],
     },
