@@ -3,15 +3,18 @@
  * which NATS accepts some and rejects others.
  */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
 import { connectWith, NatsLogin } from '@conclave/protocol/login';
 import { createUser } from '@nats-io/nkeys';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exitCodes } from '../../packages/cli/src/exit-codes.js';
 import { Stops } from '../mesh/fault-mesh.js';
 import { Authority } from '../support/certificates.js';
-import { startCommand } from '../support/command.js';
+import { type CommandRun, startCommand } from '../support/command.js';
 import { commandsThatLogIn } from '../support/commands.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
@@ -43,6 +46,9 @@ const credsOf = (which: Which): string => path.join(folder, `${which}.creds`);
 const secrets = [...Object.values(passwords), ...Object.values(tokens), seedOf('good'), seedOf('bad')];
 /** What peers published, and what one of them logged. */
 const received: string[] = [];
+/** `conclave record`, which runs while the other commands do. */
+let recorder: CommandRun;
+const recording = path.join(folder, 'whole-recording');
 const servers = {} as Record<'users' | 'token' | 'operator', NatsServer>;
 /** The environment of all commands: TLS, and the lowest level of logs. */
 let common: Readonly<Record<string, string>>;
@@ -204,7 +210,7 @@ async function startGroup(): Promise<void> {
     callback: (_, { subject, data }) => void received.push(`${subject} ${Buffer.from(data).toString()}`),
   });
   const onLine = (_: string, line: string): void => void received.push(line);
-  const peer = await startPeer({ peer: 'n1', nats: [url], placement: 'one', env, onLine });
+  const peer = await startPeer({ peer: 'n1', nats: [url], placement: 'one', env, onLine, args: ['--mirror'] });
   stops.add(() => peer.stop());
   for (const words of [
     ['bootstrap', 'n1'],
@@ -212,6 +218,13 @@ async function startGroup(): Promise<void> {
   ]) {
     expect(await startCommand(url, words, env).ended).toMatchObject({ code: 0 });
   }
+  recorder = startCommand(
+    '',
+    ['record', ...(userLogins('good')['a URL as an argument']?.args ?? []), recording],
+    common,
+  );
+  stops.add(async () => void recorder.child.kill('SIGKILL'));
+  await once(recorder.child.stderr as Readable, 'data');
 }
 
 function expectNoSecrets(where: string, text: string): void {
@@ -380,16 +393,28 @@ it('no help and no list of contexts shows a login of the environment, of a file 
   });
 });
 
-it('no log, event, message or file of data has a secret', () => {
+it('no log, event, message, recording or file of data has a secret', async () => {
+  recorder.child.kill('SIGINT');
+  const { code, out, error } = await recorder.ended;
+  expect(code, error).toBe(0);
+  expectNoSecrets('record', out + error);
+  expect(contentOf(recording).split('\n').length).toBeGreaterThan(1000);
   expect(received.length).toBeGreaterThan(100);
   expectNoSecrets('a peer', received.join('\n'));
-  const outputs = ['backup', 'second-backup', 'recording', 'node.cpuprofile'].map((name) => path.join(folder, name));
+  const names = ['backup', 'second-backup', 'recording', 'whole-recording', 'node.cpuprofile'];
+  const outputs = names.map((name) => path.join(folder, name));
   for (const place of [dataFolder, ...outputs]) {
     const found = statSync(place).isFile() ? [place] : filesIn(place);
     expect(found.length, place).toBeGreaterThan(0);
-    for (const each of found) expectNoSecrets(each, readFileSync(each, 'latin1'));
+    for (const each of found) expectNoSecrets(each, contentOf(each));
   }
 });
+
+/** What a file holds; recordings are compressed. */
+function contentOf(name: string): string {
+  const bytes = readFileSync(name);
+  return (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('latin1');
+}
 
 function filesIn(place: string): string[] {
   return readdirSync(place, { recursive: true, withFileTypes: true })
