@@ -63,7 +63,7 @@ describe('a read', () => {
     for (const peer of ['n3', 'n4']) {
       const leader = await until(`${peer} knows the leader`, async () => {
         const { leader_id, health } = await mesh.statusOnce(peer);
-        const isOutside = /^(removed|holds no group yet)/.test(health.reason);
+        const isOutside = /^(removed|holds no data of the group yet)/.test(health.reason);
         return isOutside && leader_id !== '' ? leader_id : undefined;
       });
       expect(leader).toBe((await mesh.leaderStatus()).peer_id);

@@ -1,9 +1,9 @@
 /**
- * Backups: a snapshot is read from a group, and written to a peer that holds no group, for a new group to be founded with it.
+ * Backups: a snapshot is read from a group, and written to a peer that holds no data of a group, for a new group to be founded with it.
  * Owns: the reads that wait, and which chunks of a backup were written. Does not own the validity of a snapshot: the reader of a
  * backup verifies its checksum, and so does the log-store before a snapshot is current.
  * Invariants:
- * 1. A chunk of a backup is accepted only while this peer holds no group, in order, each once.
+ * 1. A chunk of a backup is accepted only while this peer holds no data of a group, in order, each once.
  * 2. Each command is answered once.
  */
 import {

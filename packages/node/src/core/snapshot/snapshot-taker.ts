@@ -133,7 +133,11 @@ export class SnapshotTaker {
     } else if (this.last !== undefined) {
       context.reply(requestId, this.replyOf(this.last, false));
     } else {
-      context.refuse(requestId, 'ENOENT', 'this peer holds no group yet: there is nothing to take a snapshot of');
+      context.refuse(
+        requestId,
+        'ENOENT',
+        'this peer holds no data of the group yet: there is nothing to take a snapshot of',
+      );
     }
   }
 
