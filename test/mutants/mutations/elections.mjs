@@ -145,8 +145,8 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "const free = state.votedFor === '' || isSame;",
-        replace: 'const free = body.term > 0;',
+        find: "const canVoteForCandidate = state.votedFor === '' || isSame;",
+        replace: 'const canVoteForCandidate = body.term > 0;',
       },
     ],
     seeds: 100,

@@ -106,7 +106,7 @@ export const handOvers = [
     edits: [
       {
         file: election,
-        find: "if (isFree && !granted && this.state.role === 'follower') this.campaignOnTimeout();",
+        find: "if (mayGrant && !granted && this.state.role === 'follower') this.campaignOnTimeout();",
         replace: '',
       },
     ],

@@ -20,7 +20,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'this.reads.read(read);',
+        find: 'this.leaderReads.read(read);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
       {
@@ -162,7 +162,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'if (!speaksForGroup) return this.own.read(read, byLease);',
+        find: 'if (!speaksForGroup) return this.followerReads.read(read, byLease);',
         replace: 'if (!speaksForGroup) return this.readAsItIs(requestId, query);',
       },
     ],
@@ -199,7 +199,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'this.reads.read(read);',
+        find: 'this.leaderReads.read(read);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
     ],
@@ -288,8 +288,8 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: "if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.reads.refuseLate();",
-        replace: "if (this.state.role === 'leader') this.reads.refuseLate();",
+        find: "if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.leaderReads.refuseLate();",
+        replace: "if (this.state.role === 'leader') this.leaderReads.refuseLate();",
       },
     ],
     seeds: 0,

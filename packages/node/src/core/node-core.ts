@@ -172,7 +172,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
    */
   private onLedHistory(body: HistoryAnnouncement): void {
     const { state } = this;
-    if (this.parts.outside.onLed(body)) return;
+    if (this.parts.nonMember.onLed(body)) return;
     const isLater = body.group_uid === state.groupUid && body.term > state.term;
     if (this.isLeader() && isLater) this.parts.roles.becomeFollower(`${body.peer_id} leads term ${body.term}`, true);
     else this.parts.otherHistory.onLed(body);
@@ -242,10 +242,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     parts.snapshots.onTick();
     parts.reads.onTick();
     parts.stalls.onTick();
-    if (state.role !== 'follower' || state.leaderId === '') parts.feed.subscribe('');
+    if (state.role !== 'follower' || state.leaderId === '') parts.feed.unsubscribe();
     parts.watches.onTick();
     parts.comparison.onTick();
-    parts.outside.update();
+    parts.nonMember.update();
     if (!this.isLeader()) return;
     parts.otherHistory.onTick();
     parts.leadership.onTick();
@@ -266,7 +266,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
 
   private onIdle(): void {
     this.parts.reads.onTurn();
-    this.parts.reads.own.requestReadIndexes();
+    this.parts.reads.followerReads.requestReadIndexes();
     if (!this.isLeader()) return;
     // The target of a transfer must have all entries: writes wait until it is known which peer leads.
     if (!this.parts.transfer.holdsWrites) this.appendProposals();
@@ -279,9 +279,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     const { reason, outcome } = this.parts.otherHistory;
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const against = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
-    if (against === undefined) this.parts.proposals.appendQueued();
-    // These writes arrived during a transfer of leadership: the other leader may have received them, too.
-    else this.parts.proposals.refuseWaiting('EREADONLY', against, 'unknown');
+    if (against === undefined) return this.parts.proposals.appendQueued();
+    // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The target
+    // may have become leader and received them, too: their outcome is unknown.
+    this.parts.proposals.refuseWaiting('EREADONLY', against, 'unknown');
   }
 
   /** Proposes the state machine's housekeeping, if there is any, about once a second. */

@@ -29,7 +29,7 @@ interface LifecycleParts {
   readonly feed: FeedSubscription;
   readonly install: SnapshotReceiver;
   readonly leadership: LeaderState;
-  readonly outside: NonMember;
+  readonly nonMember: NonMember;
   readonly own: LocalActors;
   readonly peerReset: PeerReset;
   readonly quarantine: Quarantine;
@@ -63,7 +63,7 @@ export class NodeLifecycle implements LogStoreListener {
     );
     parts.session.ask();
     parts.removal.onCommitted();
-    parts.outside.update();
+    parts.nonMember.update();
     parts.own.stopTerm();
     parts.election.onBecameFollower();
     parts.snapshots.onOpened(snapshot);
@@ -80,9 +80,9 @@ export class NodeLifecycle implements LogStoreListener {
     parts.watches.endAll(reason);
     parts.snapshots.abandon(reason);
     parts.backup.onFenced(reason);
-    parts.reads.own.refuseAll(reason);
+    parts.reads.followerReads.refuseAll(reason);
     parts.peerReset.onFenced(reason);
-    parts.feed.subscribe('');
+    parts.feed.unsubscribe();
     parts.comparison.abandon(reason);
     this.context.emit({ type: 'leave_subjects' });
   }
@@ -91,7 +91,7 @@ export class NodeLifecycle implements LogStoreListener {
   onDiverged(reason: string): void {
     const { parts, state } = this;
     parts.snapshots.giveUp(reason);
-    parts.reads.own.refuseAll(reason);
+    parts.reads.followerReads.refuseAll(reason);
     if (state.role !== 'leader') return;
     parts.transfer.transferNow(parts.comparison.agreeing(parts.transfer.others()), reason);
     if (this.isLeader()) parts.roles.becomeFollower(`${state.peerId}: ${reason}`);

@@ -44,7 +44,7 @@ export class NodeParts {
   readonly election: Election;
   readonly identity: Identity;
   readonly removal: RemovedPeer;
-  readonly outside: NonMember;
+  readonly nonMember: NonMember;
   readonly applier: Applier;
   readonly restore: SnapshotRestore;
   readonly snapshots: SnapshotTaker;
@@ -96,7 +96,7 @@ export class NodeParts {
     this.feed = new FeedSubscription(context);
     this.probe = new LeaderProbe(context, state);
     this.removal = new RemovedPeer(context, state);
-    this.outside = new NonMember(context, state);
+    this.nonMember = new NonMember(context, state);
     this.appendEntries = new AppendEntriesHandler(
       context,
       state,
@@ -170,9 +170,9 @@ export class NodeParts {
       roles,
       () => this.restore.isInProgress,
       this.otherHistory,
-      this.outside,
+      this.nonMember,
     );
-    this.rounds = new HeartbeatRounds(context, state, own, leadership, this.reads.reads, this.session);
+    this.rounds = new HeartbeatRounds(context, state, own, leadership, this.reads.leaderReads, this.session);
     this.admin = new AdminRouter(context, state, this, () => status.reply());
     this.requests = new RequestRouter(context, state, stateMachine, this);
   }

@@ -60,7 +60,7 @@ export class RoleChanges implements RoleControl {
     this.state.enterTerm(term, '');
     this.parts.install.forget();
     this.state.acknowledged.clear();
-    this.parts.reads.own.refuseAll(reason, 'EHISTORY');
+    this.parts.reads.followerReads.refuseAll(reason, 'EHISTORY');
     // The heartbeats of a leader of the old history prevent no vote any more.
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }
@@ -85,7 +85,7 @@ export class RoleChanges implements RoleControl {
     // A successor may have received what is queued here, too.
     parts.proposals.refuseAll(reason, mayHaveSuccessor ? 'unknown' : parts.requests.outcomeOfUnappended());
     parts.requests.onSteppedDown();
-    parts.reads.reads.refuseAll(reason, '');
+    parts.reads.leaderReads.refuseAll(reason, '');
     parts.watches.endAll(reason);
     parts.comparison.abandon(reason);
     parts.change.abandon(reason, '');

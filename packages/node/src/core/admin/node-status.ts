@@ -30,7 +30,7 @@ interface StatusParts {
   readonly install: SnapshotReceiver;
   readonly leadership: LeaderState;
   readonly otherHistory: OtherHistory;
-  readonly outside: NonMember;
+  readonly nonMember: NonMember;
   readonly own: LocalActors;
   readonly quarantine: Quarantine;
   readonly removal: RemovedPeer;
@@ -54,7 +54,7 @@ export class NodeStatus {
       restoring: parts.restore.status(),
       installing: parts.install.status(),
       other_history: parts.otherHistory.seen,
-      leader_id: parts.outside.leaderId,
+      leader_id: parts.nonMember.leaderId,
       ...parts.comparison.status(),
     });
   }
@@ -88,6 +88,6 @@ export class NodeStatus {
   }
 
   summary(): NodeSummary {
-    return summary(this.state, this.context.options, this.parts.outside.leaderId);
+    return summary(this.state, this.context.options, this.parts.nonMember.leaderId);
   }
 }

@@ -100,7 +100,8 @@ export class AppendEntriesHandler {
     if (batches === undefined) return context.drop('append_entries_malformed');
     this.followLeader(body);
     const takesEntries = state.readOnlyReason === '';
-    this.feed.subscribe(body.hear_feed && takesEntries ? body.leader_id : '');
+    if (body.hear_feed && takesEntries) this.feed.subscribe(body.leader_id);
+    else this.feed.unsubscribe();
     if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
     if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');
     // Entries up to the base of this log (its last compacted entry) are committed, so the leader has the same ones.
@@ -159,7 +160,7 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Follows the sender as the leader of its term. A new tick restarts the election timer. It is echoed if this node's session is
+   * Follows the sender as the leader of its term. A new tick restarts the election timeout. It is echoed if this node's session is
    * confirmed.
    */
   private followLeader(body: FromLeader): void {
@@ -176,14 +177,14 @@ export class AppendEntriesHandler {
     this.committedBefore = state.commitIndex;
   }
 
-  /** Returns whether the tick is newer than all before; only such a tick restarts the election timer. */
+  /** Returns whether the tick is newer than all before; only such a tick restarts the election timeout. */
   private isNewTick(body: Pick<FromLeader, 'leader_id' | 'tick_id' | 'replaceable_after_ms'>): boolean {
     const { state, context } = this;
     if (body.tick_id <= state.lastTickId) return false;
     state.recordTick(body.tick_id);
     state.recordContact(context.nowMs);
     this.probe.onTick(body);
-    state.restartElectionTimer(context.nowMs);
+    state.recordElectionBase(context.nowMs);
     return true;
   }
 

@@ -69,8 +69,8 @@ export class Election {
   }
 
   /**
-   * Whether the voters granted their votes in the last election that this peer won although they may just have received a heartbeat
-   * of the previous leader: that leader had ordered the election, or was this peer.
+   * Whether the last election that this peer won was ordered by the previous leader: in a leadership transfer, or as this peer was
+   * that leader. In such an election voters grant their votes although they may just have received a heartbeat.
    */
   get wasOrdered(): boolean {
     return this.wasTransfer;
@@ -79,7 +79,7 @@ export class Election {
   /** Waits for a leader, for one election timeout or longer. */
   onBecameFollower(): void {
     this.candidacy = undefined;
-    this.state.restartElectionTimer(this.context.nowMs);
+    this.state.recordElectionBase(this.context.nowMs);
     this.randomizeTimeout();
     this.context.setTimer('election', this.timeoutMs);
   }
@@ -94,8 +94,8 @@ export class Election {
   }
 
   /**
-   * A heartbeat does not restart the timer. When the timer fires, this checks how much of the timeout is left since the last
-   * heartbeat or granted vote.
+   * A heartbeat or a granted vote restarts the election timeout (`electionBaseMs`), but does not set the timer again. When the timer
+   * fires, this checks how much of the timeout is left.
    */
   onElectionTimer(): void {
     const { state, context } = this;
@@ -112,7 +112,10 @@ export class Election {
     if (this.earlyAttemptMs < Number.POSITIVE_INFINITY) this.onElectionTimer();
   }
 
-  /** When a follower campaigns early. It does so once after a tick, and not if it has granted a vote since. */
+  /**
+   * The time at which a follower campaigns early; Infinity: it does not. After each tick of the leader it campaigns early at most once,
+   * and not at all if it has granted a vote since that tick.
+   */
   private get earlyAttemptMs(): number {
     const { state, probe } = this;
     const isWaiting = state.role === 'follower' && state.electionBaseMs <= state.leaderContactMs;
@@ -123,7 +126,7 @@ export class Election {
   private campaignOnTimeout(): void {
     const { state, context } = this;
     this.randomizeTimeout();
-    state.restartElectionTimer(context.nowMs);
+    state.recordElectionBase(context.nowMs);
     context.setTimer('election', this.timeoutMs);
     this.preCampaign();
   }
@@ -142,16 +145,16 @@ export class Election {
   }
 
   /**
-   * Campaigns at once, in a new term above `atLeast`. `transfer`: a heartbeat of the leader does not prevent the voters from granting
+   * Campaigns at once, in a new term above `aboveTerm`. `transfer`: a heartbeat of the leader does not prevent the voters from granting
    * their votes, because the leader ordered this election, or was this peer.
    */
-  campaignNow(atLeast: Term, transfer: boolean): void {
+  campaignNow(aboveTerm: Term, transfer: boolean): void {
     const { state, context, own } = this;
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined || !state.isElectable()) return context.drop('not_electable');
     if (own.silent().length > 0) return context.drop('campaign_without_actor');
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
-    state.enterTerm(asTerm(Math.max(state.term, atLeast) + 1), state.peerId);
+    state.enterTerm(asTerm(Math.max(state.term, aboveTerm) + 1), state.peerId);
     state.enterRole('candidate');
     this.beginCandidacy('vote', state.term, configuration, transfer);
     const candidacy = this.candidacy;
@@ -266,6 +269,8 @@ export class Election {
     if (body.group_uid !== state.groupUid || state.groupUid === noGroupUid || body.candidate_id === state.peerId) {
       return context.drop('request_vote_of_other_history');
     }
+    // The candidate reports which committed index each store has acknowledged. If this store has fewer entries than that, the data folder
+    // is an older copy, and this peer must not vote (decision 0080).
     state.acknowledged.record(body.acknowledged);
     if (state.isUnverified) return context.drop('request_vote_unverified');
     if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))
@@ -279,15 +284,15 @@ export class Election {
       this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
-    const isFree = !this.mustReject(body);
-    const granted = isFree && this.isUpToDate(body);
+    const mayGrant = !this.mustReject(body);
+    const granted = mayGrant && this.isUpToDate(body);
     if (granted && this.mayYield(body)) {
       this.yieldedMs = this.context.nowMs;
       this.roles.becomeFollower(`${body.candidate_id} requests pre-votes, too`);
     }
     this.respond(body, granted);
     // This log is more up to date than the candidate's: this peer campaigns now instead of waiting for its own timeout.
-    if (isFree && !granted && this.state.role === 'follower') this.campaignOnTimeout();
+    if (mayGrant && !granted && this.state.role === 'follower') this.campaignOnTimeout();
   }
 
   /**
@@ -296,8 +301,8 @@ export class Election {
    */
   private mayYield({ candidate_id: candidateId }: RequestVote): boolean {
     const { state } = this;
-    const isFree = state.leaderContactMs >= this.yieldedMs;
-    return state.role === 'pre_candidate' && candidateId < state.peerId && isFree;
+    const hasNotYieldedSinceHeartbeat = state.leaderContactMs >= this.yieldedMs;
+    return state.role === 'pre_candidate' && candidateId < state.peerId && hasNotYieldedSinceHeartbeat;
   }
 
   private onRequestRealVote(body: RequestVote): void {
@@ -315,14 +320,14 @@ export class Election {
     }
     // A restarted node does not know which store of the candidate has its vote, so it does not grant that vote again.
     const isSame = state.votedFor === body.candidate_id && state.votedStoreId === body.candidate_store_id;
-    const free = state.votedFor === '' || isSame;
+    const canVoteForCandidate = state.votedFor === '' || isSame;
     // A peer that requests pre-votes has not voted for itself yet.
     const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
-    const granted = free && isIdle && state.leaderId === '' && this.isUpToDate(body);
+    const granted = canVoteForCandidate && isIdle && state.leaderId === '' && this.isUpToDate(body);
     if (granted && state.role === 'pre_candidate') roles.becomeFollower(`${body.candidate_id} campaigns`);
     if (granted && state.votedFor === '') {
       state.grantVote(body.candidate_id, body.candidate_store_id);
-      state.restartElectionTimer(context.nowMs);
+      state.recordElectionBase(context.nowMs);
       own.storeVote();
     }
     this.respond(body, granted);

@@ -14,8 +14,16 @@ export class FeedSubscription {
 
   constructor(private readonly context: StepContext) {}
 
-  /** Subscribes to this peer's feed instead of another; empty: to none. */
-  subscribe(peerId: PeerId | ''): void {
+  /** Subscribes to this peer's feed, and to no other. */
+  subscribe(peerId: PeerId): void {
+    this.request(peerId);
+  }
+
+  unsubscribe(): void {
+    this.request('');
+  }
+
+  private request(peerId: PeerId | ''): void {
     if (peerId === this.wanted) return;
     this.wanted = peerId;
     this.received = '';

@@ -19,9 +19,9 @@ type ReadInput = Extract<NodeInput, { type: 'read' }>;
 
 export class ReadRouter {
   /** The reads of a leader. */
-  readonly reads: LeaderReads;
+  readonly leaderReads: LeaderReads;
   /** The reads on this peer's own subject. */
-  readonly own: FollowerReads;
+  readonly followerReads: FollowerReads;
   private readonly budget = new ReadBudget();
 
   constructor(
@@ -33,17 +33,17 @@ export class ReadRouter {
     /** The state is being restored from a snapshot: it cannot be read. */
     private readonly isRestoring: () => boolean,
     private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
-    private readonly outside: Pick<NonMember, 'refuses'>,
+    private readonly nonMember: Pick<NonMember, 'refuses'>,
   ) {
-    this.reads = new LeaderReads(context, state, stateMachine, this.budget);
-    this.own = new FollowerReads(context, state, stateMachine, roles, this.budget);
+    this.leaderReads = new LeaderReads(context, state, stateMachine, this.budget);
+    this.followerReads = new FollowerReads(context, state, stateMachine, roles, this.budget);
   }
 
   onRead({ requestId, addressee, consistency, query, groupUid }: ReadInput): void {
     const { state, context } = this;
     const speaksForGroup = state.role === 'leader' && this.leadership.confirmation.isConfirmed();
     if (addressee === 'group' && this.otherHistory.refuses(requestId, false)) return;
-    if (addressee === 'peer' && consistency !== 'stale' && this.outside.refuses(requestId)) return;
+    if (addressee === 'peer' && consistency !== 'stale' && this.nonMember.refuses(requestId)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     const { divergence } = state;
     if (divergence !== undefined) {
@@ -59,9 +59,9 @@ export class ReadRouter {
     }
     const byLease = consistency === 'lease';
     const read = { requestId, query, sinceMs: context.nowMs };
-    if (!speaksForGroup) return this.own.read(read, byLease);
-    if (byLease && this.useLease()) return this.reads.readByLease(read);
-    this.reads.read(read);
+    if (!speaksForGroup) return this.followerReads.read(read, byLease);
+    if (byLease && this.useLease()) return this.leaderReads.readByLease(read);
+    this.leaderReads.read(read);
   }
 
   private readAsItIs(requestId: number, query: unknown): void {
@@ -76,8 +76,8 @@ export class ReadRouter {
     if (body.group_uid !== state.groupUid || state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()) {
       return context.drop('read_index_to_no_leader');
     }
-    if (body.by_lease && this.useLease()) return this.reads.answer(body, state.commitIndex);
-    this.reads.onReadIndex(body);
+    if (body.by_lease && this.useLease()) return this.leaderReads.answer(body, state.commitIndex);
+    this.leaderReads.onReadIndex(body);
   }
 
   /**
@@ -90,9 +90,9 @@ export class ReadRouter {
   }
 
   onTick(): void {
-    this.own.onTick();
+    this.followerReads.onTick();
     // If this leader cannot exclude a successor, the successor may answer the same requests: an error must not overtake that answer.
-    if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.reads.refuseLate();
+    if (this.state.role === 'leader' && this.leadership.confirmation.isOnlyLeader()) this.leaderReads.refuseLate();
   }
 
   /** Another turn begins: as much may be read as in the one before. */
@@ -102,7 +102,7 @@ export class ReadRouter {
 
   /** Answers the reads that waited for entries which are applied now. */
   serve(): void {
-    this.reads.serve();
-    this.own.serve();
+    this.leaderReads.serve();
+    this.followerReads.serve();
   }
 }

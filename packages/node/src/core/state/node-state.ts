@@ -81,7 +81,7 @@ export class NodeState {
 
   /** When a new tick of a leader last arrived. For one election timeout after that, this voter grants no vote. Writer: `recordContact`. */
   leaderContactMs = Number.NEGATIVE_INFINITY;
-  /** The start of the election timer: contact with a leader, a vote that was granted, or the start. Writer: `restartElectionTimer`. */
+  /** The start of the election timeout: a new tick, a granted vote, a campaign, or the start. Writer: `recordElectionBase`. */
   electionBaseMs = 0;
   /** The highest tick that arrived in `term`, which has one leader. Writer: `recordTick`. */
   lastTickId = 0;
@@ -201,7 +201,8 @@ export class NodeState {
     this.leaderContactMs = atMs;
   }
 
-  restartElectionTimer(nowMs: number): void {
+  /** The election timeout begins now. This does not set the timer `election` (`Election.onElectionTimer`). */
+  recordElectionBase(nowMs: number): void {
     this.electionBaseMs = nowMs;
   }
 
