@@ -42,7 +42,7 @@ export const handOvers = [
   {
     id: 'target-that-has-not-applied-is-not-behind',
     rule: 'A target that has not applied what it has is behind.',
-    edits: [{ file: replicator, find: 'if (this.targetVersion.isUnapplied) return true;', replace: '' }],
+    edits: [{ file: replicator, find: 'if (this.targetReport.hasUnappliedEntries) return true;', replace: '' }],
     seeds: 0,
     test: 'packages/replicator/test/replicator.test.ts',
     why: 'a peer that applies slowly answers late as a leader: nothing but time is lost by it',

@@ -115,9 +115,9 @@ export type Acknowledged = z.infer<typeof Acknowledged>;
 
 export const Target = z.object({
   peer_id: PeerId,
-  /** The store that the configuration names for the peer; empty: unknown, because the peer is new. */
+  /** The peer's store: the one in the configuration, or a member's new store; empty: unknown, because the peer is new. */
   store_id: StoreId,
-  /** Whether it is a new peer that catches up. */
+  /** Whether it catches up: it is a new peer, or a member's new store. */
   catching_up: z.boolean(),
 });
 export type Target = z.infer<typeof Target>;

@@ -18,7 +18,7 @@ import type { LeaderTerm } from './leader-term.js';
 import { LogSender } from './log-sender.js';
 import { StoreIdentity } from './store-identity.js';
 import { TargetMessages } from './target-messages.js';
-import { TargetVersion } from './target-version.js';
+import { TargetReport } from './target-report.js';
 
 type Target = Body<'replicator.targets'>['targets'][number];
 type Rejected = Body<'replicator.rejected'>;
@@ -29,7 +29,10 @@ const nothingKnown = { match_index: 0 as LogIndex, next_index: 1 as LogIndex };
 export class Replicator {
   readonly peerId: PeerId;
   readonly lag = new LagMeter();
-  /** Whether the configuration names the target's store; false: the target catches up, and any store is accepted. */
+  /**
+   * Whether the node has named the target's store: the one in the configuration, or a member's new store, which catches up. False: the
+   * target is a new peer, and any store is accepted.
+   */
   private isBound: boolean;
   /**
    * Why this replicator refuses the target; empty: it does not. It sends a refused target only `identify`, about once in an election
@@ -41,7 +44,7 @@ export class Replicator {
   private storedMs: number | undefined;
   private catchUp: CatchUpDetector | undefined;
   private readonly storeIdentity: StoreIdentity;
-  private readonly targetVersion = new TargetVersion();
+  private readonly targetReport = new TargetReport();
   private readonly messages: TargetMessages;
   private readonly identifyRequest: IdentifyRequest;
   private readonly sender: LogSender;
@@ -145,8 +148,9 @@ export class Replicator {
   onEcho(body: Body<'feed.echo'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
     this.recordReceived(nowMs);
-    const wasAwaited = !this.targetVersion.isKnown && this.catchUp?.caughtUp === true;
-    if (this.targetVersion.update(body) || wasAwaited) this.leaderTerm.progressChanged = true;
+    // A peer that has caught up is added only once its feature levels are known.
+    const wereLevelsAwaited = !this.targetReport.areLevelsKnown && this.catchUp?.caughtUp === true;
+    if (this.targetReport.update(body) || wereLevelsAwaited) this.leaderTerm.progressChanged = true;
     this.sender.onEcho(body, nowMs);
     this.updateCatchUp(nowMs);
     return undefined;
@@ -200,7 +204,7 @@ export class Replicator {
       return this.onUnboundStore(isForeign ? 'ENOTEMPTY' : 'ESTORE', nowMs);
     }
     this.recordReceived(nowMs);
-    if (this.targetVersion.update(body)) this.leaderTerm.progressChanged = true;
+    if (this.targetReport.update(body)) this.leaderTerm.progressChanged = true;
     if (this.isBound && body.store_id === this.storeId && this.hasLostEntries(body.last_index)) {
       this.refuse('ESTORE', nowMs);
     } else if (body.store_id === noStore) this.identifyRequest.repeatLater(nowMs);
@@ -258,7 +262,7 @@ export class Replicator {
       ...(this.catchUp?.wantsThrottle(nowMs) ? { wants_throttle: true } : {}),
       ...(this.isBehind(nowMs) ? { behind: true } : {}),
       refusal: this.refusal,
-      ...this.targetVersion.progress(),
+      ...this.targetReport.progress(),
       ...this.storeIdentity.found(nowMs, this.refusal !== ''),
     };
   }
@@ -266,7 +270,7 @@ export class Replicator {
   /** Whether clients would have to wait longer than usual if the target became leader now. */
   private isBehind(nowMs: number): boolean {
     const { sender, leaderTerm, lag } = this;
-    if (this.targetVersion.isUnapplied) return true;
+    if (this.targetReport.hasUnappliedEntries) return true;
     if (sender.matchIndex >= leaderTerm.lastIndex) return false;
     return !sender.followsFeed || lag.lagMs(nowMs) > leaderTerm.catchupMarginMs(nowMs);
   }
@@ -301,7 +305,7 @@ export class Replicator {
   private forgetStore(nowMs: number): void {
     this.storeIdentity.forget(nowMs);
     this.messages.storeId = noStore;
-    this.targetVersion.forget();
+    this.targetReport.forget();
     this.refusal = '';
     this.sender.forget();
     this.storedMs = undefined;
@@ -327,7 +331,8 @@ export class Replicator {
   }
 
   /**
-   * The target's known store has rejected a request as if it were another store: it may lack entries that it had acknowledged.
+   * The target has rejected a request because it has another store, but names the store that this replicator knows. If that store
+   * has fewer entries than it had acknowledged, its data folder is an older copy, and the target is refused.
    */
   private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
     if (!this.hasLostEntries(lastIndex)) return 'same_store';

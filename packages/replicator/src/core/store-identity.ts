@@ -1,5 +1,5 @@
 /**
- * Which stores reply under a target's name, if the configuration names one of them for the target (the *bound* store).
+ * Which stores reply under a target's name, if the node has named one of them for the target (the *bound* store).
  *
  * Owns: when the bound store last answered, and which other store was found. Does not own the consequences: the replicator
  * refuses the target, and the node replaces the bound store by the found one.
@@ -71,7 +71,7 @@ export class StoreIdentity {
     return { found: { store_id, group_uid, last_index, bound_silent_ms } };
   }
 
-  /** The configuration names another store for the target from now on, or none. */
+  /** The target's store is unknown from now on. */
   forget(nowMs: number): void {
     this.begunMs = nowMs;
     this.boundReceivedMs = undefined;

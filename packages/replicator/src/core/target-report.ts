@@ -10,9 +10,9 @@ type Reported =
   | 'unapplied'
   | 'election_timeout_ms'
   | 'answers_read_ticks';
-type VersionReport = Pick<Body<'feed.echo'>, Reported>;
+type Report = Pick<Body<'feed.echo'>, Reported>;
 
-export class TargetVersion {
+export class TargetReport {
   private electionTimeoutMs: number | undefined;
   private version: string | undefined;
   /** Undefined: not reported yet, or the target does not know yet which levels all of its processes support. */
@@ -25,12 +25,12 @@ export class TargetVersion {
   private hasReported = false;
 
   /** Whether the target has reported the levels that it supports. */
-  get isKnown(): boolean {
+  get areLevelsKnown(): boolean {
     return this.levels !== undefined;
   }
 
   /** Whether the target has entries that it has not applied. */
-  get isUnapplied(): boolean {
+  get hasUnappliedEntries(): boolean {
     return this.unapplied;
   }
 
@@ -44,7 +44,7 @@ export class TargetVersion {
     unapplied = false,
     election_timeout_ms,
     answers_read_ticks = false,
-  }: VersionReport): boolean {
+  }: Report): boolean {
     // The first version reports no levels.
     const reported = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
     const differs =
