@@ -6,7 +6,7 @@
  * 1. No change continues before each new peer, or a member's new store, has caught up and its store id is known.
  * 2. No change continues with a new peer, or a member's new store, that does not support the group's feature level or the
  *    commands that all members read.
- * 3. No change continues unless a majority of its next members is reachable.
+ * 3. No change continues unless a majority of its next members is reachable, and one of them could lead.
  */
 import { ConclaveError, hasMember, type Member, type PeerId, type Progress } from '@conclave/protocol';
 import type { LeaderState, Proposals } from '../leader/index.js';
@@ -112,10 +112,20 @@ export class CatchUpStage {
     // Some members are not reported yet: the next report of the replicators decides.
     if (reach === 'not_known') return wait;
     if (reach === 'too_few') return { type: 'fail', reason: outOfReach() };
+    // A peer whose state is being repaired needs a leader for that.
+    if (!this.mayLead(members)) return wait;
     // A store replacement waits until a majority of the members has responded lately. No request waits for it.
     const lately = this.context.options.electionTimeoutMs / 2;
     if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return wait;
     return { type: 'continue', members };
+  }
+
+  /** Whether one of these peers could lead, as far as it is known. */
+  private mayLead(members: readonly Pick<Member, 'peer_id'>[]): boolean {
+    const { leadership, state } = this;
+    return members.some(({ peer_id }) =>
+      peer_id === state.peerId ? state.cannotLead === '' : leadership.progress(peer_id)?.cannot_lead !== true,
+    );
   }
 
   /**
@@ -125,6 +135,7 @@ export class CatchUpStage {
   failureAtDeadline(active: ActiveChange): ConclaveError | undefined {
     if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) return undefined;
     const laggards = this.report.laggards(active.adding);
+    if (laggards === '' && !this.mayLead(active.newPeers.map((peer_id) => ({ peer_id })))) return cannotLead();
     return laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `did not catch up in time: ${laggards}`);
   }
 }
@@ -144,6 +155,10 @@ function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError
 function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
   const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} only up to ${command_version}`;
   return new ConclaveError('EUNSUPPORTED', text);
+}
+
+function cannotLead(): ConclaveError {
+  return new ConclaveError('ECATCHUP', 'none of the new peers can lead: `conclave health` prints the reason');
 }
 
 function outOfReach(): ConclaveError {

@@ -228,6 +228,22 @@ describe('a change that cannot be', () => {
     expect(node.summary.last_index).toBe(2);
   });
 
+  test('promise 11: a set none of which can lead is not appended: nobody could be elected', () => {
+    const node = leader();
+    node.admin('change_peers', { new_peers: ['n4'] });
+    const n4 = { peer: 'n4', match: 2, caughtUp: true };
+    expect(node.progress(...members, { ...n4, cannotLead: true }).join()).not.toContain('joint');
+    expect(node.progress(...members, n4)).toContain('event stage_changed, joint, n1 n2 n3, n4');
+  });
+
+  test('promise 11: a change to a set none of which can lead fails at its deadline, and the error says so', () => {
+    const node = leader();
+    node.admin('change_peers', { new_peers: ['n4'], timeout_ms: 1000 });
+    node.progress(...members, { peer: 'n4', match: 2, caughtUp: true, cannotLead: true });
+    expect(waitConfirmed(node, 1000)).toContain('refuse 1 ECATCHUP not_done');
+    expect(node.lastError?.message).toContain('none of the new peers can lead');
+  });
+
   test('promise 11: a store other than the bound one counts as unreachable', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2, refusal: 'ESTORE' }, { peer: 'n3', match: 2 });
