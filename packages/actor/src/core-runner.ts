@@ -86,12 +86,15 @@ interface Typed {
 export class CoreRunner<Input extends Typed, Effect extends Typed> implements Runnable {
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
-  /** Requests that were admitted. This queue has no bound of its own: `OpenRequests` limits how many are open. */
+  /**
+   * Requests that were admitted. This queue has no bound of its own: the node's `OpenRequests`
+   * (`packages/node/src/requests/open-requests.ts`) limits how many are open.
+   */
   private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
   private readonly drops = new DropCounter();
   private readonly turns: RunQueue;
-  /** Of messages with traces. They end with the turn, unless the shell takes them. */
+  /** The spans of the messages that carry a trace. They end with the turn, unless `endsSpans` is false: then the shell ends them. */
   readonly spans: MessageSpans;
   private readonly received = new MessageCounts();
   private readonly sent = new MessageCounts();

@@ -49,7 +49,7 @@ export const clients = [
     rule: 'A retried call keeps its number.',
     edits: [
       {
-        file: 'packages/client/src/core/open-requests.ts',
+        file: 'packages/client/src/core/pending-requests.ts',
         find: 'this.lastRequestId += 1;',
         replace: `if (request.kind === 'write' && request.failures + request.timeouts > 0 && request.session !== undefined) {
       for (const call of calls) {

@@ -198,6 +198,8 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     if (fault !== undefined) return fault;
     // A voter with a shorter election timeout may vote for a candidate before the lease ends: its echo does not count for the lease.
     const grantsLease = (body.election_timeout_ms ?? Infinity) >= (lead.election_timeout_ms ?? 0);
+    // The latest tick after which the voter's log-store has confirmed the session of the voter's node; 0: none. The lease counts these
+    // ticks (decision 0041).
     const sessionTickId = grantsLease ? body.session_tick_id : 0;
     if (ticks.echoed(body.peer_id, body.store_id, body.tick_id, sessionTickId) === 'full') return 'too_many_members';
     this.sendConfirmed();

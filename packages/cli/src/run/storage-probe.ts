@@ -21,8 +21,9 @@ const filesAtOnce = 16;
 export type PreviousState = 'first' | 'again';
 
 /**
- * Calls `use` once the data folder can be used, if there is a log-store that needs it, and resolves with its result. A process that
- * has opened its store before calls `use` again if it fails: LevelDB may need more of the disk than the probe. Only damage ends that.
+ * Calls `use`, which starts the actors and opens the store, once the data folder can be used, and resolves with its result. Without a
+ * log-store in this process there is no wait. If `use` fails at the process's first opening, the error is thrown. At a later opening
+ * `use` is called again until it succeeds or fails with ECORRUPT, because LevelDB may need more disk space than the probe.
  * @throws what `use` throws at the first opening, or ECORRUPT
  */
 export async function whenStorageWorks<T>(
@@ -91,8 +92,8 @@ async function tryStorage(folder: string, before: PreviousState): Promise<string
 }
 
 /**
- * Whether the folder contains a store. If the file system of the folder was unmounted for a repair, the folder below it is empty:
- * a new store there would replace the peer's own.
+ * Whether the folder contains a store. If the file system of the folder is not mounted, for example during a repair, the path shows the
+ * empty mount point: a new store there would replace the peer's own.
  */
 async function holdsStore(folder: string): Promise<boolean> {
   try {

@@ -5,19 +5,20 @@
  * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
  * keeps or ends a lease, releases a lock, or is a query marked as urgent (`isUrgent` in `validate-call.ts`).
  *
- * Owns: the open calls, the client session, and which requests are begun, resent and ended. `OpenRequests` sends them. Does not know
+ * Owns: the open calls, the client session, and which requests are begun, resent and ended. `PendingRequests` sends them. Does not know
  * NATS, the clock or promises.
  *
  * Each write has a number in the client session, and the group executes each number once. So a write can be resent whenever an
- * attempt got no reply. The writes of one turn of the event loop are sent in their order, in as few requests as possible. Resending
+ * attempt got no reply. The group keeps the results of at most `limits.clientResults` numbers that are not settled, so the session uses
+ * no more at a time. The writes of one turn of the event loop are sent in their order, in as few requests as possible. Resending
  * can reorder requests, but not the writes within a request. A read does not wait for open writes.
  *
  * Invariants:
  * 1. Each call is settled exactly once: as done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that contained it is known to have done nothing.
  * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
- *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits until the session has
- *    a free number.
+ *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits until the session
+ *    may use another number.
  * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
  *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
@@ -36,7 +37,7 @@ import type {
 import { CallQueues } from './call-queues.js';
 import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
 import { notDone, OpenCalls } from './open-calls.js';
-import { OpenRequests } from './open-requests.js';
+import { PendingRequests } from './pending-requests.js';
 import { type ReplyVerdict, settlementWithoutReply, verdictOf } from './reply-verdict.js';
 import { StepEffects } from './step-effects.js';
 import type { WaitingCalls } from './waiting-calls.js';
@@ -58,7 +59,7 @@ export class ClientCore {
   private readonly calls: OpenCalls;
   private readonly queues = new CallQueues();
   private readonly output = new StepEffects();
-  private readonly requests: OpenRequests;
+  private readonly requests: PendingRequests;
   private session: WriteSession | undefined;
   /** The history in the last reply of the group's leader; undefined: unknown. */
   private groupUid: GroupUid | undefined;
@@ -69,7 +70,7 @@ export class ClientCore {
   constructor(options: ClientOptions = {}) {
     this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     this.calls = new OpenCalls(this.timeoutMs);
-    this.requests = new OpenRequests(options.requestTimeoutMs ?? defaultRequestTimeoutMs, this.output);
+    this.requests = new PendingRequests(options.requestTimeoutMs ?? defaultRequestTimeoutMs, this.output);
   }
 
   step(input: ClientInput, at: Instant): readonly ClientEffect[] {
@@ -153,7 +154,7 @@ export class ClientCore {
 
   private sendUrgent(at: Instant): void {
     while (this.queues.keepalives.first !== undefined) {
-      // Without a session, so that the call need not wait for a free number: keeping a lease twice does no harm.
+      // Without a session, so that the call need not wait until the session may use another number: keeping a lease twice does no harm.
       this.begin('write', { api: 'kv', name: 'batch' }, this.queues.keepalives.take(limits.requestCommands), at);
     }
     while (this.queues.releases.first !== undefined) {
@@ -163,7 +164,7 @@ export class ClientCore {
     }
   }
 
-  /** Returns the session if it has a free number. If there is no session, requests one. */
+  /** Returns the session if it may use another number. If there is no session, requests one. */
   private sessionWithRoom(isUrgent: boolean, at: Instant): WriteSession | undefined {
     if (this.session !== undefined) return this.session.room(isUrgent) > 0 ? this.session : undefined;
     if (this.opening === undefined) {

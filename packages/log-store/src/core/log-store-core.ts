@@ -4,10 +4,10 @@
  * Owns: the log's state (`WritePipeline`), the node's session (`NodeSession`) and the reads (`LogReader`).
  * Does not own the storage. Does not know which peer leads: it sends acknowledgements to the leader that an append names.
  * Invariants:
- * 1. Entries, truncations, terms, votes and opens become durable in the order in which they were accepted.
+ * 1. Entries, truncations, terms, votes and sessions become durable in the order in which they were accepted.
  * 2. At most one write is in progress; all messages that are accepted meanwhile become part of the next write.
- * 3. Nothing is acknowledged, opened or read before it is synced. The index that is acknowledged to a leader is the
- *    `verified_index` of the node's append. It is never derived from the log's end.
+ * 3. No entry is acknowledged or read, and no session is reported as open, before it is synced. The index that is acknowledged to a
+ *    leader is the `verified_index` of the node's append. It is never derived from the log's end.
  * 4. Entries, terms, votes and snapshots are accepted only in the node's open session, in the order of its link (`NodeSession`).
  * 5. Terms never fall; a vote is never changed within its term; entries known as committed are never truncated.
  * 6. After a failure nothing is sent any more.
@@ -49,6 +49,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private readonly controlMessages: ControlMessages;
   private readonly disk: DiskReserve;
   private effects: LogStoreEffect[] = [];
+  /**
+   * Whether synced data may be missing (the side file of the last write was lost), and the node has not reported since that all committed
+   * entries are here.
+   */
   private isUnverified: boolean;
 
   constructor(private readonly options: LogStoreOptions) {
@@ -157,7 +161,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onVote(message.body);
         return;
       case 'log-store.confirm':
-        if (this.session.isOpenFor(message.body, true)) this.sendNode({ name: 'node.in_force', body: message.body });
+        if (this.session.isOpenFor(message.body, 'node')) this.sendNode({ name: 'node.in_force', body: message.body });
         return;
       case 'log-store.tick':
         this.session.onTick(message.body);
@@ -169,11 +173,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onControlMessage(message);
         return;
       case 'log-store.read':
-        if (this.session.isOpenFor(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
+        if (this.session.isOpenFor(message.body, message.body.reader)) this.reader.onRead(message.body);
         return;
       case 'log-store.read_snapshot':
-        if (this.session.isOpenFor(message.body, message.body.reader === 'node'))
-          this.reader.onReadSnapshot(message.body);
+        if (this.session.isOpenFor(message.body, message.body.reader)) this.reader.onReadSnapshot(message.body);
         return;
     }
   }
@@ -200,6 +203,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         },
       });
       this.session.welcome();
+      // An empty log becomes a new store, of which nothing can be missing.
       if (storeId === '') this.onVerified();
       else this.purge();
     });

@@ -89,11 +89,11 @@ export class NodeSession {
   // ---- Messages ------------------------------------------------------------------------------------
 
   /** Whether a message is of the open session. If it is not, and the node sent it, sends the current session to the node. */
-  isOpenFor(sender: Sender, fromNode: boolean): boolean {
+  isOpenFor(sender: Sender, actor: 'node' | 'replicator'): boolean {
     const judged = this.link.classifySession(sender, this.log.accepted);
     if (judged === 'open') return true;
     this.output.count(judged);
-    if (!fromNode) return false;
+    if (actor !== 'node') return false;
     if (judged === 'older_session') {
       this.output.sendNode(messages.fenced(this.options, sender, this.log.accepted.session));
     } else {
@@ -107,7 +107,7 @@ export class NodeSession {
    * sends the node an acknowledgement of what is synced.
    */
   isNext(message: LinkMessage): boolean {
-    if (!this.isOpenFor(message, true)) return false;
+    if (!this.isOpenFor(message, 'node')) return false;
     const judged = this.link.classify(message, message);
     if (judged === 'take') return true;
     this.output.count(`link_${judged}`);
@@ -129,7 +129,7 @@ export class NodeSession {
   }
 
   onTick(body: Body<'log-store.tick'>): void {
-    if (!this.isOpenFor(body, true)) return;
+    if (!this.isOpenFor(body, 'node')) return;
     const { session, link, seq: asked_seq } = body;
     this.acknowledge(session, link, { taken_seq: this.link.takenOf(link), asked_seq });
   }

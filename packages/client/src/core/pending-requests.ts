@@ -16,7 +16,7 @@ import { attemptMs, pauseMs } from './retry.js';
 import type { StepEffects } from './step-effects.js';
 import { isReadOnlyCall } from './validate-call.js';
 
-export class OpenRequests {
+export class PendingRequests {
   private readonly requests = new Set<ClientRequest>();
   /** By request id, which is the last token of the reply's subject: the attempts whose replies are still accepted. */
   private readonly attempts = new Map<number, Attempt>();
