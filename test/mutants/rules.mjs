@@ -553,7 +553,10 @@ export const chapters = [
         mutants: ['throttle-without-end', 'throttle-without-pause', 'writers-slowed-for-a-far-peer'],
       },
       { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-admitted'] },
-      { rule: 'No change continues to a set of which no peer can lead', mutants: ['changes-to-peers-that-cannot-lead'] },
+      {
+        rule: 'No change continues to a set of which no peer can lead',
+        mutants: ['changes-to-peers-that-cannot-lead'],
+      },
       { rule: '`timeout_ms` is a hard deadline', mutants: ['catching-up-without-deadline'] },
       { rule: 'More than one peer changes by a joint stage', mutants: ['no-joint-stage'] },
       { rule: 'The joint stage has a deadline, then it cancels itself', mutants: ['joint-stage-without-deadline'] },
