@@ -105,7 +105,7 @@ export const limits = {
   pendingReads: 16_384,
   /** Batches that a node keeps in memory until they are applied; it reads the others back. */
   unappliedBytes: 32 * MiB,
-  /** Batches that a replicator process keeps per group for followers that are caught up. */
+  /** Batches that a leader's replicator keeps for all targets of a group; it reads other entries from the log-store. */
   replicatorCacheBytes: 16 * MiB,
   /** Batches that a replicator has sent and that the follower has not acknowledged. */
   replicatorWindowMessages: 64,
