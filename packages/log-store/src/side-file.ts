@@ -20,6 +20,8 @@ import type { RecordedGroup } from './core/index.js';
 
 const slotBytes = limits.sideFileSlotBytes;
 const headerBytes = 8;
+/** How long the first of several records waits. A process that is killed in this time leaves an older record. */
+const recordAfterMs = 10;
 
 /** One record: a write, and the state of the groups after it. */
 export interface RecordedWrite {
@@ -32,8 +34,10 @@ export interface RecordedWrite {
 export class SideFile {
   /** The newest record that is not written yet. */
   private next: RecordedWrite | undefined;
-  /** Resolves when no record waits; undefined: none is being written. */
+  /** Resolves when the record is written that is being written; undefined: none is. */
   private writing: Promise<void> | undefined;
+  /** Runs before the next record is written. */
+  private timer: NodeJS.Timeout | undefined;
 
   private constructor(
     private readonly file: FileHandle,
@@ -59,32 +63,42 @@ export class SideFile {
   }
 
   /**
-   * Writes a record in the background: a write that waits for the disk must not stop the process. While one record is written, only
-   * the newest further one waits.
+   * Writes a record soon, in the background: a write that waits for the disk must not stop the process, and a further one after each
+   * sync would delay the writes of clients. Of the records until then, only the newest is written.
    */
   record(write: RecordedWrite): void {
     this.next = write;
-    this.writing ??= this.writeNext();
+    if (this.writing === undefined) this.writeLater();
   }
 
   /** Resolves when the newest record is written, and the file is closed. */
   async close(): Promise<void> {
+    clearTimeout(this.timer);
     await this.writing;
+    clearTimeout(this.timer);
+    await this.writeNext();
     await this.file.close();
   }
 
+  private writeLater(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.writing = this.writeNext();
+    }, recordAfterMs).unref();
+  }
+
   private async writeNext(): Promise<void> {
-    while (this.next !== undefined) {
-      const bytes = encodeSlot(this.next);
-      this.next = undefined;
-      try {
-        await this.file.write(bytes, 0, bytes.length, this.nextSlot * slotBytes);
-        this.nextSlot = 1 - this.nextSlot;
-      } catch (error) {
-        this.onFailure(error);
-      }
+    if (this.next === undefined) return;
+    const bytes = encodeSlot(this.next);
+    this.next = undefined;
+    try {
+      await this.file.write(bytes, 0, bytes.length, this.nextSlot * slotBytes);
+      this.nextSlot = 1 - this.nextSlot;
+    } catch (error) {
+      this.onFailure(error);
     }
     this.writing = undefined;
+    if (this.next !== undefined) this.writeLater();
   }
 }
 
