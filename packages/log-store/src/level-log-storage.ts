@@ -4,11 +4,13 @@
  *
  *     <folder>/level       LevelDB
  *     <folder>/last-write  the side file
- *     <folder>/unverified  exists if the side file was missing or damaged once; lists the groups verified since
+ *     <folder>/unverified  exists if the side file was missing or damaged once; lists the groups whose logs a
+ *                         leader has compared with its own since (verified)
  *
  * Invariants:
- * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same batch. A write
- *    that only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down unchanged.
+ * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same atomic write of
+ *    LevelDB. A write that only adds entries writes no number: the keys of a group's entries rise, so that LevelDB can move the
+ *    tables of a busy group to the next level as they are.
  * 2. A write is recorded in the side file only once it is synced.
  * 3. After LevelDB has failed to execute a change, no other change is made until the store is reopened: the failed change may be partly
  *    in LevelDB's log, and at the next start LevelDB would skip all synced changes after it.

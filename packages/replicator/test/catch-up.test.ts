@@ -127,7 +127,9 @@ describe('a member', () => {
     group.receive(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
-    expect(group.receive(identity('n2', idOf(asked), 'other', 7))).toEqual(["log warn: n2 holds another group's log"]);
+    expect(group.receive(identity('n2', idOf(asked), 'other', 7))).toEqual([
+      'log warn: n2 holds data of another history',
+    ]);
     expect(group.progress()).toMatchObject([{ state: 'refused', refusal: 'ENOTEMPTY' }]);
   });
 

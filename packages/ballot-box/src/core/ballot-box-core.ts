@@ -2,7 +2,7 @@
  * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the *open count*, which counts either an election or a leader's term. A ballot-box that has restarted has no open count. Then
+ * Owns: the *open count*: either the votes of one election, or the acknowledgements and echoes of one leader's term. A ballot-box that has restarted has no open count. Then
  * the node opens the count again, and the next ticks make all peers repeat their acknowledgements.
  * Does not own the Raft log, the term or the vote, and never decides which peer campaigns.
  *

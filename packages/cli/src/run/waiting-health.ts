@@ -36,7 +36,7 @@ export class WaitingHealth {
     this.answer();
   }
 
-  /** Resolves when no request is answered any more: a process that starts may find no other process that replies for its peer. */
+  /** Resolves when no request is answered any more. To be called before the actors start: a process that finds another one does not start. */
   async pause(): Promise<void> {
     this.isPaused = true;
     for (const each of this.answering) each.close();
@@ -74,7 +74,7 @@ export class WaitingHealth {
   }
 }
 
-/** A reason may contain how long the disk hangs: it is logged once. */
+/** Reasons that differ only in numbers, such as how long the disk hangs, are logged once. */
 function withoutNumbers(reason: string): string {
   return reason.replace(/\d+/g, '');
 }

@@ -227,6 +227,7 @@ export class WritePipeline {
     const { next } = this;
     this.next = new WriteBatch();
     if (!next.isNeeded) {
+      // Nothing has to be synced, so the messages of the link are acknowledged now.
       next.isUrgent = true;
       return { done: next };
     }

@@ -29,7 +29,7 @@ import { NodeParts } from './node-parts.js';
 import type { NodeState } from './state/index.js';
 import type { StepContext } from './step-context.js';
 
-/** How often a leader proposes its state machine's housekeeping. */
+/** How often a leader asks its state machine for housekeeping, such as an entry that ends leases whose time has passed. */
 const housekeepingMs = 1000;
 
 /** The values from which the metrics of a node are computed. */

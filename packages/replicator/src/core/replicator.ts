@@ -320,7 +320,7 @@ export class Replicator {
     this.refusal = refusal;
     this.leaderTerm.progressChanged = true;
     const text =
-      refusal === 'ESTORE' ? 'has another store than the one in the configuration' : "holds another group's log";
+      refusal === 'ESTORE' ? 'has another store than the one in the configuration' : 'holds data of another history';
     const { effects } = this.leaderTerm.output;
     effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }

@@ -25,7 +25,7 @@ interface Target {
   readonly processKind: ProcessKind;
 }
 
-/** The coverage counter that ends a `run`. */
+/** A `run` with `until` ends when the coverage counts one more of these. `heal`: the joint stage of a replacement begins. */
 const counterOf: Readonly<Record<RunUntil, string>> = {
   heal: 'stage joint of a replacement',
   elected: 'event leader_elected',
@@ -185,6 +185,7 @@ export class Executor {
     });
   }
 
+  /** Two groups: separates processes. One group of two names: cuts the route between these NATS servers. */
   private cut({ groups, oneWay }: CutCommand): void {
     const [first = [], second] = groups;
     if (second !== undefined) return this.mesh.network.cut(this.named(groups), oneWay);

@@ -1,8 +1,8 @@
 /**
  * Elections: when this peer campaigns, which votes it requests, and how it votes. The ballot-box counts the votes.
  * Invariants:
- * 1. A peer grants at most one vote in a term. It sends the vote, or requests votes in the case of a vote for itself, only once
- *    its log-store has synced the vote.
+ * 1. A peer grants at most one vote in a term. Only once its log-store has synced the vote does it send the vote, or, if it voted
+ *    for itself, request votes.
  * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
  * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
  * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
@@ -272,6 +272,7 @@ export class Election {
     // The candidate reports which committed index each store has acknowledged. If this store has fewer entries than that, the data folder
     // is an older copy, and this peer must not vote (decision 0080).
     state.acknowledged.record(body.acknowledged);
+    // The end of this log may be lost unnoticed until a leader has compared it with its own (decision 0082).
     if (state.isUnverified) return context.drop('request_vote_unverified');
     if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))
       return context.drop('request_vote_to_older_copy');

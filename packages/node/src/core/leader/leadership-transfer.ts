@@ -10,7 +10,8 @@
  * Invariants:
  * 1. A leader that is a member transfers its leadership only to a peer that could commit entries as the leader, as far as this
  *    leader knows. Exception: `transferNow`, whose leader steps down in any case.
- * 2. Writes wait only from the order on. The order is sent after half of the transfer's timeout at the latest, or not at all.
+ * 2. Writes wait only from the order on. A target that lags delays the order for at most half of the transfer's timeout; a target
+ *    that is not known, or could not commit entries, delays it further. There is none after the timeout.
  */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -135,7 +136,7 @@ export class LeadershipTransfer {
 
   /**
    * A leader that can no longer lead (`NodeState.cannotLead`) transfers its leadership.
-   * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer failed less than three election timeouts ago
+   * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer for this reason began less than three election timeouts ago
    */
   transferAsUnfit(): boolean {
     if (this.active !== undefined) return true;

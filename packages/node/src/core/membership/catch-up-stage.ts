@@ -158,7 +158,7 @@ function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version
 }
 
 function cannotLead(): ConclaveError {
-  return new ConclaveError('ECATCHUP', 'none of the new peers can lead: `conclave health` prints the reason');
+  return new ConclaveError('ECATCHUP', 'no peer of the new set can lead: `conclave health` prints the reason');
 }
 
 function outOfReach(): ConclaveError {

@@ -241,7 +241,7 @@ describe('a change that cannot be', () => {
     node.admin('change_peers', { new_peers: ['n4'], timeout_ms: 1000 });
     node.progress(...members, { peer: 'n4', match: 2, caughtUp: true, cannotLead: true });
     expect(waitConfirmed(node, 1000)).toContain('refuse 1 ECATCHUP not_done');
-    expect(node.lastError?.message).toContain('none of the new peers can lead');
+    expect(node.lastError?.message).toContain('no peer of the new set can lead');
   });
 
   test('promise 11: a store other than the bound one counts as unreachable', () => {
