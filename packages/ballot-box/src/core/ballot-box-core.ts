@@ -256,6 +256,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
       term: lead.term,
       commit_index: ballots.commitIndex,
       registered_index: ballots.registeredIndex,
+      // The peers whose votes are missing.
       lacking: ballots.missing(),
     };
     this.send({ name: 'node.ballots', body });

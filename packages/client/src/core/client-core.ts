@@ -285,6 +285,7 @@ export class ClientCore {
 
   private onDeadline(call: OpenCall): void {
     const { problem = '', refusal } = call.request ?? this.opening ?? {};
+    // NATS reported that nobody subscribes to the subject of the peer.
     const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     if (refusal !== undefined && isWatch(call)) {
       // A leader has rejected the watch, or NATS rejects the login.

@@ -192,7 +192,10 @@ export class WritePipeline {
     this.acceptedState = withBatch(this.acceptedState, header, configuration);
   }
 
-  /** @param divergedAt the entry after which the node's state differed from the majority's; by default unchanged */
+  /**
+   * Stores whether the peer is read-only, and its quarantine (decision 0070).
+   * @param divergedAt the entry after which the node's state differed from the majority's; by default unchanged
+   */
   setReadOnly(readOnly: boolean, divergedAt: LogIndex = this.acceptedState.divergedAt): void {
     const before = this.acceptedState;
     if (before.readOnly !== readOnly || before.divergedAt !== divergedAt) this.change({ readOnly, divergedAt });

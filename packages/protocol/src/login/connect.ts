@@ -109,7 +109,7 @@ function explain(login: NatsLogin, error: unknown, servers: readonly string[]): 
     return new LoginError('ELOGIN', `NATS at ${where} closes the connection of ${login.kind}: ${tooLong}`);
   }
   const hint =
-    error instanceof TimeoutError ? ' (one that starts with TLS says nothing until then: --nats-tls-first)' : '';
+    error instanceof TimeoutError ? ' (a server that starts with TLS sends nothing before: --nats-tls-first)' : '';
   const why = error instanceof LoginError ? error.message : `no NATS server at ${where}: ${messageOf(error)}${hint}`;
   return new LoginError('EUNREACHABLE', why);
 }

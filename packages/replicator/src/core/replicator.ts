@@ -136,6 +136,7 @@ export class Replicator {
     this.storedMs = nowMs;
     this.leaderTerm.onAcknowledged(body.store_id, body.match_index);
     this.sender.onMatch(body.match_index, nowMs);
+    // A round of catching up (`LagMeter`), not one of ticks.
     const roundMs = this.lag.onAcknowledged(this.sender.matchIndex, this.leaderTerm.lastIndex, nowMs);
     this.catchUp?.onAcknowledged();
     if (roundMs !== undefined) this.catchUp?.onRound(roundMs);
@@ -331,8 +332,8 @@ export class Replicator {
   }
 
   /**
-   * The target has rejected a request because it has another store, but names the store that this replicator knows. If that store
-   * has fewer entries than it had acknowledged, its data folder is an older copy, and the target is refused.
+   * The target has rejected a request with the reason `store`, although it names the store that this replicator knows. If that store
+   * has fewer entries than it had acknowledged, its data folder is an older copy (decision 0080), and the target is refused.
    */
   private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
     if (!this.hasLostEntries(lastIndex)) return 'same_store';
