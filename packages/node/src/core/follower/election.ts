@@ -69,8 +69,9 @@ export class Election {
   }
 
   /**
-   * Whether the last election that this peer won was ordered by the previous leader: in a leadership transfer, or because this
-   * peer was that leader and campaigned above a higher term that it saw. In such an election voters grant their votes although they may just have received a heartbeat.
+   * Whether the last election that this peer won was ordered by the previous leader: in a leadership transfer, or because this peer
+   * was that leader and campaigned above a higher term that it had seen. In such an election voters grant their votes although they
+   * may just have received a heartbeat.
    */
   get wasOrdered(): boolean {
     return this.wasTransfer;
