@@ -84,7 +84,10 @@ export class LevelLogStorage implements LogStorage {
     this.verified = new VerifiedGroups(path.join(options.folder, 'unverified'));
   }
 
-  /** The number of the last write: how many writes this store has had, also in earlier runs. */
+  /**
+   * The number of the last write, also of earlier runs. After a crash it may be lower than before: writes that only added entries and
+   * are not in the side file are not counted, and their numbers are used again.
+   */
   get writes(): number {
     return this.writeNumber;
   }

@@ -9,9 +9,10 @@
  * NATS, the clock or promises.
  *
  * Each write has a number in the client session, and the group executes each number once. So a write can be resent whenever an
- * attempt got no reply. The group keeps the results of at most `limits.clientResults` writes that the client has not acknowledged, so the
- * session has no more unsettled writes at a time. The writes of one turn of the event loop are sent in their order, in as few requests as possible. Resending
- * can reorder requests, but not the writes within a request. A read does not wait for open writes.
+ * attempt got no reply. The group keeps the results of at most `limits.clientResults` writes that the client has not acknowledged,
+ * so the session has no more unsettled writes at a time. The writes of one turn of the event loop are sent in their order, in as few
+ * requests as possible; urgent calls of the turn are sent before them. Resending can reorder requests, but not the writes within a
+ * request. A read does not wait for open writes.
  *
  * Invariants:
  * 1. Each call is settled exactly once: as done, not done, or unknown.

@@ -216,7 +216,7 @@ export class Replicator {
     return undefined;
   }
 
-  /** A message of the target's current store was received. */
+  /** The target has answered, with its current store or before it has opened one. */
   private recordReceived(nowMs: number): void {
     this.receivedMs = nowMs;
     if (this.isBound) this.storeIdentity.onBound(nowMs);

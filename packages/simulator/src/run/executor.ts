@@ -219,6 +219,7 @@ export class Executor {
     if (serverNames.every((one) => !nats.isUp(one))) this.mesh.coverage.count('all NATS servers gone');
   }
 
+  /** `ifSpare`: only if the group keeps its quorum without this disk. `ifHeld`: only if another disk has a log. */
   private wipe({ peer, ifSpare, ifHeld }: WipeCommand): void {
     const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
     if (peerId === undefined || (ifSpare && !this.quorums.isSpare(peerId))) return;

@@ -6,7 +6,7 @@
  * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
  * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
  * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
- *    candidate to campaign (thesis, section 4.2.3), or permits a vote earlier and NATS reports that it is gone (`LeaderProbe`). A
+ *    candidate to campaign (thesis, section 4.2.3), or is the candidate, or permits a vote earlier and NATS reports that it is gone (`LeaderProbe`). A
  *    voter that has opened its log-store within an election timeout grants no vote at all.
  */
 import {
@@ -147,7 +147,7 @@ export class Election {
 
   /**
    * Campaigns at once, in a new term above `aboveTerm`. `transfer`: a heartbeat of the leader does not prevent the voters from granting
-   * their votes, because the leader ordered this election, or was this peer.
+   * their votes, because the leader ordered this election, or was this peer; or there is no leader, as this peer founds the group.
    */
   campaignNow(aboveTerm: Term, transfer: boolean): void {
     const { state, context, own } = this;
@@ -366,7 +366,7 @@ export class Election {
     return state.role === 'leader' || (state.leaderContactMs > since && !this.probe.permitsVote);
   }
 
-  /** The leader transfers its leadership: its last heartbeat prevents no vote of this peer any more. */
+  /** The leader has ordered this election, or is the candidate: its last heartbeat prevents no vote of this peer any more. */
   private forgetHeartbeat(): void {
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }
