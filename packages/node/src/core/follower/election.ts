@@ -6,8 +6,8 @@
  * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
  * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
  * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
- *    candidate to campaign (thesis, section 4.2.3), or is the candidate, or permits a vote earlier and NATS reports that it is gone (`LeaderProbe`). A
- *    voter that has opened its log-store within an election timeout grants no vote at all.
+ *    candidate to campaign (thesis, section 4.2.3), or is the candidate, or permits a vote earlier and NATS reports that it is gone
+ *    (`LeaderProbe`). A voter that has opened its log-store within an election timeout grants no vote at all.
  */
 import {
   allMembers,

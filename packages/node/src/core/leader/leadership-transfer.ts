@@ -136,7 +136,8 @@ export class LeadershipTransfer {
 
   /**
    * A leader that can no longer lead (`NodeState.cannotLead`) transfers its leadership.
-   * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer for this reason, or as this peer is read-only, began less than three election timeouts ago
+   * @returns whether a transfer is in progress. False: no peer can lead, or the last transfer for this reason, or as this peer is
+   *   read-only, began less than three election timeouts ago
    */
   transferAsUnfit(): boolean {
     if (this.active !== undefined) return true;
