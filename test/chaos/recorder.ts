@@ -31,6 +31,7 @@ export class Recorder {
   readonly errors: string[] = [];
   /** Grows with each call and each answer, so that no two have the same time. */
   private clock = 0;
+  private begun = 0;
   private lastWriteMs = performance.now();
   private longestMs = 0;
 
@@ -42,6 +43,7 @@ export class Recorder {
    */
   async record(client: string, call: KvCall, make: () => Promise<KvAnswer>): Promise<KvAnswer | undefined> {
     this.clock += 1;
+    this.begun += 1;
     const called = this.clock;
     const count = this.counts[call.name];
     const end = (ended: object): void => {
@@ -61,6 +63,11 @@ export class Recorder {
       this.codes[`${code} ${outcome}`] = (this.codes[`${code} ${outcome}`] ?? 0) + 1;
       return undefined;
     }
+  }
+
+  /** Calls that are in progress. */
+  get open(): number {
+    return this.begun - this.history.length;
   }
 
   /** Calls that have ended. */
