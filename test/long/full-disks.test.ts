@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Random } from '@conclave/simulator';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Mesh, Stops } from '../mesh/fault-mesh.js';
 import { Writers } from '../mesh/fault-writers.js';
@@ -29,17 +30,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => stops.run());
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function random(state: number): () => number {
-  let next = state;
-  return () => {
-    next = (next + 0x6d2b79f5) | 0;
-    let t = Math.imul(next ^ (next >>> 15), 1 | next);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A file that takes all the space of a small file system, and gives some of it back. */
 class Filler {
@@ -107,20 +97,20 @@ it.runIf(isRoot)('no acknowledged write is lost while disks fill up and are free
   await progress(50);
   const fillers = new Map(names.map((name) => [name, new Filler(path.join(folder, name, 'filler'))]));
 
-  const draw = random(seed);
+  const random = new Random(seed);
   for (let round = 0; round < rounds; round++) {
-    const full = names.filter(() => draw() < 0.5);
+    const full = names.filter(() => random.next() < 0.5);
     for (let pulse = 0; pulse < 20; pulse++) {
       for (const name of full) fillers.get(name)?.fill();
-      await delay(1 + draw() * 30);
-      for (const name of full) fillers.get(name)?.giveBack(4096 * Math.floor(draw() * 40));
-      await delay(1 + draw() * 10);
+      await delay(1 + random.next() * 30);
+      for (const name of full) fillers.get(name)?.giveBack(4096 * Math.floor(random.next() * 40));
+      await delay(1 + random.next() * 10);
     }
-    const killed = draw() < 0.4 ? names[Math.floor(draw() * names.length)] : undefined;
+    const killed = random.next() < 0.4 ? names[Math.floor(random.next() * names.length)] : undefined;
     if (killed !== undefined) await mesh.peer(killed).process('log-store').kill();
     for (const name of full) fillers.get(name)?.empty();
     if (killed !== undefined) await mesh.start(killed);
-    if (draw() < 0.5) await progress(20);
+    if (random.next() < 0.5) await progress(20);
   }
   await progress(200);
   await mesh.healthy(...names);

@@ -247,7 +247,7 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
   });
   for (const each of peer.processes) {
     const { url } = await each.line(({ msg }) => msg === 'serves metrics and health');
-    // A server may accept an expired login once more, for a moment: then the process finds out the reason anew.
+    // A server may accept an expired login once more, for a moment: then the process has to find out the reason again.
     await until('the page says why NATS rejects the process', async () => {
       const page = await (await fetch(`${url}/readyz`)).text();
       if (!/nats: .*(rejects the login|no TLS)/.test(page)) throw new Error(page);

@@ -101,7 +101,7 @@ describe('a snapshot', () => {
     expect(transfer.sent).toBe(chunks);
   });
 
-  it('promise 19: arrives whatever is lost, and continues after the last chunk that was stored', () => {
+  it('promise 19: arrives although messages are lost, and continues after the last chunk that was stored', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const draw = draws(seed);
       const transfer = new Transfer(draw, draw() / 3);

@@ -21,7 +21,7 @@ describe('a throttle of 1,000 bytes a second', () => {
     expect(bucket.take(1, 401)).toBe(true);
   });
 
-  it('keeps its rate, whatever is sent', () => {
+  it('keeps its rate for chunks of all sizes', () => {
     const bucket = throttle();
     let taken = 0;
     for (let nowMs = 0; nowMs < 10_000; nowMs += 7) {

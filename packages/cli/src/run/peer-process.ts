@@ -140,8 +140,10 @@ export class PeerProcess {
     } catch (error) {
       // What is left open would answer for this peer, and its next start would take it for another process.
       if (made !== undefined) await made.stop();
-      await factory.close();
-      for (const each of opened) await each.close();
+      else {
+        await factory.close();
+        for (const each of opened) await each.close();
+      }
       throw error;
     }
   }

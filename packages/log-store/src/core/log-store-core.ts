@@ -203,7 +203,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         },
       });
       this.session.welcome();
-      // An empty log becomes a new store, of which nothing can be missing.
+      // An empty log becomes a new store: it cannot lack anything.
       if (storeId === '') this.onVerified();
       else this.purge();
     });
