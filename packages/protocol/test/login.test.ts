@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect as connectPlain } from 'node:net';
+import { type AddressInfo, connect as connectPlain, createServer as createPlainServer, type Server } from 'node:net';
 import path from 'node:path';
 import { createServer } from 'node:tls';
 import { createUser } from '@nats-io/nkeys';
@@ -34,6 +34,7 @@ const users = `authorization { timeout: 60, users: [
   { user: bob, password: "${password}", permissions: { publish: ">", subscribe: "_INBOX_bob.>" } }
 ] }`;
 const servers: NatsServer[] = [];
+const proxies: Server[] = [];
 let plain: NatsServer;
 
 beforeAll(async () => {
@@ -41,6 +42,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  for (const proxy of proxies) proxy.close();
   await Promise.all(servers.map((one) => one.stop()));
   removeFolder(folder);
 });
@@ -73,6 +75,28 @@ async function failure(...layers: readonly LoginSettings[]): Promise<{ code: str
     return { code, message };
   }
   throw new Error('it succeeded');
+}
+
+/** The type of a TLS record whose content is encrypted. In TLS 1.3 the client's certificate is in one, in TLS 1.2 it is not. */
+const encryptedRecord = 0x17;
+
+/** A server's URL through a proxy that loses what the server sends in TLS 1.3 when it closes the connection, and resets it. */
+async function losingReasons(port: number): Promise<string> {
+  const proxy = createPlainServer((client) => {
+    const target = connectPlain(port, '127.0.0.1');
+    let encrypted = false;
+    client.on('data', (bytes) => {
+      encrypted ||= bytes.includes(Buffer.of(encryptedRecord, 3, 3));
+      target.write(bytes);
+    });
+    target.on('data', (bytes) => encrypted || client.write(bytes));
+    target.on('end', () => (encrypted ? client.resetAndDestroy() : client.end()));
+    client.on('close', () => target.destroy());
+    for (const socket of [client, target]) socket.on('error', () => {});
+  });
+  proxies.push(proxy);
+  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+  return `nats://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 }
 
 const withUser = (url: string, user: string): string => url.replace('://', `://${user}@`);
@@ -358,6 +382,12 @@ describe('a login over TLS', () => {
     const { url } = await server(tls(`, ca_file: "${tlsCa}", verify: true`));
     await succeeds({ servers: url, tlsCa, tlsCert: client.certificate, tlsKey: client.key });
     const { code, message } = await failure({ servers: url, tlsCa });
+    expect([code, message]).toEqual(['ELOGIN', expect.stringContaining('--nats-tls-cert')]);
+  });
+
+  it('finds why the server does not accept its certificate if the reason is lost', async () => {
+    const { port } = await server(tls(`, ca_file: "${tlsCa}", verify: true`));
+    const { code, message } = await failure({ servers: await losingReasons(port), tlsCa });
     expect([code, message]).toEqual(['ELOGIN', expect.stringContaining('--nats-tls-cert')]);
   });
 

@@ -52,20 +52,36 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
 }
 
 /** How many connections a server may close during the login before the attempt fails without the server's reason. */
-const cutAttempts = 6;
+const closedAttempts = 3;
 const closedCodes = ['ECONNRESET', 'EPIPE'];
 
-/**
- * As `connect`. A server that rejects a certificate sends the reason and closes the connection. If this side sends at the same time, the
- * operating system discards the reason. Another attempt usually receives it.
- */
+/** As `connect`, with the server's reason if it rejects the client's certificate, and another attempt if it closes the connection. */
 async function connectForReason(options: NodeConnectionOptions): Promise<NatsConnection> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await connect(options);
     } catch (error) {
-      if (attempt === cutAttempts || !closedCodes.includes(codeOf(error))) throw error;
+      if (!closedCodes.includes(codeOf(error))) throw error;
+      const rejection = await certificateRejection(options);
+      if (rejection !== undefined || attempt === closedAttempts) throw rejection ?? error;
     }
+  }
+}
+
+/**
+ * Why a server that closed the connection rejects the client's certificate. In TLS 1.3 the client has finished its part, and sends more,
+ * before the server has verified the certificate: the reason may be lost when the server closes. In TLS 1.2 the client waits for it.
+ * @returns undefined: that is not why
+ */
+async function certificateRejection(options: NodeConnectionOptions): Promise<unknown> {
+  if (options.tls === null) return undefined;
+  const tls = { ...options.tls, maxVersion: 'TLSv1.2' };
+  try {
+    const connection = await connect({ ...options, tls, reconnect: false, waitOnFirstConnect: false });
+    await connection.close();
+    return undefined;
+  } catch (error) {
+    return certificateAlert.test(codeOf(error)) ? error : undefined;
   }
 }
 
@@ -136,6 +152,8 @@ const untrusted = [
   'CERT_SIGNATURE_FAILURE',
 ];
 
+const certificateAlert = /ALERT_(CERTIFICATE_\w+|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/;
+
 /** Undefined: it is not about TLS. */
 function tlsFaultOf(error: unknown): string | undefined {
   const code = codeOf(error);
@@ -144,7 +162,7 @@ function tlsFaultOf(error: unknown): string | undefined {
     return `the server's certificate is not signed by an authority that is known here (${message}): --nats-tls-ca`;
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the server's certificate is for another name: ${message}`;
-  if (/ALERT_(CERTIFICATE_\w+|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/.test(code)) {
+  if (certificateAlert.test(code)) {
     return `the server does not accept the client certificate (${code}): --nats-tls-cert, --nats-tls-key`;
   }
   if (message.includes("does not support 'tls'")) return 'the server has none, and this login demands it';
