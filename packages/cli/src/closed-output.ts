@@ -4,6 +4,7 @@
  * output could not be written, success is not theirs to report.
  */
 import { exitCodes } from './exit-codes.js';
+import { printProblem } from './terminal-text.js';
 
 let continues = false;
 let hasFailed = false;
@@ -23,7 +24,7 @@ export function handleClosedOutput(): void {
     }
     if (hasFailed) return;
     hasFailed = true;
-    process.stderr.write(`conclave: the output cannot be written: ${error.message}\n`);
+    printProblem(`the output cannot be written: ${error.message}`);
     if (!continues) process.exit(exitCodes.failed);
     process.on('exit', (code) => {
       if (code === exitCodes.done) process.exitCode = exitCodes.failed;

@@ -6,6 +6,7 @@ import type { NatsConnection } from 'nats';
 import { AdminClient } from './admin-client.js';
 import { asConclaveError, type LoginFlags, loginOf } from './login.js';
 import type { CommonOptions } from './options.js';
+import { printProblem } from './terminal-text.js';
 
 const connectTimeoutMs = 3_000;
 /** The timeout of a client's call, unless the command sets another one. */
@@ -39,11 +40,10 @@ export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<Na
  */
 async function reportRejections(connection: NatsConnection, login: NatsLogin): Promise<void> {
   let isRejected = false;
-  const note = (text: string): void => void process.stderr.write(`conclave: ${text}\n`);
   for await (const status of connection.status()) {
     const rejection = status.type === 'error' ? rejectionOf(status.error, login) : undefined;
-    if (rejection !== undefined && !isRejected) note(`ELOGIN: ${rejection}; retrying`);
-    if (status.type === 'reconnect' && isRejected) note('connected to NATS again');
+    if (rejection !== undefined && !isRejected) printProblem(`ELOGIN: ${rejection}; retrying`);
+    if (status.type === 'reconnect' && isRejected) printProblem('connected to NATS again');
     isRejected = (isRejected || rejection !== undefined) && status.type !== 'reconnect';
   }
 }

@@ -13,6 +13,7 @@ import {
   violationOf,
 } from '@conclave/protocol/login';
 import { type Msg, type NatsConnection, NoRespondersError } from 'nats';
+import { print, printProblem } from './terminal-text.js';
 
 interface Asked {
   readonly peer: string;
@@ -179,11 +180,11 @@ export function reportHealth({ healthy, problem, isLoginRejected, actors }: Heal
     process.stdout.write(`${JSON.stringify({ healthy, ...(problem === '' ? {} : { problem }), actors })}\n`);
     return;
   }
-  if (problem !== '') process.stderr.write(`conclave: ${problem}\n`);
+  if (problem !== '') printProblem(problem);
   for (const { group_id, peer_id, actor, healthy: isWell, reason } of actors) {
     const who = `the ${actor} of ${peer_id} in group ${group_id}`;
-    if (!isWell) process.stderr.write(`conclave: ${who} ${reason}\n`);
-    else if (reason !== '') process.stdout.write(`${who} is healthy: ${reason}\n`);
+    if (!isWell) printProblem(`${who} ${reason}`);
+    else if (reason !== '') print(process.stdout, `${who} is healthy: ${reason}\n`);
   }
 }
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { ownVersion } from './own-files.js';
 import { withoutSecrets } from './processes/hide-secrets.js';
+import { print } from './terminal-text.js';
 
 /** Creates a program without commands. */
 export function newProgram(): Command {
@@ -13,7 +14,7 @@ export function newProgram(): Command {
       .enablePositionalOptions()
       .showHelpAfterError('(see conclave --help)')
       // The error may quote the arguments.
-      .configureOutput({ writeErr: (text) => void process.stderr.write(withoutSecrets(text)) })
+      .configureOutput({ writeErr: (text) => print(process.stderr, withoutSecrets(text)) })
       // Subcommands inherit this: `main` ends the process, with the code for how it was called.
       .exitOverride()
   );

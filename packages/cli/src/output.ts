@@ -3,6 +3,7 @@
 import { styleText } from 'node:util';
 import { ConclaveError } from '@conclave/protocol';
 import { withoutSecrets } from './processes/hide-secrets.js';
+import { print } from './terminal-text.js';
 
 /** A style with a meaning; no style if the output is not a terminal. */
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan';
@@ -21,7 +22,7 @@ export class Output {
   }
 
   line(text = ''): void {
-    this.out.write(`${printed(text, this.out)}\n`);
+    print(this.out, `${text}\n`);
   }
 
   /** One line of JSON. */
@@ -31,7 +32,7 @@ export class Output {
 
   /** Prints text for people that is not part of the result. */
   note(text: string): void {
-    this.error.write(`${printed(text, this.error)}\n`);
+    print(this.error, `${text}\n`);
   }
 
   style(style: Style, text: string): string {
@@ -41,23 +42,8 @@ export class Output {
   /** Prints why a command failed: with `--json` the body of the error, in one line. */
   fail(error: unknown): void {
     if (this.json) this.error.write(`${toJson({ error: errorBody(error) })}\n`);
-    else this.error.write(`conclave: ${printed(describeError(error), this.error)}\n`);
+    else print(this.error, `conclave: ${describeError(error)}\n`);
   }
-}
-
-/** A control character; an escape with the rest of a style. */
-const control = /\p{Cc}(?:\[\d+m)?/gu;
-
-/**
- * Returns the text for a terminal, without control sequences: keys, values, names and errors may come from another user. For
- * other outputs the text is unchanged.
- */
-function printed(text: string, stream: NodeJS.WriteStream): string {
-  if (stream.isTTY !== true) return text;
-  return text.replaceAll(control, (found) => {
-    const isHarmless = found[0] === '\n' || found[0] === '\t' || (found[0] === '\u001b' && found.length > 1);
-    return isHarmless ? found : `?${found.slice(1)}`;
-  });
 }
 
 /** JSON with binary values as base64, as in Conclave's own replies, or as `bytes` converts them. */

@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander';
 import { handleClosedOutput } from './closed-output.js';
 import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
+import { printProblem } from './terminal-text.js';
 
 /**
  * Commands print their own failures; errors that arrive here mean that a command was used incorrectly.
@@ -21,7 +22,7 @@ export async function start(create: () => Command, prepare?: (program: Command) 
     await program.parseAsync();
   } catch (error) {
     // The parser has printed the error.
-    if (!(error instanceof CommanderError)) process.stderr.write(`conclave: ${describeError(error)}\n`);
+    if (!(error instanceof CommanderError)) printProblem(describeError(error));
     process.exitCode = exitCodeOf(error);
   }
 }

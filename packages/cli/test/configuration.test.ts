@@ -217,3 +217,40 @@ describe('a context', () => {
     await expect(optionsFor(['status', '--context', 'none'])).rejects.toThrow('there is no context none');
   });
 });
+
+describe('a setting that has the content of a file instead of its name', () => {
+  const contents = [
+    '{"url": "nats://a:1", "password": "geheim"}',
+    '{\n  "password": "geheim"\n}',
+    'nats-user: ann\nnats-password-file: geheim\n',
+    'nats: geheim@a:1',
+    `SU${'A'.repeat(50)}GEHEIM`,
+  ];
+  const settings: Record<string, (content: string) => Promise<unknown>> = {
+    '--config': (content) => optionsFor(['status', '--config', content]),
+    CONCLAVE_CONFIG: (content) => {
+      environment.CONCLAVE_CONFIG = content;
+      return optionsFor(['status']);
+    },
+    CONCLAVE_CONTEXT: (content) => {
+      environment.CONCLAVE_CONTEXT = content;
+      return optionsFor(['status']);
+    },
+    '--context': (content) => optionsFor(['status', '--context', content]),
+    '--context of the nats command': (content) => optionsFor(['status', '--context', `nats:${content}`]),
+    'context add': async (content) => new Contexts(commandTree(createProgram()), environment).add(content, {}),
+  };
+
+  it.each(Object.keys(settings))('%s is reported without that content', async (name) => {
+    for (const content of contents) {
+      const error = await settings[name]?.(content).then(
+        () => undefined,
+        (thrown: Error) => thrown,
+      );
+      // A seed is a possible name of a context.
+      if (name === 'context add' && content.startsWith('SU')) continue;
+      expect(error?.message, content).toMatch(/the content of|the given name/);
+      expect(error?.message.toLowerCase()).not.toContain('geheim');
+    }
+  });
+});

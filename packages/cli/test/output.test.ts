@@ -1,7 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { describeError, Output, toJson } from '../src/output.js';
 import { loggedErrorsOf } from '../src/processes/log-file.js';
+import { print } from '../src/terminal-text.js';
+
+const sources = path.resolve(import.meta.dirname, '../src');
+
+function sourceFiles(): string[] {
+  return readdirSync(sources, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => path.join(sources, name));
+}
 
 describe('errors', () => {
   it('are printed with their code, their outcome if it is unknown, and the hint', () => {
@@ -29,6 +40,19 @@ describe('what a command prints', () => {
     expect(written(true, (output) => output.line(hostile))).toBe(`${harmless}\n`);
     expect(written(true, (output) => output.note(hostile))).toBe(`${harmless}\n`);
     expect(written(true, (output) => output.fail(new Error(hostile)))).toBe(`conclave: ${harmless}\n`);
+  });
+
+  it('contains none either where a problem is printed without an output', () => {
+    const texts: string[] = [];
+    print({ isTTY: true, write: (text: string) => texts.push(text) } as unknown as NodeJS.WriteStream, hostile);
+    expect(texts).toEqual(['a?[2J?]0;title?b?c?d\u001b[1me\tf\ng']);
+  });
+
+  it('is written to standard error and standard output in one place, which removes them', () => {
+    const writers = sourceFiles().filter((file) => /std(err|out)\.write\(/.test(readFileSync(file, 'utf8')));
+    // Help, JSON, and a word for another process, which contain no text of others.
+    const allowed = ['commands/help-commands.ts', 'health-check.ts', 'lock/watchdog.ts'];
+    expect(writers.map((file) => path.relative(sources, file)).toSorted()).toEqual(allowed);
   });
 
   it('is left as it is where it goes to a file or another program', () => {

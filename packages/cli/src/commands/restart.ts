@@ -18,6 +18,7 @@ import { exitCodes, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { runAction } from '../run-action.js';
+import { printProblem } from '../terminal-text.js';
 import { duration } from '../views/format.js';
 
 /** How long each step of a restart may take: waiting for the permission, and for the peer's return. */
@@ -235,6 +236,6 @@ async function runShell(command: string, peerId: PeerId): Promise<void> {
     child.once('close', resolve);
   });
   if (code === 0) return;
-  process.stderr.write(`conclave: stopped: the command for ${peerId} ended with ${code ?? 'a signal'}: ${command}\n`);
+  printProblem(`stopped: the command for ${peerId} ended with ${code ?? 'a signal'}: ${command}`);
   throw new Failed(exitCodes.failed);
 }

@@ -1,5 +1,5 @@
 /** `conclave up`: runs peers on this machine until Ctrl-C, and a NATS server if none is named. */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveError, type EventName, PeerId } from '@conclave/protocol';
 import { defaultNatsUrl } from '@conclave/protocol/login';
@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander';
 import { observeGroup } from '../events.js';
 import { Interrupted } from '../exit-codes.js';
 import { loginOf, namesServers, openLogin } from '../login.js';
+import { makeFolder } from '../make-folder.js';
 import { type CommonOptions, namedServersText, wholeNumber, withLoginOptions, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, withCleanUp } from '../processes/clean-up.js';
@@ -72,7 +73,7 @@ export function placementOption(): Option {
 async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise<never> {
   const note = (text: string): void => output.note(text);
   const folder = path.resolve(options.dataDir);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const release = lockDataDir(folder);
   cleanUp.add(async () => release());
   const login = namesServers(options)

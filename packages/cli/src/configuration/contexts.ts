@@ -2,11 +2,13 @@
  * Contexts: named settings for the connection to a group. Each is a file in the configuration folder of the user; one of them is
  * the default of all commands. `nats:<name>` is a context of the `nats` tool.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { mayBeContent } from '@conclave/protocol/login';
 import { UsageError } from '../exit-codes.js';
 import type { CommandNode } from '../help/command-tree.js';
+import { makeFolder } from '../make-folder.js';
 import { readConfigurationFile } from './read-file.js';
 import { contextSchema, type Values } from './schema.js';
 
@@ -83,20 +85,23 @@ export class Contexts {
   }
 
   private fileOf(name: string): string {
-    if (!validName.test(name)) throw new UsageError(`${JSON.stringify(name)} is no name of a context`);
+    if (!validName.test(name))
+      throw new UsageError('the given name is no name of a context: letters, digits and _.- are allowed, at most 64');
     return path.join(this.folder, 'contexts', `${name}.json`);
   }
 
   private refuseMissing(name: string): void {
     const all = this.list();
     if (all.includes(name)) return;
+    const isShown = validName.test(name.replace(natsMark, '')) && !mayBeContent(name);
+    const shown = isShown ? name : 'of the given name';
     throw new UsageError(
-      `there is no context ${name}; there ${all.length === 0 ? 'is none' : `are ${all.join(', ')}`}`,
+      `there is no context ${shown}; there ${all.length === 0 ? 'is none' : `are ${all.join(', ')}`}`,
     );
   }
 
   private write(file: string, text: string): void {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(path.dirname(file), 0o700);
     const temporary = `${file}.${process.pid}`;
     writeFileSync(temporary, text, { mode: 0o600 });
     renameSync(temporary, file);

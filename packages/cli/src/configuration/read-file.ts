@@ -1,5 +1,6 @@
 /** Reads a configuration file, YAML or JSON, and reports what is invalid in it and where. */
 import { readFileSync, statSync } from 'node:fs';
+import { mayBeContent } from '@conclave/protocol/login';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { UsageError } from '../exit-codes.js';
@@ -52,6 +53,9 @@ function readText(file: string): string {
     if (statSync(file).size > maxFileBytes) throw new Error(`it has more than ${maxFileBytes} bytes`);
     return readFileSync(file, 'utf8');
   } catch (error) {
+    if (mayBeContent(file)) {
+      throw new UsageError('the setting of the configuration file has the content of a file; it must name the file');
+    }
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
   }
 }

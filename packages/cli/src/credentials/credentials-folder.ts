@@ -8,7 +8,7 @@
  *     peer-<name>/ <role>/      login.nk (the secret), ca.pem (the trusted authority)
  */
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   type GroupId,
@@ -20,6 +20,7 @@ import {
   userRoles,
 } from '@conclave/protocol';
 import { nkeys } from 'nats';
+import { makeFolder } from '../make-folder.js';
 import { type Certified, makeAuthority, makeServerCertificate, stillServes } from './certificates.js';
 import { serverConfiguration, type User } from './server-configuration.js';
 
@@ -140,7 +141,7 @@ class Files {
     const file = path.join(this.folder, name);
     const isThere = existsSync(file);
     if (isThere && readFileSync(file, 'utf8') === text) return;
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     writeFileSync(`${file}.new`, text, { mode });
     renameSync(`${file}.new`, file);
     this.made.push(name);

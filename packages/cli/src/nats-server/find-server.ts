@@ -11,13 +11,15 @@
  * The tests also use the oldest release that Conclave supports. For this one, an installed server is not used, and the package of
  * Debian comes before Go.
  */
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
+import { makeFolder } from '../make-folder.js';
 import { lockFile } from '../processes/data-dir-lock.js';
 import { findProgram, versionOf } from '../processes/find-program.js';
 import { isBusy, retryUntil } from '../retry-until.js';
+import { print } from '../terminal-text.js';
 import { fromDebian, fromGo, fromRelease, type ServerSource, serverFileName } from './server-sources.js';
 
 /** The release that is fetched, and the oldest that Conclave supports. */
@@ -67,7 +69,7 @@ async function cachedServer(release: string, options: FindOptions): Promise<stri
   const folder = path.join(cache, `${process.platform}-${process.arch}`);
   const cached = path.join(folder, release, serverFileName);
   if (await isServer(cached)) return cached;
-  mkdirSync(path.dirname(cached), { recursive: true });
+  makeFolder(path.dirname(cached));
   const claim = path.join(folder, `${release}.pid`);
   const refusal = (holder: number) => `process ${holder} is fetching a NATS server`;
   const giveUp = await retryUntil(
@@ -128,5 +130,5 @@ function installCommand(): string {
 }
 
 function writeToStandardError(line: string): void {
-  process.stderr.write(`${line}\n`);
+  print(process.stderr, `${line}\n`);
 }

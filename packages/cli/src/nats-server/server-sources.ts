@@ -1,7 +1,8 @@
 /** The sources of a NATS server: the official releases, Go, Debian. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { runTool } from './run-tool.js';
 
 const releasesUrl = 'https://github.com/nats-io/nats-server/releases/download';
@@ -97,8 +98,8 @@ export const fromDebian: ServerSource = async ({ folder, report }) => {
 async function aptIn(folder: string) {
   const lists = path.join(folder, 'lists');
   const archives = path.join(folder, 'cache');
-  mkdirSync(path.join(lists, 'partial'), { recursive: true });
-  mkdirSync(path.join(archives, 'archives', 'partial'), { recursive: true });
+  makeFolder(path.join(lists, 'partial'));
+  makeFolder(path.join(archives, 'archives', 'partial'));
   const settings = [
     `Dir::State::Lists=${lists}`,
     `Dir::Cache=${archives}`,

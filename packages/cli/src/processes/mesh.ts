@@ -1,5 +1,5 @@
 /** A whole mesh for a command: a NATS server, peers, a group. The command's clean-up stops all of it. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
 import { NatsLogin } from '@conclave/protocol/login';
@@ -7,6 +7,7 @@ import { AdminClient } from '../admin-client.js';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
 import { type LoginFlags, loginOf, openLogin } from '../login.js';
+import { makeFolder } from '../make-folder.js';
 import { findNatsServer } from '../nats-server/find-server.js';
 import { isBusy, isTransient, isUnreachable, retryUntil } from '../retry-until.js';
 import type { CleanUp } from './clean-up.js';
@@ -91,7 +92,7 @@ export function namesServersItself({ nats, natsContext }: LoginFlags): boolean {
 
 /** Starts a server that accepts only TLS, with a new certificate. */
 async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<{ login: NatsLogin; pid: number }> {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   // Loaded only here: it is large, and few commands need it.
   const { makeAuthority, makeServerCertificate } = await import('../credentials/certificates.js');
   const authority = makeAuthority(Date.now());

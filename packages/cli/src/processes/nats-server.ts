@@ -1,8 +1,9 @@
 /** A NATS server that the command has started on this machine. */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveError } from '@conclave/protocol';
+import { makeFolder } from '../make-folder.js';
 import { hasEnded } from './child.js';
 import { spawnServer, stopServer } from './guarded-server.js';
 
@@ -30,11 +31,11 @@ export async function startNatsServer(
   port = 0,
   more: readonly string[] = [],
 ): Promise<NatsServer> {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const log = path.join(folder, 'nats-server.log');
   const portsFolder = path.join(folder, 'nats-ports');
   rmSync(portsFolder, { recursive: true, force: true });
-  mkdirSync(portsFolder, { recursive: true });
+  makeFolder(portsFolder);
   const args = [
     '-a',
     '127.0.0.1',

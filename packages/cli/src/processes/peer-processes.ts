@@ -3,10 +3,11 @@
  * each time after a longer pause, until all are stopped.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { actorKinds, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
 import type { NatsLogin } from '@conclave/protocol/login';
+import { makeFolder } from '../make-folder.js';
 import { conclaveFile } from '../own-files.js';
 import { hasEnded, stopChild, takeCharge } from './child.js';
 import { lastErrors } from './log-file.js';
@@ -46,7 +47,7 @@ export class PeerProcesses {
     private readonly options: PeerProcessesOptions,
     private readonly onNote: (text: string) => void,
   ) {
-    mkdirSync(options.logDir, { recursive: true });
+    makeFolder(options.logDir);
   }
 
   get processCount(): number {

@@ -2,12 +2,13 @@
  * Checks whether the data folder can be used, by writing and syncing a file there. While it cannot be used, the process waits,
  * and health requests to its actors are answered with the reason.
  */
-import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { access, type FileHandle, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LineLog } from '@conclave/actor';
 import { defaultHangsAfterMs, diskHangs, problemOf } from '@conclave/log-store';
 import { ConclaveError } from '@conclave/protocol';
+import { makeFolderInBackground } from '../make-folder.js';
 import { dataFolder, type RunOptions } from './run-options.js';
 import { WaitingHealth } from './waiting-health.js';
 
@@ -78,7 +79,7 @@ async function tryStorage(folder: string, before: PreviousState): Promise<string
     if (before === 'again' && !(await holdsStore(folder))) {
       return `${folder} does not hold the store of this peer any more: is its file system mounted? If the store is lost for good, start this process again`;
     }
-    await mkdir(folder, { recursive: true });
+    await makeFolderInBackground(folder);
     for (let at = 0; at < filesAtOnce; at++) opened.push(await open(file, 'a'));
     await opened[0]?.write('.');
     await opened[0]?.sync();

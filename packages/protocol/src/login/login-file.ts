@@ -6,12 +6,20 @@ import { LoginError } from './login-error.js';
 /** Longer than any secret, certificate or bundle of authorities. */
 const maxFileBytes = 2 ** 24;
 
-/** A setting that has the content of a file instead of its name: several lines, the seed of an nkey, or a JWT. */
-const content = /[\r\n]|\bS[A-Z][A-Z2-7]{56}\b|\bey[\w-]+\.[\w-]+\.[\w-]+/;
+/** A setting that has the content of a file instead of its name: several lines, JSON, the seed of an nkey, or a JWT. */
+const content = /[\r\n]|\{\s*"|\bS[A-Z][A-Z2-7]{56}\b|\bey[\w-]+\.[\w-]+\.[\w-]+/;
+
+/** A line of a file of settings, `<name>: <value>`, or its value. A file may have such a name, too. */
+const settingLine = /:\s|^\s/;
+
+/** Whether a setting may have the content of a file instead of its name. Errors must not quote it: it may contain secrets. */
+export function mayBeContent(setting: string): boolean {
+  return content.test(setting) || settingLine.test(setting);
+}
 
 /** Returns the name of a file for people: `***` if the setting has the content of the file instead. */
 export function shownName(file: string): string {
-  return content.test(file) ? '***' : file;
+  return mayBeContent(file) ? '***' : file;
 }
 
 /**
@@ -19,10 +27,8 @@ export function shownName(file: string): string {
  * @returns its text. @throws LoginError ELOGIN, with the file's name, where it cannot be read, or only once
  */
 export function readLoginFile(what: string, file: string): string {
-  if (content.test(file)) {
-    const text = `the ${what} for NATS cannot be read: the setting has the content of the file; it must name the file`;
-    throw new LoginError('ELOGIN', text);
-  }
+  const isContent = `the ${what} for NATS cannot be read: the setting has the content of the file; it must name the file`;
+  if (content.test(file)) throw new LoginError('ELOGIN', isContent);
   try {
     const found = statSync(file);
     // A pipe would be read once, or wait without end for a writer.
@@ -30,6 +36,7 @@ export function readLoginFile(what: string, file: string): string {
     if (found.size > maxFileBytes) throw new Error(`${file} has ${found.size} bytes`);
     return readFileSync(file, 'utf8');
   } catch (error) {
+    if (mayBeContent(file)) throw new LoginError('ELOGIN', isContent);
     throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${(error as Error).message}`);
   }
 }

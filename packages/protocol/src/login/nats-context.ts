@@ -1,8 +1,9 @@
 /** Contexts of the `nats` command: JSON files in its configuration folder, which it writes with `nats context add`. */
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { LoginError } from './login-error.js';
-import { readLoginFile } from './login-file.js';
+import { mayBeContent, readLoginFile, shownName } from './login-file.js';
 import type { LoginSettings } from './settings.js';
 
 /** The fields of a context's file that say how to log in. */
@@ -27,7 +28,12 @@ const unsupported = ['nsc', 'user_jwt', 'user_seed', 'socks_proxy', 'windows_cer
 /** @throws LoginError ELOGIN where the file cannot be read; EINVAL where it is no context, or one that is not supported */
 export function readNatsContext(name: string, environment: NodeJS.ProcessEnv = process.env): LoginSettings {
   const file = contextFile(name, environment);
-  const read = parse(readLoginFile(`context ${name}`, file), file);
+  if (mayBeContent(name) && !existsSync(file)) {
+    const text =
+      'the context for NATS cannot be read: the setting has the content of the file; it must name the context';
+    throw new LoginError('ELOGIN', text);
+  }
+  const read = parse(readLoginFile(`context ${shownName(name)}`, file), file);
   for (const field of unsupported) {
     if (isSet((read as Record<string, unknown>)[field])) {
       throw new LoginError(

@@ -1,7 +1,8 @@
 /** Three servers of another program on free ports of 127.0.0.1. */
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
+import { makeFolder } from '../../make-folder.js';
 import { hasEnded } from '../../processes/child.js';
 import type { CleanUp } from '../../processes/clean-up.js';
 import { freePorts } from '../../processes/free-ports.js';
@@ -42,7 +43,7 @@ export async function startCluster(cleanUp: CleanUp, options: ClusterOptions): P
       const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
       return { name, clientPort, peerPort, folder: path.join(folder, name) };
     });
-    for (const member of members) mkdirSync(member.folder, { recursive: true });
+    for (const member of members) makeFolder(member.folder);
     const children = members.map((member) => {
       const log = openSync(logOf(member), 'w');
       const child = spawnServer(options.executable, options.argumentsOf(member, members), log);
