@@ -102,8 +102,8 @@ export const log = [
     edits: [
       {
         file: append,
-        find: 'own.sendAppendToLogStore({',
-        replace: 'if (fresh.length > 0 || truncateFrom > 0) own.sendAppendToLogStore({',
+        find: 'actors.sendAppendToLogStore({',
+        replace: 'if (fresh.length > 0 || truncateFrom > 0) actors.sendAppendToLogStore({',
       },
     ],
     seeds: 500,
@@ -114,8 +114,8 @@ export const log = [
     edits: [
       {
         file: append,
-        find: 'const { state, own, roles } = this;\n    const verified',
-        replace: 'const { state, own, roles, context } = this;\n    const verified',
+        find: 'const { state, actors, roles } = this;\n    const verified',
+        replace: 'const { state, actors, roles, context } = this;\n    const verified',
       },
       {
         file: append,
@@ -123,7 +123,7 @@ export const log = [
         replace: `context.send(body.leader_id, {
       name: 'feed.stored',
       body: {
-        ...own.identity,
+        ...actors.identity,
         group_uid: body.group_uid,
         peer_id: state.peerId,
         seq: 1,

@@ -128,13 +128,13 @@ export const replication = [
     edits: [
       {
         file: append,
-        find: "if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
-        replace: "if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
+        find: "if (state.isLogSuperseded || !this.actors.hasRoom('log-store')) return context.drop('feed_append_busy');",
+        replace: "if (!this.actors.hasRoom('log-store')) return context.drop('feed_append_busy');",
       },
       {
         file: append,
-        find: "if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
-        replace: "if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
+        find: "if (state.isLogSuperseded || !this.actors.hasRoom('log-store')) return this.reject(body, 'busy');",
+        replace: "if (!this.actors.hasRoom('log-store')) return this.reject(body, 'busy');",
       },
     ],
     seeds: 0,

@@ -128,7 +128,7 @@ export const sessions = [
       { file: ownActors, find: 'if (actor.incarnation !== body.incarnation) return false;', replace: '' },
       {
         file: opening,
-        find: "if (body.incarnation !== this.own.logStoreIncarnation) this.restart('the log-store has restarted');\n    else context.drop('welcome_repeated');",
+        find: "if (body.incarnation !== this.actors.logStoreIncarnation) this.restart('the log-store has restarted');\n    else context.drop('welcome_repeated');",
         replace: "context.drop('welcome_repeated');",
       },
     ],

@@ -90,8 +90,8 @@ export class MessageDispatcher {
   }
 
   private onAck(body: Body<'node.ack'>): void {
-    const { own, opening, snapshots, install } = this.parts;
-    if (!own.onAck(body)) return opening.restart('the log-store has restarted');
+    const { actors, opening, snapshots, install } = this.parts;
+    if (!actors.onAck(body)) return opening.restart('the log-store has restarted');
     if (body.actor !== 'log-store') return;
     snapshots.onSynced();
     install.onSynced();

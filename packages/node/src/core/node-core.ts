@@ -219,7 +219,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
 
   private onTick(): void {
     const { state, context, parts } = this;
-    const { own } = parts;
+    const { actors } = parts;
     if (state.role === 'fenced') return;
     context.setTimer('tick', this.options.heartbeatIntervalMs);
     parts.requests.onTick();
@@ -229,9 +229,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       if (reason !== undefined) parts.roles.becomeFollower(reason);
       else if (state.cannotLead !== '') this.transferOrStepDown(state.cannotLead);
     }
-    own.resendDue();
-    own.beginInterval();
-    own.reportSilent();
+    actors.resendDue();
+    actors.beginInterval();
+    actors.reportSilent();
     parts.rounds.tick();
     parts.election.onTick();
     parts.probe.probe();
@@ -278,11 +278,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   private appendProposals(): void {
     const { reason, outcome } = this.parts.otherHistory;
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
-    const against = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
-    if (against === undefined) return this.parts.proposals.appendQueued();
+    const rejection = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
+    if (rejection === undefined) return this.parts.proposals.appendQueued();
     // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The target
     // may have become leader and received them, too: their outcome is unknown.
-    this.parts.proposals.refuseWaiting('EREADONLY', against, 'unknown');
+    this.parts.proposals.refuseWaiting('EREADONLY', rejection, 'unknown');
   }
 
   /** Proposes the state machine's housekeeping, if there is any, about once a second. */

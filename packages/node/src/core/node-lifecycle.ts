@@ -30,7 +30,7 @@ interface LifecycleParts {
   readonly install: SnapshotReceiver;
   readonly leadership: LeaderState;
   readonly nonMember: NonMember;
-  readonly own: LocalActors;
+  readonly actors: LocalActors;
   readonly peerReset: PeerReset;
   readonly quarantine: Quarantine;
   readonly readOnly: WriteProtection;
@@ -64,7 +64,7 @@ export class NodeLifecycle implements LogStoreListener {
     parts.session.ask();
     parts.removal.onCommitted();
     parts.nonMember.update();
-    parts.own.stopTerm();
+    parts.actors.stopTerm();
     parts.election.onBecameFollower();
     parts.snapshots.onOpened(snapshot);
     parts.install.onOpened(installing);
@@ -113,7 +113,7 @@ export class NodeLifecycle implements LogStoreListener {
       parts.leadership.targets.sendLead();
       return parts.transfer.sendOrder();
     }
-    parts.own.stopTermOf(kind);
+    parts.actors.stopTermOf(kind);
     if (kind === 'ballot-box') parts.election.openCount();
   }
 

@@ -34,7 +34,7 @@ export class NodeParts {
   readonly roles: RoleChanges;
   readonly lifecycle: NodeLifecycle;
   // Every node.
-  readonly own: LocalActors;
+  readonly actors: LocalActors;
   readonly opening: LogStoreOpener;
   readonly session: SessionCheck;
   readonly binding: StoreBinding;
@@ -88,10 +88,10 @@ export class NodeParts {
     this.status = status;
     const restart = (reason: string): void => this.opening.restart(reason);
 
-    const own = new LocalActors(context, state, (kind) => lifecycle.resync(kind));
-    this.own = own;
-    this.opening = new LogStoreOpener(context, state, own, roles, lifecycle);
-    this.session = new SessionCheck(context, state, own);
+    const actors = new LocalActors(context, state, (kind) => lifecycle.resync(kind));
+    this.actors = actors;
+    this.opening = new LogStoreOpener(context, state, actors, roles, lifecycle);
+    this.session = new SessionCheck(context, state, actors);
     this.binding = new StoreBinding(context, state);
     this.feed = new FeedSubscription(context);
     this.probe = new LeaderProbe(context, state);
@@ -100,44 +100,44 @@ export class NodeParts {
     this.appendEntries = new AppendEntriesHandler(
       context,
       state,
-      own,
+      actors,
       roles,
       this.feed,
       this.binding,
       this.session,
       this.probe,
     );
-    this.election = new Election(context, state, own, this.binding, roles, this.probe);
+    this.election = new Election(context, state, actors, this.binding, roles, this.probe);
 
-    const leadership = new LeaderState(context, state, own);
+    const leadership = new LeaderState(context, state, actors);
     this.leadership = leadership;
     this.otherHistory = new OtherHistory(context, state, leadership);
-    this.appender = new LogAppender(context, state, own, {
+    this.appender = new LogAppender(context, state, actors, {
       needsPayload: () => leadership.targets.needsPayload,
       onConfiguration: () => leadership.confirmation.onConfiguration(),
     });
-    this.proposals = new Proposals(context, state, own, this.appender);
-    this.transfer = new LeadershipTransfer(context, state, own, leadership, roles);
+    this.proposals = new Proposals(context, state, actors, this.appender);
+    this.transfer = new LeadershipTransfer(context, state, actors, leadership, roles);
     this.watches = new Watches(context, stateMachine);
 
-    this.applier = new Applier(context, state, own, stateMachine, {
+    this.applier = new Applier(context, state, actors, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),
       onAllApplied: () => this.reads.serve(),
       onCompareIndex: () => this.comparison.onApplied(),
     });
-    this.restore = new SnapshotRestore(context, state, own, this.applier, stateMachine, restart);
-    this.snapshots = new SnapshotTaker(context, state, own, this.applier, leadership, stateMachine, {
+    this.restore = new SnapshotRestore(context, state, actors, this.applier, stateMachine, restart);
+    this.snapshots = new SnapshotTaker(context, state, actors, this.applier, leadership, stateMachine, {
       obstacle: () => lifecycle.reasonAgainstSnapshots(),
       onBegun: () => this.install.forget(),
     });
-    this.install = new SnapshotReceiver(context, state, own, this.appendEntries, {
+    this.install = new SnapshotReceiver(context, state, actors, this.appendEntries, {
       onBegun: () => this.snapshots.giveUp('the leader installs a snapshot'),
       onInstalled: () => {
         this.quarantine.onInstalled();
         restart('a snapshot is installed');
       },
     });
-    this.backup = new Backup(context, state, own);
+    this.backup = new Backup(context, state, actors);
 
     this.change = new ConfigurationChange(context, state, leadership, this.proposals, this.appender, {
       onStable: (kind) => roles.onStable(kind),
@@ -145,11 +145,20 @@ export class NodeParts {
     });
     this.replacement = new StoreReplacement(context, state, leadership, this.change);
     this.levelRaise = new LevelRaise(context, state, leadership, this.change, () => this.transfer.isInProgress);
-    this.bootstrap = new Bootstrap(context, state, own, leadership, this.election, this.change, this.backup, restart);
+    this.bootstrap = new Bootstrap(
+      context,
+      state,
+      actors,
+      leadership,
+      this.election,
+      this.change,
+      this.backup,
+      restart,
+    );
     this.identity = new Identity(context, state, this.bootstrap);
-    this.peerReset = new PeerReset(context, state, own, roles, () => this.quarantine.onReset());
+    this.peerReset = new PeerReset(context, state, actors, roles, () => this.quarantine.onReset());
 
-    this.readOnly = new WriteProtection(context, state, own);
+    this.readOnly = new WriteProtection(context, state, actors);
     this.stalls = new StallDetector(context, state);
     this.quarantine = new Quarantine(context, state, {
       onBegun: (reason) => lifecycle.onDiverged(reason),
@@ -172,7 +181,7 @@ export class NodeParts {
       this.otherHistory,
       this.nonMember,
     );
-    this.rounds = new HeartbeatRounds(context, state, own, leadership, this.reads.leaderReads, this.session);
+    this.rounds = new HeartbeatRounds(context, state, actors, leadership, this.reads.leaderReads, this.session);
     this.admin = new AdminRouter(context, state, this, () => status.reply());
     this.requests = new RequestRouter(context, state, stateMachine, this);
   }

@@ -31,7 +31,7 @@ interface RoleParts {
   readonly leadership: LeaderState;
   readonly levelRaise: LevelRaise;
   readonly otherHistory: OtherHistory;
-  readonly own: LocalActors;
+  readonly actors: LocalActors;
   readonly peerReset: PeerReset;
   readonly proposals: Proposals;
   readonly reads: ReadRouter;
@@ -71,7 +71,7 @@ export class RoleChanges implements RoleControl {
     if (state.role === 'leader') this.stepDown(reason, mayHaveSuccessor);
     state.enterRole('follower');
     state.followLeader('');
-    if (wasActive) this.parts.own.stopTerm();
+    if (wasActive) this.parts.actors.stopTerm();
     this.parts.election.onBecameFollower();
     context.log('debug', 'follows', { reason });
   }

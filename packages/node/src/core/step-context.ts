@@ -54,7 +54,7 @@ export class StepContext {
   }
 
   /** Sends a message to one of this peer's own actors. */
-  sendOwn(message: Message): void {
+  sendLocal(message: Message): void {
     this.send(this.options.peerId, message);
   }
 

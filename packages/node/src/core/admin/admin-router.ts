@@ -127,8 +127,8 @@ export class AdminRouter {
   private onChange({ requestId, command, body }: AdminInput): void {
     const { context } = this;
     const { change } = this.parts;
-    const against = this.parts.leadership.reasonAgainstWrites();
-    if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against);
+    const rejection = this.parts.leadership.reasonAgainstWrites();
+    if (rejection !== undefined) return context.refuse(requestId, 'EREADONLY', rejection);
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
     const { timeout_ms } = body as { timeout_ms?: number };

@@ -31,7 +31,7 @@ interface StatusParts {
   readonly leadership: LeaderState;
   readonly otherHistory: OtherHistory;
   readonly nonMember: NonMember;
-  readonly own: LocalActors;
+  readonly actors: LocalActors;
   readonly quarantine: Quarantine;
   readonly removal: RemovedPeer;
   readonly restore: SnapshotRestore;
@@ -49,7 +49,7 @@ export class NodeStatus {
   /** Returns the reply to `status`. */
   reply(): StatusReply {
     const { context, state, parts } = this;
-    return status(context, state, parts.own, parts.leadership, parts.change, this.health(), {
+    return status(context, state, parts.actors, parts.leadership, parts.change, this.health(), {
       ...parts.snapshots.status(),
       restoring: parts.restore.status(),
       installing: parts.install.status(),
@@ -62,11 +62,11 @@ export class NodeStatus {
   /** Returns whether this node does its work; if not, why. */
   health(): NodeHealth {
     const { state, parts } = this;
-    const { own, removal, binding, restore, leadership, quarantine, otherHistory, stalls } = parts;
+    const { actors, removal, binding, restore, leadership, quarantine, otherHistory, stalls } = parts;
     const stuck = otherHistory.reason ?? stalls.reason(leadership.missingVotes);
     const found = health(
       state,
-      own,
+      actors,
       removal.isRemoved,
       stuck,
       binding.refusal,
@@ -84,7 +84,7 @@ export class NodeStatus {
   restartAdvice(): RestartAdvice | undefined {
     const { context, state, parts } = this;
     if (state.role !== 'leader') return undefined;
-    return restartAdvice(context, state, parts.own, parts.leadership, parts.change);
+    return restartAdvice(context, state, parts.actors, parts.leadership, parts.change);
   }
 
   summary(): NodeSummary {

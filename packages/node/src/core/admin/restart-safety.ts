@@ -23,7 +23,7 @@ import type { StepContext } from '../step-context.js';
 export interface RestartView {
   readonly context: StepContext;
   readonly state: NodeState;
-  readonly own: LocalActors;
+  readonly actors: LocalActors;
   readonly leadership: LeaderState;
   /** The peers that the running change adds. */
   readonly newPeers: readonly PeerId[];
@@ -48,7 +48,7 @@ export function restartSafety(view: RestartView): Restart[] {
   const all = [...new Set([...members, ...view.newPeers])].sort();
   return all.map((peer_id) => {
     const reason = members.has(peer_id)
-      ? sets.map((set) => reasonAgainst(view, set, peer_id)).find((against) => against !== '')
+      ? sets.map((set) => reasonAgainst(view, set, peer_id)).find((rejection) => rejection !== '')
       : 'the change in progress waits for it';
     return { peer_id, may: reason === undefined, reason: reason ?? '' };
   });
@@ -113,7 +113,7 @@ function ownProblem(view: RestartView): string {
 
 /** Returns why this leader may soon lose its leadership; empty: no reason is known. */
 function leaderProblem(view: RestartView): string {
-  const silent = view.own.silent(recentMs(view));
+  const silent = view.actors.silent(recentMs(view));
   if (silent.length > 0) return `lacks its own ${silent.join(' and ')}`;
   return view.state.cannotLead === '' ? ownProblem(view) : 'cannot lead';
 }

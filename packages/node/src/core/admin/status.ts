@@ -66,7 +66,7 @@ export function summary(state: NodeState, { version = '' }: NodeOptions, leaderI
  */
 export function health(
   state: NodeState,
-  own: LocalActors,
+  actors: LocalActors,
   isRemoved: boolean,
   stuck: string,
   storeRefusal: string | undefined,
@@ -78,7 +78,7 @@ export function health(
   if (state.role === 'fenced') return sick('fenced: another node has opened its log-store');
   if (storeRefusal !== undefined) return sick(storeRefusal);
   if (isRemoved) return sick('removed: this peer is no longer a member of the group');
-  const silent = own.silent();
+  const silent = actors.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
   if (divergence !== '') return sick(divergence);
   if (state.cannotLead !== '') return sick(state.cannotLead);
@@ -102,21 +102,21 @@ export interface RestartAdvice {
 export function restartAdvice(
   context: StepContext,
   state: NodeState,
-  own: LocalActors,
+  actors: LocalActors,
   leadership: LeaderState,
   change: ConfigurationChange,
 ): { configuration: Configuration | null; restart: Restart[] } {
   const configuration = state.log.configuration?.configuration ?? null;
   return {
     configuration,
-    restart: restartSafety({ context, state, own, leadership, newPeers: change.catchingUpPeers }),
+    restart: restartSafety({ context, state, actors, leadership, newPeers: change.catchingUpPeers }),
   };
 }
 
 export function status(
   context: StepContext,
   state: NodeState,
-  own: LocalActors,
+  actors: LocalActors,
   leadership: LeaderState,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
@@ -148,7 +148,7 @@ export function status(
     progress: leads ? leadership.allProgress : [],
     changes: change.history(),
     health: nodeHealth,
-    restart: leads ? restartAdvice(context, state, own, leadership, change).restart : [],
+    restart: leads ? restartAdvice(context, state, actors, leadership, change).restart : [],
     read_only: state.readOnlyReason,
     disk_free_bytes: state.diskFreeBytes,
     election_timeout_ms: Math.floor(context.options.electionTimeoutMs),

@@ -16,7 +16,7 @@ export class WriteProtection {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {}
 
   onOpened({ read_only }: Body<'node.opened'>): void {
@@ -26,23 +26,23 @@ export class WriteProtection {
 
   /** `read_only` on this peer's subject. */
   onCommand(requestId: number, { read_only }: AdminRequest<'read_only'>): void {
-    const { context, own, state } = this;
-    if (!own.hasRoom('log-store', true)) return context.refuse(requestId, 'EBUSY', 'the log-store does not keep up');
+    const { context, actors, state } = this;
+    if (!actors.hasRoom('log-store', true)) return context.refuse(requestId, 'EBUSY', 'the log-store does not keep up');
     this.isSetByOperator = read_only;
     this.store();
     this.update();
-    own.afterSynced(() =>
+    actors.afterSynced(() =>
       context.reply(requestId, { read_only: state.readOnlyReason !== '', reason: state.readOnlyReason }),
     );
   }
 
   /** Stores in the log-store what an operator has ordered, and whether this peer is in quarantine. */
   store(): void {
-    const { own, state } = this;
+    const { actors, state } = this;
     const diverged_at = state.divergence?.index ?? asLogIndex(0);
-    own.sendFramed('log-store', (frame) => ({
+    actors.sendFramed('log-store', (frame) => ({
       name: 'log-store.read_only',
-      body: { ...own.identity, ...frame, read_only: this.isSetByOperator, diverged_at },
+      body: { ...actors.identity, ...frame, read_only: this.isSetByOperator, diverged_at },
     }));
   }
 

@@ -63,7 +63,7 @@ export class AppendEntriesHandler {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly roles: RoleControl,
     private readonly feed: FeedSubscription,
     private readonly binding: StoreBinding,
@@ -87,7 +87,7 @@ export class AppendEntriesHandler {
     if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_without_previous');
     if (state.olderCopyReason !== '') return context.drop('feed_append_to_older_copy');
     if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
-    if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
+    if (state.isLogSuperseded || !this.actors.hasRoom('log-store')) return context.drop('feed_append_busy');
     this.accept(entries, batches, body.traces);
   }
 
@@ -103,7 +103,7 @@ export class AppendEntriesHandler {
     if (body.hear_feed && takesEntries) this.feed.subscribe(body.leader_id);
     else this.feed.unsubscribe();
     if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
-    if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');
+    if (state.isLogSuperseded || !this.actors.hasRoom('log-store')) return this.reject(body, 'busy');
     // Entries up to the base of this log (its last compacted entry) are committed, so the leader has the same ones.
     const isBelowBase = body.prev_index < state.log.base.index;
     if (!isBelowBase && state.log.termAt(body.prev_index) !== body.prev_term) {
@@ -156,7 +156,7 @@ export class AppendEntriesHandler {
     this.context.drop('append_entries_of_older_term');
     // The reply names the sender's history, because this peer may have none. It can have a higher term nevertheless, after an
     // attempt to found a group that was interrupted.
-    this.own.sendHigherTerm(body.leader_id, body.group_uid);
+    this.actors.sendHigherTerm(body.leader_id, body.group_uid);
   }
 
   /**
@@ -204,11 +204,11 @@ export class AppendEntriesHandler {
 
   /** Echoes a new tick, if this node's session is confirmed. */
   private echo(body: Pick<FromLeader, 'group_id' | 'group_uid' | 'leader_id' | 'tick_id'>): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');
     const { term } = state;
     const isUnapplied = state.appliedIndex < this.committedBefore;
-    own.whenTermDurable(() =>
+    actors.whenTermDurable(() =>
       context.send(body.leader_id, {
         name: 'feed.echo',
         body: {
@@ -225,7 +225,7 @@ export class AppendEntriesHandler {
           election_timeout_ms: Math.floor(context.options.electionTimeoutMs),
           ...build(context.options, state),
           ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
-          ...(own.silent().length === 0 ? {} : { lacks_actor: true }),
+          ...(actors.silent().length === 0 ? {} : { lacks_actor: true }),
           ...(isUnapplied ? { unapplied: true } : {}),
           answers_read_ticks: true,
         },
@@ -234,7 +234,7 @@ export class AppendEntriesHandler {
   }
 
   private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: Rejection): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const { log } = state;
     const conflicts = reason === 'mismatch' && body.prev_index <= log.lastIndex;
     const message = {
@@ -249,12 +249,12 @@ export class AppendEntriesHandler {
       conflict_term: (conflicts ? log.termAt(body.prev_index) : undefined) ?? (0 as never),
       conflict_index: conflicts ? log.firstOfTermAt(body.prev_index) : asLogIndex(0),
     };
-    own.whenTermDurable(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
+    actors.whenTermDurable(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
   }
 
   /** @param traces the traces of the requests whose entries these are */
   private accept(body: Entries, batches: readonly CachedBatch[], traces?: string[]): void {
-    const { state, own, roles } = this;
+    const { state, actors, roles } = this;
     const verified = batches.at(-1)?.header.last ?? body.prev_index;
     const { fresh, truncateFrom } = this.newEntries(batches);
     if (truncateFrom > 0) this.truncate(truncateFrom);
@@ -263,7 +263,7 @@ export class AppendEntriesHandler {
     // The log now equals the leader's up to the leader's commit index, whatever this store had lost.
     const isVerified = state.wasUnverified && verified >= body.leader_commit;
     if (isVerified) state.verify();
-    own.sendAppendToLogStore({
+    actors.sendAppendToLogStore({
       ...(isVerified ? { verified: true } : {}),
       ...(traces === undefined ? {} : { traces }),
       group_uid: body.group_uid,
@@ -285,13 +285,13 @@ export class AppendEntriesHandler {
    * after the last tick.
    */
   private recordSession(): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     const { term, lastTickId } = state;
     const { nowMs } = this.context;
     if (lastTickId === this.askedTickId && term === this.askedTerm) return;
     this.askedTickId = lastTickId;
     this.askedTerm = term;
-    own.afterSynced(() => {
+    actors.afterSynced(() => {
       this.session.recordConfirmed(nowMs);
       if (state.term === term) state.recordSessionTick(lastTickId);
     });

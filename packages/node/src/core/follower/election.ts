@@ -60,7 +60,7 @@ export class Election {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly binding: StoreBinding,
     private readonly roles: RoleControl,
     private readonly probe: LeaderProbe,
@@ -134,12 +134,12 @@ export class Election {
 
   /** Requests pre-votes, if this peer may campaign. */
   private preCampaign(): void {
-    const { state, context, own, roles } = this;
+    const { state, context, actors, roles } = this;
     if (state.role !== 'follower') roles.becomeFollower('the election was not won in time');
     state.followLeader('');
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined || !state.isElectable()) return;
-    if (own.silent().length > 0) return context.drop('campaign_without_actor');
+    if (actors.silent().length > 0) return context.drop('campaign_without_actor');
     this.beginCandidacy('pre_vote', asTerm(state.term + 1), configuration, false);
     state.enterRole('pre_candidate');
     this.ask();
@@ -150,18 +150,18 @@ export class Election {
    * their votes, because the leader ordered this election, or was this peer; or there is no leader, as this peer founds the group.
    */
   campaignNow(aboveTerm: Term, transfer: boolean): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined || !state.isElectable()) return context.drop('not_electable');
-    if (own.silent().length > 0) return context.drop('campaign_without_actor');
-    if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
+    if (actors.silent().length > 0) return context.drop('campaign_without_actor');
+    if (!actors.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     state.enterTerm(asTerm(Math.max(state.term, aboveTerm) + 1), state.peerId);
     state.enterRole('candidate');
     this.beginCandidacy('vote', state.term, configuration, transfer);
     const candidacy = this.candidacy;
     invariant(candidacy !== undefined, 'a candidacy has begun');
-    own.storeVote();
-    own.afterSynced(() => {
+    actors.storeVote();
+    actors.afterSynced(() => {
       if (this.candidacy !== candidacy) return;
       candidacy.requestsVotes = true;
       this.ask();
@@ -193,12 +193,12 @@ export class Election {
 
   /** Sends the election to count to the ballot-box. Called again when the ballot-box has restarted. */
   openCount(): void {
-    const { candidacy, state, own } = this;
+    const { candidacy, state, actors } = this;
     if (candidacy === undefined || !candidacy.requestsVotes) return;
-    own.sendFramed('ballot-box', (frame) => ({
+    actors.sendFramed('ballot-box', (frame) => ({
       name: 'ballot-box.elect',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         peer_id: state.peerId,
         group_uid: state.groupUid,
@@ -283,7 +283,7 @@ export class Election {
 
   private onRequestPreVote(body: RequestVote): void {
     if (body.term <= this.state.term) {
-      this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
+      this.actors.sendHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
     const mayGrant = !this.mustReject(body);
@@ -308,14 +308,14 @@ export class Election {
   }
 
   private onRequestRealVote(body: RequestVote): void {
-    const { state, context, own, roles } = this;
+    const { state, context, actors, roles } = this;
     if (body.term < state.term) {
-      this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
+      this.actors.sendHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
     if (this.mustReject(body)) return this.respond(body, false);
     this.retryBeforeRival(body);
-    if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
+    if (!actors.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     if (body.term > state.term) {
       if (body.transfer) this.forgetHeartbeat();
       roles.raiseTerm(body.term, `${body.candidate_id} campaigns`);
@@ -330,7 +330,7 @@ export class Election {
     if (granted && state.votedFor === '') {
       state.grantVote(body.candidate_id, body.candidate_store_id);
       state.recordElectionBase(context.nowMs);
-      own.storeVote();
+      actors.storeVote();
     }
     this.respond(body, granted);
   }
@@ -377,7 +377,7 @@ export class Election {
   }
 
   private respond(body: RequestVote, granted: boolean): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const message = {
       group_id: body.group_id,
       group_uid: state.groupUid,
@@ -392,6 +392,6 @@ export class Election {
     const send = () => context.send(body.candidate_id, { name: 'ballot-box.vote_response', body: message });
     // A pre-vote promises nothing, so it need not be synced.
     if (body.kind === 'pre_vote') send();
-    else own.afterSynced(send);
+    else actors.afterSynced(send);
   }
 }

@@ -81,8 +81,8 @@ export class StateComparison {
   /** `check`: compares at once. */
   onCommand(requestId: number): void {
     const { context } = this;
-    const against = this.reasonAgainst();
-    if (against !== undefined) return context.refuse(requestId, 'EUNSUPPORTED', against);
+    const rejection = this.reasonAgainst();
+    if (rejection !== undefined) return context.refuse(requestId, 'EUNSUPPORTED', rejection);
     if (this.waiting.length >= limits.heldCommands) return context.refuse(requestId, 'EBUSY', 'too many checks wait');
     this.waiting.push({ requestId, tries: checkTries });
     if (this.active === undefined) this.begin();

@@ -48,7 +48,7 @@ export class LeaderConfirmation {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly progress: (peerId: PeerId) => Progress | undefined,
   ) {
     this.lease = new LeaderLease(context, state);
@@ -93,10 +93,10 @@ export class LeaderConfirmation {
 
   /** Sends a new tick to the replicators, which begins a round of heartbeats. Returns its id. */
   sendTick(): number {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     this.tickId += 1;
     this.sentMs.set(this.tickId, context.nowMs);
-    own.sendReplicatorTick(state.term, true, this.tickId, this.permission());
+    actors.sendReplicatorTick(state.term, true, this.tickId, this.permission());
     return this.tickId;
   }
 
@@ -152,11 +152,11 @@ export class LeaderConfirmation {
 
   /** A message was sent to this peer's log-store together with this tick. The acknowledgement of the message extends the lease. */
   awaitOwnSession(tickId: number): void {
-    const { state, own, lease } = this;
+    const { state, actors, lease } = this;
     const { term } = state;
     const { nowMs } = this.context;
     lease.onSent(tickId);
-    own.afterSynced(() => {
+    actors.afterSynced(() => {
       if (state.role !== 'leader' || state.term !== term) return;
       this.ownStoredMs = nowMs;
       lease.onOwnSession(tickId);
@@ -243,7 +243,7 @@ export class LeaderConfirmation {
   /** Returns why this leader must step down; undefined: it need not. */
   reasonToStepDown(): string | undefined {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
-    const silent = this.own.silent();
+    const silent = this.actors.silent();
     if (silent.length > 0) return `its own ${silent.join(' and ')} is silent`;
     // Time alone is no reason: a process that was paused must first receive the echoes that wait for it.
     const hasSentEnough = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;

@@ -40,11 +40,11 @@ export class LeaderState {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {
     this.alerts = new PeerAlerts(context, state);
-    this.confirmation = new LeaderConfirmation(context, state, own, (peerId) => this.progress(peerId));
-    this.targets = new ReplicationTargets(context, state, own);
+    this.confirmation = new LeaderConfirmation(context, state, actors, (peerId) => this.progress(peerId));
+    this.targets = new ReplicationTargets(context, state, actors);
     this.candidates = new TransferCandidates(context, state, () => this.progressOf);
   }
 
@@ -83,15 +83,15 @@ export class LeaderState {
 
   /** Sends the leader's full state to the ballot-box, which has none: it has restarted, or this peer has just become the leader. */
   sendBallotBoxState(): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     const { log } = state;
     const effective = log.configurationAt(this.firstIndex) ?? log.configuration;
     invariant(effective !== undefined, 'a leader has a configuration');
     const later = log.configurations.filter(({ index }) => index > effective.index);
-    own.sendFramed('ballot-box', (frame) => ({
+    actors.sendFramed('ballot-box', (frame) => ({
       name: 'ballot-box.lead',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         peer_id: state.peerId,
         group_uid: state.groupUid,

@@ -41,7 +41,7 @@ export class LeadershipTransfer {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly leadership: LeaderState,
     private readonly roles: RoleControl,
   ) {}
@@ -238,11 +238,11 @@ export class LeadershipTransfer {
 
   /** @param peerId the target; empty: withdraws the order */
   private order(peerId: PeerId | ''): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     if (peerId !== '') this.leadership.confirmation.lease.end();
-    own.sendFramed('replicator', (frame) => ({
+    actors.sendFramed('replicator', (frame) => ({
       name: 'replicator.transfer',
-      body: { ...own.identity, ...frame, term: state.term, peer_id: peerId, last_index: state.log.lastIndex },
+      body: { ...actors.identity, ...frame, term: state.term, peer_id: peerId, last_index: state.log.lastIndex },
     }));
   }
 

@@ -48,7 +48,7 @@ export class Proposals {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly appender: LogAppender,
   ) {
     this.throttle = new WriterThrottle(context.options.electionTimeoutMs);
@@ -98,12 +98,12 @@ export class Proposals {
   }
 
   private mayAppend(): boolean {
-    const { own } = this;
+    const { actors } = this;
     return (
       this.inFlight.length < appendsInFlight &&
-      own.hasRoom('log-store') &&
-      own.hasRoom('replicator') &&
-      own.hasRoom('ballot-box')
+      actors.hasRoom('log-store') &&
+      actors.hasRoom('replicator') &&
+      actors.hasRoom('ballot-box')
     );
   }
 

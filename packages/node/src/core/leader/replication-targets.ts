@@ -57,7 +57,7 @@ export class ReplicationTargets {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {}
 
   /** A new leader has no targets but the members. Sends nothing. */
@@ -74,16 +74,16 @@ export class ReplicationTargets {
 
   /** Sends its full state to a replicator process that has none. */
   sendLead(): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     const { log } = state;
     const targets = this.targets();
     this.sentTargets = this.signature(targets);
     // True until the replicators report that they do not need it: restarted replicators have not reported yet.
     this.isPayloadRequested = true;
-    own.sendFramed('replicator', (frame) => ({
+    actors.sendFramed('replicator', (frame) => ({
       name: 'replicator.lead',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         peer_id: state.peerId,
         group_uid: state.groupUid,
@@ -150,14 +150,14 @@ export class ReplicationTargets {
 
   /** Sends the targets to the replicators, if they have changed. */
   private sync(): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     const targets = this.targets();
     const signature = this.signature(targets);
     if (signature === this.sentTargets) return;
     this.sentTargets = signature;
-    own.sendFramed('replicator', (frame) => ({
+    actors.sendFramed('replicator', (frame) => ({
       name: 'replicator.targets',
-      body: { ...own.identity, ...frame, term: state.term, configuration_index: this.configurationIndex, targets },
+      body: { ...actors.identity, ...frame, term: state.term, configuration_index: this.configurationIndex, targets },
     }));
   }
 

@@ -90,7 +90,7 @@ export class LocalActors {
     }
     const message = build(link.next);
     link.sent(message, smallMessageBytes + bytes, this.context.nowMs);
-    this.context.sendOwn(message);
+    this.context.sendLocal(message);
     return link.last.seq;
   }
 
@@ -119,12 +119,12 @@ export class LocalActors {
   /** Sends a leader's entries to its log-store, and to the followers that are subscribed to its feed. The link must have room. */
   sendAppendToFeed(body: AppendContent, prevTerm: Term): void {
     const append = this.framed(body);
-    this.context.sendOwn({ name: 'feed.append', body: { ...append, prev_term: prevTerm } });
+    this.context.sendLocal({ name: 'feed.append', body: { ...append, prev_term: prevTerm } });
   }
 
   /** Sends entries, or none, to the log-store alone. */
   sendAppendToLogStore(body: AppendContent): void {
-    this.context.sendOwn({ name: 'log-store.append', body: this.framed(body) });
+    this.context.sendLocal({ name: 'log-store.append', body: this.framed(body) });
   }
 
   /** Returns an append with its place in the link to the log-store, which is resent to the log-store alone. */
@@ -276,7 +276,7 @@ export class LocalActors {
   resendDue(): void {
     for (const kind of localActorKinds) {
       const due = this.actors[kind].link.takeExpired(this.context.nowMs, 2 * this.context.options.heartbeatIntervalMs);
-      for (const message of due) this.context.sendOwn(message);
+      for (const message of due) this.context.sendLocal(message);
     }
   }
 
@@ -316,7 +316,7 @@ export class LocalActors {
     const { commitIndex: commit_index } = this.state;
     const body = { group_id, store_id, session, link, seq, term, leading, tick_id, commit_index };
     const permission = replaceableAfterMs === undefined ? {} : { replaceable_after_ms: replaceableAfterMs };
-    this.context.sendOwn({ name: 'replicator.tick', body: { ...body, ...permission } });
+    this.context.sendLocal({ name: 'replicator.tick', body: { ...body, ...permission } });
   }
 
   /** Returns the actors that have not acknowledged anything for an election timeout, or for another time. */

@@ -23,7 +23,7 @@ export class LogStoreOpener {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly roles: RoleControl,
     private readonly listener: LogStoreListener,
   ) {}
@@ -36,14 +36,14 @@ export class LogStoreOpener {
 
   sendHello(): void {
     const { groupId, incarnation } = this.context.options;
-    this.context.sendOwn({ name: 'log-store.hello', body: { group_id: groupId, nonce: incarnation } });
+    this.context.sendLocal({ name: 'log-store.hello', body: { group_id: groupId, nonce: incarnation } });
   }
 
   /** The log-store reports which run of it this is, and the current session. */
   onWelcome(body: Body<'node.welcome'>): void {
     const { state, context } = this;
     if (state.role === 'opening') {
-      return context.sendOwn({
+      return context.sendLocal({
         name: 'log-store.open',
         body: {
           group_id: context.options.groupId,
@@ -53,7 +53,7 @@ export class LogStoreOpener {
         },
       });
     }
-    if (body.incarnation !== this.own.logStoreIncarnation) this.restart('the log-store has restarted');
+    if (body.incarnation !== this.actors.logStoreIncarnation) this.restart('the log-store has restarted');
     else context.drop('welcome_repeated');
   }
 
@@ -67,10 +67,10 @@ export class LogStoreOpener {
   }
 
   onOpened(body: Body<'node.opened'>): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     if (state.role !== 'opening' || body.nonce !== context.options.incarnation) return context.drop('opened_stale');
     state.open(body, context.nowMs);
-    own.opened(body.incarnation, body.term);
+    actors.opened(body.incarnation, body.term);
     context.log('info', 'the log-store is open', {
       session: body.session,
       store_id: body.store_id,

@@ -22,7 +22,7 @@ export class SessionCheck {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {}
 
   get isConfirmed(): boolean {
@@ -36,12 +36,12 @@ export class SessionCheck {
 
   /** Asks the log-store whether the session is the current one, unless it has confirmed that within half an election timeout. */
   ask(): void {
-    const { context, state, own } = this;
+    const { context, state, actors } = this;
     if (context.nowMs - this.confirmedMs < context.options.electionTimeoutMs / 2) return;
     this.lastId += 1;
     this.asked = { id: this.lastId, sentMs: context.nowMs };
-    const body = { ...own.identity, term: state.term, tick_id: this.lastId };
-    context.sendOwn({ name: 'log-store.confirm', body });
+    const body = { ...actors.identity, term: state.term, tick_id: this.lastId };
+    context.sendLocal({ name: 'log-store.confirm', body });
   }
 
   /** The log-store has answered that the session is the current one. @returns whether this is the answer to the last question */

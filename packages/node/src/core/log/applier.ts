@@ -58,7 +58,7 @@ export class Applier {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly stateMachine: StateMachine,
     private readonly listener: {
       /** An entry was applied, with this result. */
@@ -245,10 +245,10 @@ export class Applier {
     if (this.reading !== undefined) return;
     this.lastRequestId += 1;
     this.reading = { requestId: this.lastRequestId, sinceMs: this.context.nowMs };
-    this.context.sendOwn({
+    this.context.sendLocal({
       name: 'log-store.read',
       body: {
-        ...this.own.identity,
+        ...this.actors.identity,
         request_id: this.lastRequestId,
         reader: 'node',
         leader_term: 0 as never,

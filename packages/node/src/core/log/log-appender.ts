@@ -37,7 +37,7 @@ export class LogAppender {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly leader: {
       /** Whether the replicators get the payload of each new entry. */
       readonly needsPayload: () => boolean;
@@ -88,24 +88,24 @@ export class LogAppender {
   }
 
   private announceBatches(configuration: Configuration | null, traces: string[] = []): void {
-    const { state, own, batches } = this;
+    const { state, actors, batches } = this;
     const [firstBatch] = batches;
     if (firstBatch === undefined) return;
     this.batches = [];
     const traced = traces.length === 0 ? {} : { traces };
     const first_index = batchHeader(firstBatch).first;
     const { lastIndex: last_index } = state.log;
-    own.sendFramed('ballot-box', (frame) => ({
+    actors.sendFramed('ballot-box', (frame) => ({
       name: 'ballot-box.register',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         term: state.term,
         runs: [{ first_index, last_index, configuration }],
         ...traced,
       },
     }));
-    own.sendAppendToFeed(
+    actors.sendAppendToFeed(
       {
         group_uid: state.groupUid,
         leader_id: state.peerId,
@@ -124,18 +124,18 @@ export class LogAppender {
   }
 
   private sendToReplicators(batches: readonly Uint8Array[], traced: { readonly traces?: string[] }): void {
-    const { state, own } = this;
+    const { state, actors } = this;
     const runs = batches.map((batch) => {
       const { first, last } = batchHeader(batch);
       return { first_index: first, last_index: last, bytes: batch.length };
     });
     const payload = this.leader.needsPayload() ? [...batches] : [];
-    own.sendFramed(
+    actors.sendFramed(
       'replicator',
       (frame) => ({
         name: 'replicator.append',
         body: {
-          ...own.identity,
+          ...actors.identity,
           ...frame,
           term: state.term,
           commit_index: state.commitIndex,

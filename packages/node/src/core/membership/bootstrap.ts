@@ -68,7 +68,7 @@ export class Bootstrap {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly leadership: LeaderState,
     private readonly election: Election,
     private readonly change: ConfigurationChange,
@@ -76,7 +76,7 @@ export class Bootstrap {
     /** The log was replaced by a backup: the node must restart. */
     private readonly onRestored: (reason: string) => void,
   ) {
-    this.firstEntry = new FirstEntry(context, state, own);
+    this.firstEntry = new FirstEntry(context, state, actors);
   }
 
   onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
@@ -282,17 +282,17 @@ export class Bootstrap {
   }
 
   private foundIfAllAgree(): void {
-    const { founding, state, context, own } = this;
+    const { founding, state, context, actors } = this;
     if (founding === undefined || !founding.mayFound(context.nowMs)) return;
     if (state.groupUid !== noGroupUid) return this.giveUp('EUNREACHABLE', 'this peer was added to a group meanwhile');
-    if (!own.hasRoom('log-store') || own.silent().length > 0) return;
+    if (!actors.hasRoom('log-store') || actors.silent().length > 0) return;
     this.founding = undefined;
     const { requestId, timeoutMs, peers, restore } = founding.options;
     if (restore !== undefined) return this.foundFromBackup(founding, restore);
     this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
     this.firstEntry.write(founding);
     context.log('info', 'founds the group', { group_uid: state.groupUid, peers });
-    own.afterSynced(() => this.election.campaignNow(state.term, true));
+    actors.afterSynced(() => this.election.campaignNow(state.term, true));
   }
 
   /**
@@ -300,11 +300,11 @@ export class Bootstrap {
    * request adds the other peers, as after any founding that was interrupted.
    */
   private foundFromBackup(founding: Founding, restore: RestoreRequest): void {
-    const { context, own } = this;
+    const { context, actors } = this;
     const { requestId } = founding.options;
     const failure = this.firstEntry.writeBackup(founding, restore);
     if (failure !== undefined) return context.refuse(requestId, 'EUNSUPPORTED', failure);
-    own.afterSynced(() => {
+    actors.afterSynced(() => {
       context.refuse(requestId, 'EBUSY', 'the group is founded with the backup: ask again', 'unknown');
       this.onRestored('a group was founded with a backup');
     });

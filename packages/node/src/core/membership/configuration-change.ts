@@ -53,7 +53,7 @@ export type { ChangeOrder } from './active-change.js';
 export class ConfigurationChange {
   private active: ActiveChange | undefined;
   private readonly catchUp: CatchUpStage;
-  private readonly unlogged: ChangeAnnouncements;
+  private readonly announcements: ChangeAnnouncements;
 
   constructor(
     private readonly context: StepContext,
@@ -69,7 +69,7 @@ export class ConfigurationChange {
     },
   ) {
     this.catchUp = new CatchUpStage(context, state, leadership, proposals);
-    this.unlogged = new ChangeAnnouncements(context, state);
+    this.announcements = new ChangeAnnouncements(context, state);
   }
 
   get stage(): Stage {
@@ -92,7 +92,7 @@ export class ConfigurationChange {
     const { peers, old_peers } = this.effective();
     this.active = flushOf(this.effective(), this.context.nowMs);
     if (this.active.changesMembers) this.emitStage('joint');
-    const lost = this.unlogged.takeInterruptedChange();
+    const lost = this.announcements.takeInterruptedChange();
     this.append({ peers, old_peers, ...(lost === undefined ? {} : { lost_change: lost }) });
   }
 
@@ -119,7 +119,7 @@ export class ConfigurationChange {
     this.begin(active, order.timeoutMs);
     if (active.adding.length === 0) return this.proceed(this.catchUp.nextMembers(active));
     this.leadership.setNewPeers(active.adding.map((peer_id) => ({ peer_id, store_id: undefined })));
-    this.unlogged.announce(active);
+    this.announcements.announce(active);
   }
 
   /** Returns why no change can start now; undefined: one can. */
@@ -218,11 +218,11 @@ export class ConfigurationChange {
 
   /** Announces a change that has no entry in the log yet, once per tick. */
   onTick(): void {
-    if (this.active?.stage === 'catching_up') this.unlogged.announce(this.active);
+    if (this.active?.stage === 'catching_up') this.announcements.announce(this.active);
   }
 
   onAnnounced(body: Body<'node.change_announced'>): void {
-    this.unlogged.onAnnounced(body);
+    this.announcements.onAnnounced(body);
   }
 
   // ---- joint and stable --------------------------------------------------------------------------
@@ -275,7 +275,7 @@ export class ConfigurationChange {
     this.leadership.confirmation.setRollbackVoters(undefined);
     context.cancelTimer('change');
     if (active.rollbackReason !== undefined) {
-      this.answerRolledBack(active, active.rollbackReason);
+      this.replyUndone(active, active.rollbackReason);
     } else if (active.requestId !== undefined) {
       const reply = { old_peers: peerIds(active.old), new_peers: [...active.newPeers] };
       context.reply(active.requestId, active.replyOf(reply));
@@ -337,17 +337,17 @@ export class ConfigurationChange {
   private fail(reason: ConclaveError): void {
     const { active, context } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    this.unlogged.announce(active, reason);
+    this.announcements.announce(active, reason);
     this.active = undefined;
     context.cancelTimer('change');
     this.leadership.setNewPeers([]);
     this.catchUp.end();
-    this.unlogged.remember(active, reason);
-    this.answerRolledBack(active, reason);
+    this.announcements.remember(active, reason);
+    this.replyUndone(active, reason);
     this.emitStageOf(active, 'none');
   }
 
-  private answerRolledBack(active: ActiveChange, reason: ConclaveError): void {
+  private replyUndone(active: ActiveChange, reason: ConclaveError): void {
     const { context, state } = this;
     const error = reason.toBody();
     if (active.requestId !== undefined) {
@@ -373,7 +373,7 @@ export class ConfigurationChange {
     const outcome = active.stage === 'catching_up' ? active.outcomeUndone : 'unknown';
     for (const requestId of waitingFor(active)) context.refuse(requestId, 'EPERM', reason, outcome, leaderId);
     if (active.stage === 'catching_up') {
-      this.unlogged.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
+      this.announcements.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
     }
   }
 
@@ -381,7 +381,7 @@ export class ConfigurationChange {
 
   /** Returns the last changes and their outcomes, oldest first. */
   history(): Change[] {
-    return this.unlogged.history(this.active);
+    return this.announcements.history(this.active);
   }
 
   private emitStage(stage: Stage): void {

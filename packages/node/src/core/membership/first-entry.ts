@@ -26,20 +26,20 @@ export class FirstEntry {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {}
 
   /** Writes entry 1, in the next term: this peer has granted no vote in it. */
   write(founding: Founding): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     state.enterTerm(asTerm(state.term + 1), state.peerId);
-    own.storeVote();
+    actors.storeVote();
     state.enterHistory(this.newGroupUid(founding));
     const configuration = this.configuration(founding);
     const first = asLogIndex(1);
     const bytes = encodeConfigurationBatch(state.term, first, configuration);
     state.log.append({ header: batchHeader(bytes), bytes });
-    own.sendAppendToLogStore({
+    actors.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,
       leader_term: state.term,
@@ -57,7 +57,7 @@ export class FirstEntry {
    * @returns why not all listed peers can read the backup, in which case nothing is written; undefined: it is being written
    */
   writeBackup(founding: Founding, { restore_id, head }: RestoreRequest): string | undefined {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const configuration = this.configuration(founding);
     const needed = snapshotLevel(head);
     if (needed > levelOf(configuration)) {
@@ -65,10 +65,10 @@ export class FirstEntry {
     }
     const group_uid = this.newGroupUid(founding);
     const term = asTerm(Math.max(state.term, head.term) + 1);
-    own.sendFramed('log-store', (frame) => ({
+    actors.sendFramed('log-store', (frame) => ({
       name: 'log-store.snapshot_end',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         snapshot_id: restore_id,
         source: 'installed',

@@ -67,8 +67,8 @@ export class LevelRaise {
       const who = holding.map(({ peer_id, holds_back }) => `${peer_id} ${holds_back}`).join('; ');
       return context.refuse(requestId, 'EUNSUPPORTED', `not all support feature level ${target}: ${who}`);
     }
-    const against = this.leadership.reasonAgainstWrites();
-    if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against);
+    const rejection = this.leadership.reasonAgainstWrites();
+    if (rejection !== undefined) return context.refuse(requestId, 'EREADONLY', rejection);
     const obstacle = this.obstacle();
     if (obstacle !== undefined) return context.refuse(requestId, 'EBUSY', obstacle);
     context.log('info', 'raises the feature level: an operator requested it', { level: target });

@@ -42,7 +42,7 @@ export class PeerReset {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly roles: RoleControl,
     /** This peer is alone: there is no other member to compare its state with. */
     private readonly onAlone: () => void,
@@ -56,8 +56,8 @@ export class PeerReset {
     if (configuration === undefined || state.groupUid === noGroupUid) {
       return context.refuse(requestId, 'EINVAL', 'this peer holds nothing of the group to go on with');
     }
-    const against = this.reasonAgainst(configuration, new_peers);
-    if (against !== undefined) return context.refuse(requestId, 'EINVAL', against);
+    const rejection = this.reasonAgainst(configuration, new_peers);
+    if (rejection !== undefined) return context.refuse(requestId, 'EINVAL', rejection);
     if (isInForce(configuration, new_peers)) return context.reply(requestId, this.earlierResult(configuration));
     this.waiting = requestId;
     this.reset(requestId, configuration, new_peers);
@@ -65,7 +65,7 @@ export class PeerReset {
 
   /** Returns why it cannot be reset now; undefined: it can. */
   private reasonBusy(): string | undefined {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const withinMs = leaderlessTimeouts * context.options.electionTimeoutMs;
     if (this.waiting !== undefined) return 'this peer is being reset';
     if (state.role === 'leader') return 'this peer leads: change the configuration instead';
@@ -75,7 +75,9 @@ export class PeerReset {
     if (context.nowMs - state.leaderContactMs < withinMs) return `${state.leaderId || 'a leader'} leads the group`;
     if (context.nowMs - state.openedMs < withinMs)
       return 'this peer has just started, and may still receive messages of a leader';
-    return own.hasRoom('log-store', true) && own.silent().length === 0 ? undefined : 'an actor of this peer is silent';
+    return actors.hasRoom('log-store', true) && actors.silent().length === 0
+      ? undefined
+      : 'an actor of this peer is silent';
   }
 
   private reasonAgainst(configuration: Configuration, newPeers: readonly PeerId[]): string | undefined {
@@ -89,7 +91,7 @@ export class PeerReset {
   }
 
   private reset(requestId: number, before: Configuration, newPeers: readonly PeerId[]): void {
-    const { state, context, own, roles } = this;
+    const { state, context, actors, roles } = this;
     const { groupUid: old_group_uid, commitIndex: commit_index } = state;
     const { lastIndex: last_index, lastTerm } = state.log;
     const epoch = (before.epoch ?? 0) + 1;
@@ -103,7 +105,7 @@ export class PeerReset {
     const batch = encodeConfigurationBatch(terms.entry, first, configuration);
 
     roles.beginHistory(terms.peer, 'an operator has reset this peer');
-    own.storeReset({ old_group_uid, group_uid, term: terms.peer, batch });
+    actors.storeReset({ old_group_uid, group_uid, term: terms.peer, batch });
     state.enterHistory(group_uid);
     if (peers.length === 1) this.onAlone();
     state.log.append({ header: batchHeader(batch), bytes: batch });
@@ -121,7 +123,7 @@ export class PeerReset {
       commit_index,
       may_be_lost: mayBeLost(state.peerId, [...new Set(lost)], last_index, commit_index),
     };
-    own.afterSynced(() => {
+    actors.afterSynced(() => {
       this.waiting = undefined;
       context.event('peer_reset', result);
       context.log('warn', 'an operator has reset this peer: it continues in another history', result);

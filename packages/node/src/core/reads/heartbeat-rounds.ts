@@ -15,7 +15,7 @@ export class HeartbeatRounds {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly leadership: LeaderState,
     private readonly reads: LeaderReads,
     private readonly session: SessionCheck,
@@ -23,13 +23,14 @@ export class HeartbeatRounds {
 
   /** Requests an acknowledgement of each local actor whose tick is due; a leader also begins a round. */
   tick(): void {
-    const { state, context, own } = this;
+    const { state, context, actors } = this;
     const leading = this.isLeader();
     const { term } = state;
-    if (own.isTickDue('log-store')) context.sendOwn({ name: 'log-store.tick', body: own.lastSent('log-store') });
-    if (own.isTickDue('ballot-box')) {
-      const { group_id, store_id, session, link, seq } = own.lastSent('ballot-box');
-      context.sendOwn({ name: 'ballot-box.tick', body: { group_id, store_id, session, link, seq, term, leading } });
+    if (actors.isTickDue('log-store'))
+      context.sendLocal({ name: 'log-store.tick', body: actors.lastSent('log-store') });
+    if (actors.isTickDue('ballot-box')) {
+      const { group_id, store_id, session, link, seq } = actors.lastSent('ballot-box');
+      context.sendLocal({ name: 'ballot-box.tick', body: { group_id, store_id, session, link, seq, term, leading } });
     }
     if (leading) {
       const isSent = this.repeatOwnMatch();
@@ -38,7 +39,7 @@ export class HeartbeatRounds {
       return;
     }
     this.session.ask();
-    if (own.isTickDue('replicator')) own.sendReplicatorTick(term, false, 0);
+    if (actors.isTickDue('replicator')) actors.sendReplicatorTick(term, false, 0);
   }
 
   /** Sends a tick, which also confirms the reads that wait. Returns its id. */
@@ -54,7 +55,7 @@ export class HeartbeatRounds {
     const { term } = this.state;
     // A leader without other members needs no echo.
     if (this.reads.awaitsSession || this.state.isAlone()) {
-      this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.identity, term, tick_id } });
+      this.context.sendLocal({ name: 'log-store.confirm', body: { ...this.actors.identity, term, tick_id } });
     }
   }
 
@@ -91,9 +92,9 @@ export class HeartbeatRounds {
 
   /** The leader's own store acknowledges again what it has stored. False: its link is full. */
   private repeatOwnMatch(): boolean {
-    const { state, own } = this;
-    if (!own.hasRoom('log-store')) return false;
-    own.sendAppendToLogStore({
+    const { state, actors } = this;
+    if (!actors.hasRoom('log-store')) return false;
+    actors.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,
       leader_term: state.term,

@@ -121,8 +121,8 @@ export class RequestRouter {
     if (otherHistory.refuses(requestId, true)) return;
     if (context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     const outcome = this.outcomeOfRefusal();
-    const against = leadership.reasonAgainstWrites(transfer.isInProgress);
-    if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against, outcome);
+    const rejection = leadership.reasonAgainstWrites(transfer.isInProgress);
+    if (rejection !== undefined) return context.refuse(requestId, 'EREADONLY', rejection, outcome);
     const notReading = leadership.notReading(version);
     if (notReading.length > 0) {
       const text = `${notReading.join(', ')} cannot read commands of version ${version}: upgrade all members to a release that can`;

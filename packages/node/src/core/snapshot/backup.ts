@@ -46,14 +46,14 @@ export class Backup {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
   ) {}
 
   // ---- out ---------------------------------------------------------------------------------------
 
   /** `read_snapshot`. */
   onRead(requestId: number, { snapshot_id = '', number }: AdminRequest<'read_snapshot'>): void {
-    const { context, own } = this;
+    const { context, actors } = this;
     if (this.state.divergence !== undefined) {
       return context.refuse(
         requestId,
@@ -62,12 +62,12 @@ export class Backup {
       );
     }
     if (this.reading.size >= limits.logReads) return context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
-    const request_id = own.nextReadId();
+    const request_id = actors.nextReadId();
     this.reading.set(request_id, { requestId, number, sinceMs: context.nowMs });
-    context.sendOwn({
+    context.sendLocal({
       name: 'log-store.read_snapshot',
       body: {
-        ...own.identity,
+        ...actors.identity,
         request_id,
         reader: 'node',
         leader_term: 0 as never,
@@ -112,7 +112,7 @@ export class Backup {
 
   /** `restore_chunk`. Replies once the chunk is synced. */
   onRestoreChunk(requestId: number, { restore_id, number, chunk }: AdminRequest<'restore_chunk'>): void {
-    const { context, state, own } = this;
+    const { context, state, actors } = this;
     if (state.groupUid !== noGroupUid) {
       return context.refuse(requestId, 'ENOTEMPTY', 'this peer holds the group: a backup is restored into a new one');
     }
@@ -127,12 +127,12 @@ export class Backup {
       return context.refuse(requestId, 'EINVAL', `chunk ${incoming.given} comes next, not ${number}`);
     }
     if (number === incoming.given) {
-      if (!own.hasRoom('log-store')) return context.refuse(requestId, 'EBUSY', 'the log-store is busy');
-      own.sendFramed(
+      if (!actors.hasRoom('log-store')) return context.refuse(requestId, 'EBUSY', 'the log-store is busy');
+      actors.sendFramed(
         'log-store',
         (frame) => ({
           name: 'log-store.snapshot_chunk',
-          body: { ...own.identity, ...frame, snapshot_id: restore_id, source: 'installed', number, chunk },
+          body: { ...actors.identity, ...frame, snapshot_id: restore_id, source: 'installed', number, chunk },
         }),
         chunk.length,
       );
@@ -141,7 +141,7 @@ export class Backup {
       incoming.checksum = snapshotChecksum(chunk, incoming.checksum);
     }
     const stored = incoming.given;
-    own.afterSynced(() => context.reply(requestId, { stored }));
+    actors.afterSynced(() => context.reply(requestId, { stored }));
   }
 
   /** Whether this peer has received all of that backup, and nothing else. */

@@ -59,7 +59,7 @@ export class SnapshotReceiver {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly leaderMessages: AppendEntriesHandler,
     private readonly listener: InstallListener,
   ) {}
@@ -126,8 +126,8 @@ export class SnapshotReceiver {
 
   /** The log-store has synced something: perhaps the end. */
   onSynced(): void {
-    const { incoming, context, own } = this;
-    if (incoming?.endSeq === undefined || incoming.head === undefined || own.syncedSeq < incoming.endSeq) return;
+    const { incoming, context, actors } = this;
+    if (incoming?.endSeq === undefined || incoming.head === undefined || actors.syncedSeq < incoming.endSeq) return;
     const { index, chunks, bytes } = incoming.head;
     this.incoming = undefined;
     if (incoming.leaderId !== '') {
@@ -180,17 +180,17 @@ export class SnapshotReceiver {
 
   /** Sends the chunk to the log-store, if it is the next one. */
   private passOn(incoming: Incoming, body: InstallSnapshot): void {
-    const { own, context } = this;
+    const { actors, context } = this;
     const { snapshot_id, number, chunk } = body;
     if (chunk.length === 0) return;
     if (number !== incoming.given || number >= body.head.chunks) return context.drop('install_chunk_not_next');
-    if (!own.hasRoom('log-store')) return context.drop('install_chunk_busy');
+    if (!actors.hasRoom('log-store')) return context.drop('install_chunk_busy');
     if (!isChunkOf(body)) return context.drop('install_malformed');
-    own.sendFramed(
+    actors.sendFramed(
       'log-store',
       (frame) => ({
         name: 'log-store.snapshot_chunk',
-        body: { ...own.identity, ...frame, snapshot_id, source: 'installed', number, chunk },
+        body: { ...actors.identity, ...frame, snapshot_id, source: 'installed', number, chunk },
       }),
       chunk.length,
     );
@@ -198,15 +198,15 @@ export class SnapshotReceiver {
   }
 
   private sendEndIfDue(incoming: Incoming, body: InstallSnapshot): void {
-    const { own } = this;
+    const { actors } = this;
     const { head, snapshot_id, group_uid, term } = body;
-    if (incoming.given < head.chunks || incoming.endSeq !== undefined || !own.hasRoom('log-store')) return;
+    if (incoming.given < head.chunks || incoming.endSeq !== undefined || !actors.hasRoom('log-store')) return;
     // An append to the log as this node knows it would not fit the log after the snapshot.
     this.state.isLogSuperseded = true;
-    incoming.endSeq = own.sendFramed('log-store', (frame) => ({
+    incoming.endSeq = actors.sendFramed('log-store', (frame) => ({
       name: 'log-store.snapshot_end',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         snapshot_id,
         source: 'installed',
@@ -220,7 +220,7 @@ export class SnapshotReceiver {
 
   /** Reports to the leader how much is stored, once it is synced. */
   private answer(body: InstallSnapshot, stored: number, installed: boolean): void {
-    const { own, context, state } = this;
+    const { actors, context, state } = this;
     const message = {
       group_id: body.group_id,
       group_uid: body.group_uid,
@@ -233,8 +233,8 @@ export class SnapshotReceiver {
       installed,
     };
     const send = (): void => context.send(body.leader_id, { name: 'replicator.snapshot_stored', body: message });
-    if (installed) own.whenTermDurable(send);
-    else own.afterSynced(send);
+    if (installed) actors.whenTermDurable(send);
+    else actors.afterSynced(send);
   }
 }
 

@@ -48,7 +48,7 @@ export class SnapshotRestore {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly applier: Applier,
     private readonly stateMachine: StateMachine,
     /** The snapshot is no longer the one that was found when the log-store was opened. */
@@ -126,17 +126,17 @@ export class SnapshotRestore {
   }
 
   private ask(active: ActiveRestore): void {
-    const { own, context } = this;
+    const { actors, context } = this;
     const asked = new Set([...active.reads.values()].map(({ number }) => number));
     const end = Math.min(active.next + limits.snapshotRestoringChunks, active.head.chunks);
     for (let number = active.next; number < end; number++) {
       if (asked.has(number) || active.early.has(number)) continue;
-      const request_id = own.nextReadId();
+      const request_id = actors.nextReadId();
       active.reads.set(request_id, { number, sinceMs: context.nowMs });
-      context.sendOwn({
+      context.sendLocal({
         name: 'log-store.read_snapshot',
         body: {
-          ...own.identity,
+          ...actors.identity,
           request_id,
           reader: 'node',
           leader_term: 0 as never,

@@ -80,7 +80,7 @@ export class SnapshotTaker {
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
-    private readonly own: LocalActors,
+    private readonly actors: LocalActors,
     private readonly applier: Applier,
     private readonly leadership: LeaderState,
     private readonly stateMachine: StateMachine,
@@ -253,17 +253,17 @@ export class SnapshotTaker {
   }
 
   private proceed(): void {
-    const { taking, own } = this;
+    const { taking, actors } = this;
     if (taking === undefined) return;
     if (taking.end !== undefined) {
-      if (own.syncedSeq >= taking.end.seq) this.finish(taking, taking.end.compactTo);
+      if (actors.syncedSeq >= taking.end.seq) this.finish(taking, taking.end.compactTo);
       return;
     }
-    taking.unsynced = taking.unsynced.filter((seq) => seq > own.syncedSeq);
+    taking.unsynced = taking.unsynced.filter((seq) => seq > actors.syncedSeq);
     this.sendChunks(taking);
     if (taking.chunks.length > 0) return;
     if (!taking.isRead) this.schedule();
-    else if (own.hasRoom('log-store')) this.sendEnd(taking);
+    else if (actors.hasRoom('log-store')) this.sendEnd(taking);
   }
 
   /** Continues to read after a while: requests and entries come first. */
@@ -289,17 +289,17 @@ export class SnapshotTaker {
   }
 
   private sendChunks(taking: Taking): void {
-    const { own } = this;
-    while (taking.unsynced.length < limits.snapshotTakingChunks && own.hasRoom('log-store')) {
+    const { actors } = this;
+    while (taking.unsynced.length < limits.snapshotTakingChunks && actors.hasRoom('log-store')) {
       const chunk = taking.chunks.shift();
       if (chunk === undefined) return;
       const number = taking.sent;
       taking.sent += 1;
-      const seq = own.sendFramed(
+      const seq = actors.sendFramed(
         'log-store',
         (frame) => ({
           name: 'log-store.snapshot_chunk',
-          body: { ...own.identity, ...frame, snapshot_id: taking.snapshotId, source: 'taken', number, chunk },
+          body: { ...actors.identity, ...frame, snapshot_id: taking.snapshotId, source: 'taken', number, chunk },
         }),
         chunk.length,
       );
@@ -308,13 +308,13 @@ export class SnapshotTaker {
   }
 
   private sendEnd(taking: Taking): void {
-    const { own, state } = this;
+    const { actors, state } = this;
     const { index, term, configurations, chunker } = taking;
     const compactTo = this.compactTo(index);
-    const seq = own.sendFramed('log-store', (frame) => ({
+    const seq = actors.sendFramed('log-store', (frame) => ({
       name: 'log-store.snapshot_end',
       body: {
-        ...own.identity,
+        ...actors.identity,
         ...frame,
         snapshot_id: taking.snapshotId,
         source: 'taken',
