@@ -9,8 +9,9 @@
  *
  * Invariants:
  * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same atomic write of
- *    LevelDB. A write that only adds entries writes no number: the keys of a group's entries rise, so that LevelDB can move the
- *    tables of a busy group to the next level as they are.
+ *    LevelDB. A write that only adds entries writes no number. Its keys are higher than all earlier ones of the group, so the
+ *    tables of a busy group do not overlap, and LevelDB moves them to the next level as they are. With `!/w` in each write,
+ *    every table would begin at that key, and LevelDB would merge them all (decision 0015).
  * 2. A write is recorded in the side file only once it is synced.
  * 3. After LevelDB has failed to execute a change, no other change is made until the store is reopened: the failed change may be partly
  *    in LevelDB's log, and at the next start LevelDB would skip all synced changes after it.
@@ -130,7 +131,7 @@ export class LevelLogStorage implements LogStorage {
   }
 
   async load(groupId: GroupId): Promise<StoredRows> {
-    return this.reading(async () => {
+    return this.access(async () => {
       const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part) });
       const [meta, snapshot, termRuns, configurations, [lastBatch]] = await Promise.all([
         this.level.get(metaKey(groupId)) as Promise<Uint8Array | undefined>,
@@ -157,17 +158,17 @@ export class LevelLogStorage implements LogStorage {
   }
 
   async readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]> {
-    return this.reading(async () => {
+    return this.access(async () => {
       const snapshot = this.level.snapshot();
       try {
         const from = batchKey(groupId, range.fromIndex);
         const found = await this.rowsFrom(groupId, from, range, snapshot);
         // Sequential reads begin at the start of a batch. For other reads, the batch that contains the index is searched.
         if (found[0]?.key === from) return found;
-        const [holding] = await this.level
+        const [containing] = await this.level
           .keys({ gte: batchKey(groupId, 0), lt: from, reverse: true, limit: 1, snapshot })
           .all();
-        return holding === undefined ? found : await this.rowsFrom(groupId, holding, range, snapshot);
+        return containing === undefined ? found : await this.rowsFrom(groupId, containing, range, snapshot);
       } finally {
         await snapshot.close();
       }
@@ -175,15 +176,15 @@ export class LevelLogStorage implements LogStorage {
   }
 
   async batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]> {
-    return this.reading(() => this.level.keys({ gte: batchKey(groupId, from), lt: endOfPart(groupId, 'e') }).all());
+    return this.access(() => this.level.keys({ gte: batchKey(groupId, from), lt: endOfPart(groupId, 'e') }).all());
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    return this.reading(() => this.level.get(key)) as Promise<Uint8Array | undefined>;
+    return this.access(() => this.level.get(key)) as Promise<Uint8Array | undefined>;
   }
 
   async keysOf(groupId: GroupId, maxCount: number): Promise<readonly string[]> {
-    return this.reading(async () => {
+    return this.access(async () => {
       const snapshot = this.level.snapshot();
       try {
         const records = await this.level.keys({ ...recordKeys(groupId), limit: maxCount, snapshot }).all();
@@ -205,7 +206,7 @@ export class LevelLogStorage implements LogStorage {
 
   /** @returns the rows after a key, about `maxBytes` of them, for the scrubber */
   async rowsAfter(key: string, maxBytes: number): Promise<readonly Row[]> {
-    return this.reading(async () => {
+    return this.access(async () => {
       const iterator = this.level.iterator({ gt: key, fillCache: false, highWaterMarkBytes: maxBytes });
       try {
         const rows: Row[] = [];
@@ -226,7 +227,7 @@ export class LevelLogStorage implements LogStorage {
   }
 
   purge(groupId: GroupId, garbage: Garbage): Promise<void> {
-    const purge = this.lastPurge.then(() => this.reading(() => this.purgeNext(groupId, garbage)));
+    const purge = this.lastPurge.then(() => this.access(() => this.purgeNext(groupId, garbage)));
     this.lastPurge = purge.catch(() => undefined);
     return purge;
   }
@@ -256,7 +257,7 @@ export class LevelLogStorage implements LogStorage {
   private async upgradeRows(): Promise<void> {
     const { folder, warn } = this.options;
     const onBegin = () => warn?.('moving the entries of an older version to their new keys', { folder });
-    const moved = await this.reading(() => moveBatches(this.level, onBegin));
+    const moved = await this.access(() => moveBatches(this.level, onBegin));
     if (moved > 0) warn?.('entries were moved', { folder, batches: moved });
   }
 
@@ -323,7 +324,7 @@ export class LevelLogStorage implements LogStorage {
 
   /** @throws ConclaveError ECORRUPT if LevelDB lacks the write that the side file records */
   private async compareWithSideFile(): Promise<void> {
-    const stored = (await this.reading(() => this.level.get(writeNumberKey))) as Uint8Array | undefined;
+    const stored = (await this.access(() => this.level.get(writeNumberKey))) as Uint8Array | undefined;
     try {
       this.writeNumber = stored === undefined ? 0 : (removeChecksum(stored) as number);
     } catch {
@@ -367,13 +368,13 @@ export class LevelLogStorage implements LogStorage {
     this.writeNumber = found.write;
   }
 
-  /** Awaits an access to LevelDB. @throws ConclaveError ECORRUPT if LevelDB reports damage */
-  private async reading<T>(read: () => Promise<T>): Promise<T> {
+  /** Reads or changes LevelDB. @throws ConclaveError ECORRUPT if LevelDB reports damage */
+  private async access<T>(run: () => Promise<T>): Promise<T> {
     try {
-      return await read();
+      return await run();
     } catch (error) {
       if (!isDamage(error)) throw error;
-      throw this.corrupt(`LevelDB says: ${(error as Error).message}`);
+      throw this.corrupt(`LevelDB reports: ${(error as Error).message}`);
     }
   }
 
@@ -383,7 +384,7 @@ export class LevelLogStorage implements LogStorage {
     if (codeOf(cause) === 'LEVEL_LOCKED') {
       return new ConclaveError('EBUSY', `${levelFolder} is open in another process: is this peer running twice?`);
     }
-    if (isDamage(cause)) return this.corrupt(`LevelDB says: ${(cause as Error).message}`);
+    if (isDamage(cause)) return this.corrupt(`LevelDB reports: ${(cause as Error).message}`);
     return new Error(`LevelDB does not open ${levelFolder}: ${(cause as Error).message}`, { cause });
   }
 

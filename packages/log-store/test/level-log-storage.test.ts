@@ -425,7 +425,7 @@ describe('a LevelDB that is not what it was', () => {
       [],
     );
     await write(21, 40, MiB);
-    // The table with the chunks meets the one before, which also shows that LevelDB says so.
+    // The table with the chunks meets the one before, which also shows that LevelDB reports so.
     await vi.waitUntil(async () => (await mergedBytes()) > 0, { timeout: 100_000 });
     const merged = await mergedBytes();
     await write(61, 100, MiB);

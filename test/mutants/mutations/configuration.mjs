@@ -194,7 +194,7 @@ export const configuration = [
     edits: [
       {
         file: founding,
-        find: 'return this.preventing.length === 0 && this.asked.every((peerId) => this.agrees(peerId, nowMs));',
+        find: 'return this.preventing.length === 0 && this.others.every((peerId) => this.agrees(peerId, nowMs));',
         replace: 'return true;',
       },
     ],

@@ -80,8 +80,8 @@ export const levels = [
     edits: [
       {
         file: requests,
-        find: 'if (notReading.length > 0) {',
-        replace: 'if (notReading.length < 0) {',
+        find: 'if (unable.length > 0) {',
+        replace: 'if (unable.length < 0) {',
       },
     ],
     seeds: 0,

@@ -1,6 +1,6 @@
 /**
- * The client of a group: joins the calls of one turn of the event loop into requests, numbers writes, has requests resent until there
- * is a reply or the deadline has passed, and reports the outcome of each call.
+ * The client of a group: joins the calls of one turn of the event loop into requests, numbers writes, resends requests until a reply
+ * arrives or the deadline has passed, and reports the outcome of each call.
  *
  * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
  * keeps or ends a lease, releases a lock, or is a query marked as urgent (`isUrgent` in `validate-call.ts`).
@@ -18,8 +18,8 @@
  * 1. Each call is settled exactly once: as done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that contained it is known to have done nothing.
  * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
- *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits until the session
- *    may use another number.
+ *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits while the session
+ *    has too many unsettled writes to number another one (`WriteSession.room`).
  * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
  *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
@@ -112,7 +112,7 @@ export class ClientCore {
     return { openCalls: this.calls.size, requests: this.requests.size };
   }
 
-  /** Why the leader has not replied yet to some request, for people; undefined: no attempt of the open requests has failed. */
+  /** Why an open request to the leader has no reply yet, as a text for users; undefined: no attempt has failed. */
   get problem(): string | undefined {
     for (const { problem, target } of this.requests.all())
       if (target.peerId === undefined && problem !== '') return problem;
@@ -155,7 +155,7 @@ export class ClientCore {
 
   private sendUrgent(at: Instant): void {
     while (this.queues.keepalives.first !== undefined) {
-      // Without a session, so that the call need not wait until the session may use another number: keeping a lease twice does no harm.
+      // Without a session, so that the call need not wait until the session has room: keeping a lease twice does no harm.
       this.begin('write', { api: 'kv', name: 'batch' }, this.queues.keepalives.take(limits.requestCommands), at);
     }
     while (this.queues.releases.first !== undefined) {
@@ -165,7 +165,7 @@ export class ClientCore {
     }
   }
 
-  /** Returns the session if it may use another number. If there is no session, requests one. */
+  /** Returns the session if it can number another write. If there is no session, requests one. */
   private sessionWithRoom(isUrgent: boolean, at: Instant): WriteSession | undefined {
     if (this.session !== undefined) return this.session.room(isUrgent) > 0 ? this.session : undefined;
     if (this.opening === undefined) {

@@ -31,7 +31,7 @@ export class ControlMessages {
   ) {}
 
   /** @returns why the message, and with it all that follow, is refused; empty: it is accepted */
-  take(message: ControlMessage): string {
+  accept(message: ControlMessage): string {
     switch (message.name) {
       case 'log-store.snapshot_chunk':
         return this.onSnapshotChunk(message.body);

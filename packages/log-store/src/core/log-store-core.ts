@@ -82,7 +82,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   step(input: LogStoreInput): readonly LogStoreEffect[] {
     this.effects = [];
-    if (this.phase !== 'failed') this.take(input);
+    if (this.phase !== 'failed') this.handle(input);
     else if (input.type !== 'idle') this.drops.count('failed');
     return this.effects;
   }
@@ -108,7 +108,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     return this.log.durable;
   }
 
-  private take(input: LogStoreInput): void {
+  private handle(input: LogStoreInput): void {
     switch (input.type) {
       case 'start':
         invariant(this.phase === 'new', 'a log-store is started once');
@@ -136,7 +136,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         return;
       case 'disk':
         this.disk.onMeasured(input.freeBytes, input.problem, input.stopsWrites);
-        this.notifyDisk();
+        this.sendDiskState();
         return;
       case 'write_failed':
       case 'storage_failed':
@@ -247,7 +247,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private onControlMessage(message: ControlMessage): void {
     const { body } = message;
     if (!this.session.isNext(body)) return;
-    const refusal = this.controlMessages.take(message);
+    const refusal = this.controlMessages.accept(message);
     if (refusal !== '') {
       this.session.refuse(body, refusal);
       return;
@@ -270,27 +270,27 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (this.disk.isStuck && !this.log.needsWrite) return;
     const begun = this.log.begin(this.options.groupId);
     if ('write' in begun) this.effects.push({ type: 'write', ...begun.write });
-    else this.notify(begun.done);
+    else this.sendAcknowledgements(begun.done);
   }
 
   private onWritten(): void {
     const before = this.log.durable;
-    this.notify(this.log.finish());
+    this.sendAcknowledgements(this.log.finish());
     this.reader.onWritten();
     if (leavesGarbage(before, this.log.durable)) this.purge();
   }
 
   /** Sends the acknowledgements of a synced write. */
-  private notify(done: WriteBatch): void {
+  private sendAcknowledgements(done: WriteBatch): void {
     for (const acknowledgement of done.acknowledgements) {
       invariant(acknowledgement.matchIndex <= this.log.durable.lastIndex, 'an acknowledged index is stored');
       const message = messages.stored(this.options, storeIdOf(this.log.durable), acknowledgement);
       this.send(acknowledgement.leaderId, message);
     }
-    if (this.session.onSynced(done)) this.notifyDisk();
+    if (this.session.onSynced(done)) this.sendDiskState();
   }
 
-  private notifyDisk(): void {
+  private sendDiskState(): void {
     const { room } = this.disk;
     const { current } = this.session;
     if (room === undefined || current === 0) return;

@@ -74,7 +74,7 @@ export class MessageDispatcher {
       case 'node.entries':
         return parts.applier.onEntries(message.body);
       case 'node.snapshot_chunk':
-        if (parts.restore.isAnsweredBy(message.body)) return parts.restore.onChunk(message.body);
+        if (parts.restore.expects(message.body)) return parts.restore.onChunk(message.body);
         return parts.backup.onChunk(message.body);
       case 'node.install_snapshot':
         return this.onInstallSnapshot(message.body);

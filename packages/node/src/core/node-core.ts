@@ -35,6 +35,7 @@ const housekeepingMs = 1000;
 /** The values from which the metrics of a node are computed. */
 export interface NodeMeasurements {
   readonly status: StatusReply;
+  /** Counters and times that the node's steps record. */
   readonly measures: NodeMeasures;
   /** How much the state contains, as far as the state machine reports it. */
   readonly counts: StateCounts;
@@ -280,8 +281,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const rejection = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
     if (rejection === undefined) return this.parts.proposals.appendQueued();
-    // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The target
-    // may have become leader and received them, too: their outcome is unknown.
+    // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The
+    // target may have become leader and received them, too: their outcome is unknown.
     this.parts.proposals.refuseWaiting('EREADONLY', rejection, 'unknown');
   }
 

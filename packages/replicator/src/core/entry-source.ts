@@ -150,7 +150,7 @@ export class EntrySource {
     leaderTerm.send(leaderTerm.peerId, { name: 'log-store.read', body });
   }
 
-  isAnsweredBy(body: Body<'replicator.entries'>): boolean {
+  expects(body: Body<'replicator.entries'>): boolean {
     return (
       this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && this.read.refused === ''
     );

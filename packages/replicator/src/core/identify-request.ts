@@ -31,7 +31,7 @@ export class IdentifyRequest {
     if (isDue) this.send(nowMs);
   }
 
-  isAnsweredBy(requestId: number): boolean {
+  isInFlight(requestId: number): boolean {
     return this.open?.requestId === requestId;
   }
 

@@ -91,11 +91,11 @@ export class LogSender {
     };
   }
 
-  /** The target's store is known: begins with a probe. @param lastIndexThere the last index of the target's log */
-  begin(lastIndexThere: LogIndex, nowMs: number): void {
+  /** The target's store is known: begins with a probe. @param targetLastIndex the last index of the target's log */
+  begin(targetLastIndex: LogIndex, nowMs: number): void {
     this.isReadOnly = false;
-    // The first probe is at the end of the shorter of the two logs: behind that, the logs cannot match.
-    this.beginProbe(this.match.atLeastNext(Math.min(lastIndexThere, this.leaderTerm.lastIndex) + 1));
+    // The first probe is at the end of the shorter of the two logs: after that, the logs cannot match.
+    this.beginProbe(this.match.atLeastFirstUnmatched(Math.min(targetLastIndex, this.leaderTerm.lastIndex) + 1));
     this.proceed(nowMs);
   }
 
@@ -110,7 +110,7 @@ export class LogSender {
     this.match = new MatchState(this.match.nextIndex);
   }
 
-  /** A new tick of the node: sends a heartbeat, and repeats messages that were not answered in time. */
+  /** A new tick of the node: sends a heartbeat, and repeats messages that got no reply in time. */
   onTick(nowMs: number): void {
     const { heartbeats, match } = this;
     this.waitsForTick = false;
@@ -152,7 +152,7 @@ export class LogSender {
     const isMore = match.raise(matchIndex);
     const freed = this.pipeline.onMatch(matchIndex, isMore, nowMs);
     match.raiseAnchor([freed, this.probe.prev], (index) => this.source.termAt(index));
-    // An acknowledgement up to the probe's position answers the probe, even if it acknowledges a heartbeat.
+    // An acknowledgement up to the probe's position ends the probe, even if the target sends it because of a heartbeat.
     if (!match.reachNext() || this.currentState !== 'probe') return;
     this.currentState = 'replicate';
     const carried = this.probe.succeed();
@@ -187,7 +187,7 @@ export class LogSender {
     }
     if (body.reason === 'busy' || body.reason === 'read_only') {
       this.waitsForTick = true;
-      if (typeof sent !== 'string') this.beginProbe(this.match.atLeastNext(sent.index + 1));
+      if (typeof sent !== 'string') this.beginProbe(this.match.atLeastFirstUnmatched(sent.index + 1));
       return undefined;
     }
     if (sent === 'chunk') return 'malformed_rejection';
@@ -209,11 +209,12 @@ export class LogSender {
 
   // ---- messages of the log-store -----------------------------------------------------------------
 
-  isAnsweredBy(body: Body<'replicator.entries'>): boolean {
-    return this.source.isAnsweredBy(body);
+  /** Whether this is the reply to the read in progress. */
+  expectsEntries(body: Body<'replicator.entries'>): boolean {
+    return this.source.expects(body);
   }
 
-  /** The reply to the read in progress; call this only if `isAnsweredBy` returns true. @returns why the reply is dropped */
+  /** The reply to the read in progress; call this only if `expectsEntries` returns true. @returns why the reply is dropped */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     const outcome = this.source.onEntries(body, nowMs);
     if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
@@ -226,11 +227,12 @@ export class LogSender {
     if (this.source.onReadable()) this.proceed(nowMs);
   }
 
-  isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
-    return this.snapshotSender?.isAnsweredBy(body) ?? false;
+  /** Whether this is the reply to a read of a snapshot in progress. */
+  expectsChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
+    return this.snapshotSender?.expects(body) ?? false;
   }
 
-  /** The reply to a read of a snapshot; call this only if `isAnsweredByChunk` returns true. @returns why the reply is dropped */
+  /** The reply to a read of a snapshot; call this only if `expectsChunk` returns true. @returns why the reply is dropped */
   onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
     const outcome = this.snapshotSender?.onChunk(body);
     if (outcome === 'no_snapshot') {
@@ -275,7 +277,7 @@ export class LogSender {
   /** The target has installed the snapshot: its log now begins after the snapshot. */
   private onInstalled({ head }: SnapshotSender): void {
     const afterSnapshot = Math.min(head?.index ?? 0, this.leaderTerm.lastIndex) + 1;
-    this.beginProbe(this.match.atLeastNext(afterSnapshot));
+    this.beginProbe(this.match.atLeastFirstUnmatched(afterSnapshot));
   }
 
   /** The target has become read-only, or writable again. Entries in flight to a read-only target are lost, so a probe finds its last entry. */
@@ -284,7 +286,7 @@ export class LogSender {
     this.leaderTerm.progressChanged = true;
     if (this.currentState === 'replicate') {
       this.feed.cancel();
-      this.beginProbe(this.match.atLeastNext(0));
+      this.beginProbe(this.match.firstUnmatched);
     }
     this.proceed(nowMs);
   }
@@ -304,7 +306,7 @@ export class LogSender {
   private sentAs(requestId: number): { readonly index: LogIndex } | 'heartbeat' | 'chunk' | undefined {
     if (this.heartbeats.isLatest(requestId)) return 'heartbeat';
     if (this.snapshotSender?.isInFlight(requestId)) return 'chunk';
-    if (this.probe.isAnsweredBy(requestId)) return this.probe.prev;
+    if (this.probe.isInFlight(requestId)) return this.probe.prev;
     const index = this.pipeline.prevIndexOf(requestId);
     return index === undefined ? undefined : { index };
   }
@@ -316,7 +318,7 @@ export class LogSender {
   private nextAfterRejection(body: Rejected, sent: { readonly index: LogIndex }): LogIndex {
     const isShorter = body.last_index < sent.index;
     const hint = isShorter ? body.last_index + 1 : body.conflict_index;
-    return this.match.atLeastNext(Math.min(hint, sent.index));
+    return this.match.atLeastFirstUnmatched(Math.min(hint, sent.index));
   }
 
   /**
@@ -327,7 +329,7 @@ export class LogSender {
     const { match } = this;
     const index = (match.nextIndex - 1) as LogIndex;
     const term = this.source.termAt(index);
-    if (term === undefined) this.beginProbe(match.atLeastNext(0));
+    if (term === undefined) this.beginProbe(match.firstUnmatched);
     else this.pipeline.sendCheck({ index, term }, nowMs);
   }
 

@@ -42,12 +42,17 @@ export class MatchState {
   /** Raises the next index to the entry after the match index. @returns false if entries before the next one are not acknowledged yet */
   reachNext(): boolean {
     if (this.matchIndex < this.nextIndex - 1) return false;
-    this.nextIndex = (this.matchIndex + 1) as LogIndex;
+    this.nextIndex = this.firstUnmatched;
     return true;
   }
 
-  /** @returns `index`, but at least the entry after the match index */
-  atLeastNext(index: number): LogIndex {
-    return Math.max(index, this.matchIndex + 1) as LogIndex;
+  /** The entry after the match index: the first one that is not known to match. */
+  get firstUnmatched(): LogIndex {
+    return (this.matchIndex + 1) as LogIndex;
+  }
+
+  /** @returns `index`, but at least `firstUnmatched` */
+  atLeastFirstUnmatched(index: number): LogIndex {
+    return Math.max(index, this.firstUnmatched) as LogIndex;
   }
 }

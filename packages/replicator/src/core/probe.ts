@@ -53,7 +53,7 @@ export class Probe {
     return this.open?.prev;
   }
 
-  isAnsweredBy(requestId: number): boolean {
+  isInFlight(requestId: number): boolean {
     return this.open?.requestId === requestId;
   }
 

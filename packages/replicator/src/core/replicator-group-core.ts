@@ -205,7 +205,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   private onEntries(body: Body<'replicator.entries'>, nowMs: number): DropReason {
     if (!this.linkAcceptor.isCurrent(body)) return 'other_session';
     for (const replicator of this.activeTerm?.replicators.values() ?? []) {
-      if (replicator.isAnsweredBy(body)) return replicator.onEntries(body, nowMs);
+      if (replicator.expectsEntries(body)) return replicator.onEntries(body, nowMs);
     }
     return 'not_asked';
   }
@@ -213,7 +213,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   private onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): DropReason {
     if (!this.linkAcceptor.isCurrent(body)) return 'other_session';
     for (const replicator of this.activeTerm?.replicators.values() ?? []) {
-      if (replicator.isAnsweredByChunk(body)) return replicator.onSnapshotChunk(body, nowMs);
+      if (replicator.expectsChunk(body)) return replicator.onSnapshotChunk(body, nowMs);
     }
     return 'not_asked';
   }

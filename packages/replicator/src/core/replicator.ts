@@ -111,7 +111,7 @@ export class Replicator {
     this.sender.proceed(nowMs);
   }
 
-  /** A new tick: sends a heartbeat, and repeats requests that were not answered in time. */
+  /** A new tick: sends a heartbeat, and repeats requests that got no reply in time. */
   onTick(nowMs: number): void {
     this.lag.onTick();
     this.sender.onTick(nowMs);
@@ -165,11 +165,11 @@ export class Replicator {
     return this.sender.onRejected(body, nowMs);
   }
 
-  isAnsweredBy(body: Body<'replicator.entries'>): boolean {
-    return this.sender.isAnsweredBy(body);
+  expectsEntries(body: Body<'replicator.entries'>): boolean {
+    return this.sender.expectsEntries(body);
   }
 
-  /** The reply to the read in progress; call this only if `isAnsweredBy` returns true. @returns why the reply is dropped */
+  /** The reply to the read in progress; call this only if `expectsEntries` returns true. @returns why the reply is dropped */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     return this.sender.onEntries(body, nowMs);
   }
@@ -179,11 +179,11 @@ export class Replicator {
     this.sender.onReadable(nowMs);
   }
 
-  isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
-    return this.sender.isAnsweredByChunk(body);
+  expectsChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
+    return this.sender.expectsChunk(body);
   }
 
-  /** The reply to a read of a snapshot; call this only if `isAnsweredByChunk` returns true. @returns why the reply is dropped */
+  /** The reply to a read of a snapshot; call this only if `expectsChunk` returns true. @returns why the reply is dropped */
   onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
     return this.sender.onSnapshotChunk(body, nowMs);
   }
@@ -197,7 +197,7 @@ export class Replicator {
 
   /** The target has replied to `identify`. @returns why the message is dropped; undefined: it is not */
   onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
-    if (!this.identifyRequest.isAnsweredBy(body.request_id)) return 'not_asked';
+    if (!this.identifyRequest.isInFlight(body.request_id)) return 'not_asked';
     const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leaderTerm.groupUid;
     const isOther = this.isBound && body.store_id !== noStore && body.store_id !== this.storeId;
     if (isOther) {
@@ -296,11 +296,11 @@ export class Replicator {
     if (catchUp.update(view, nowMs) && !wasCaughtUp) leaderTerm.progressChanged = true;
   }
 
-  private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
+  private adoptStore(storeId: StoreId, targetLastIndex: LogIndex, nowMs: number): void {
     this.messages.storeId = storeId;
     this.refusal = '';
     this.identifyRequest.end();
-    this.sender.begin(lastIndexThere, nowMs);
+    this.sender.begin(targetLastIndex, nowMs);
   }
 
   private forgetStore(nowMs: number): void {

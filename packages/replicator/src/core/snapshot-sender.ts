@@ -62,8 +62,8 @@ export class SnapshotSender {
     return { index, chunks, bytes, stored: this.stored };
   }
 
-  isAnsweredBy(body: Body<'replicator.snapshot_chunk'>): boolean {
-    return this.source.isAnsweredBy(body);
+  expects(body: Body<'replicator.snapshot_chunk'>): boolean {
+    return this.source.expects(body);
   }
 
   /** Whether this is the id of a request to which the target has not replied. */

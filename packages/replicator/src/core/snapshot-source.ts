@@ -54,7 +54,7 @@ export class SnapshotSource {
     return true;
   }
 
-  isAnsweredBy(body: Answer): boolean {
+  expects(body: Answer): boolean {
     return this.reads.get(body.request_id)?.number === body.number;
   }
 

@@ -168,7 +168,7 @@ export class LeaderState {
   }
 
   /** Returns the members that are known to be unable to read commands of this version. */
-  notReading(version: number): PeerId[] {
+  membersUnableToRead(version: number): PeerId[] {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
     if (version === 0 || configuration === undefined) return [];
@@ -181,7 +181,7 @@ export class LeaderState {
     });
   }
 
-  /** The highest version of commands that this peer can read, and every member that has reported its version. */
+  /** The highest version of commands that can be read by this peer and by every member that has reported its version. */
   get commonCommandVersion(): number {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
@@ -207,6 +207,6 @@ export class LeaderState {
       return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
     }
     const leaderAcceptsEntries = state.readOnlyReason === '' || isTransferring;
-    return leaderAcceptsEntries ? undefined : 'the leader is read-only, and nobody else can lead';
+    return leaderAcceptsEntries ? undefined : 'the leader is read-only, and no other peer can lead';
   }
 }

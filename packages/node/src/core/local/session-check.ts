@@ -16,7 +16,7 @@ export const leaseShare = 0.9;
 
 export class SessionCheck {
   private confirmedMs = Number.NEGATIVE_INFINITY;
-  private asked: { readonly id: number; readonly sentMs: number } | undefined;
+  private pending: { readonly id: number; readonly sentMs: number } | undefined;
   private lastId = 0;
 
   constructor(
@@ -39,16 +39,16 @@ export class SessionCheck {
     const { context, state, actors } = this;
     if (context.nowMs - this.confirmedMs < context.options.electionTimeoutMs / 2) return;
     this.lastId += 1;
-    this.asked = { id: this.lastId, sentMs: context.nowMs };
+    this.pending = { id: this.lastId, sentMs: context.nowMs };
     const body = { ...actors.identity, term: state.term, tick_id: this.lastId };
     context.sendLocal({ name: 'log-store.confirm', body });
   }
 
-  /** The log-store has answered that the session is the current one. @returns whether this is the answer to the last question */
+  /** The log-store has confirmed that the session is the current one. @returns whether this is the reply to the latest request */
   onInForce({ tick_id }: Body<'node.in_force'>): boolean {
-    if (this.asked?.id !== tick_id) return false;
-    this.recordConfirmed(this.asked.sentMs);
-    this.asked = undefined;
+    if (this.pending?.id !== tick_id) return false;
+    this.recordConfirmed(this.pending.sentMs);
+    this.pending = undefined;
     return true;
   }
 }

@@ -174,7 +174,7 @@ export class Bootstrap {
     const { askId } = founding.options;
     const round = founding.beginRound(context.nowMs);
     if (round !== undefined) context.emit({ type: 'ask_group', askId, round });
-    for (const peerId of founding.asked) {
+    for (const peerId of founding.others) {
       context.send(peerId, {
         name: 'node.identify',
         body: {

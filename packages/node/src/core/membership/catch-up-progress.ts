@@ -62,7 +62,7 @@ export class CatchUpProgress {
   }
 
   /** Whether any peer has made progress since the last call. */
-  hasMovedSinceAsked(): boolean {
+  hasProgressedSinceLastCall(): boolean {
     const { hasMoved } = this;
     this.hasMoved = false;
     return hasMoved;

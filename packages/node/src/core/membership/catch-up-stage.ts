@@ -1,11 +1,11 @@
 /**
  * The stage of catching up: decides from what the replicators report whether a change waits, fails or continues.
- * Owns: the published progress of the new peers, and when the writers are slowed down. It appends nothing and answers no
- * request; `ConfigurationChange` does.
+ * Owns: the published progress of the new peers, and when the writers are slowed down. `ConfigurationChange` appends the
+ * entries and replies to requests.
  * Invariants:
  * 1. No change continues before each new peer, or a member's new store, has caught up and its store id is known.
- * 2. No change continues with a new peer, or a member's new store, that does not support the group's feature level or the
- *    commands that all members read.
+ * 2. No change continues with a new peer, or a member's new store, that does not support the group's feature level, or cannot
+ *    read the commands that all members can read.
  * 3. No change continues unless a majority of its next members is reachable, and one of them could lead.
  */
 import { ConclaveError, hasMember, type Member, type PeerId, type Progress } from '@conclave/protocol';
@@ -51,8 +51,8 @@ export class CatchUpStage {
     const { replacing } = active;
     const isOfOtherStore = (progress: Progress | undefined) =>
       replacing !== undefined && progress?.store_id !== replacing.store_id;
-    // In a store replacement, reports on another store than the new one are left out: the replicator did not know the new one
-    // yet.
+    // In a store replacement, reports on another store than the new one are ignored: the replicator sent them before it knew
+    // the new store.
     const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfOtherStore(each));
     this.report.publish(all);
     const reason = this.reasonAgainst(all);
@@ -67,11 +67,11 @@ export class CatchUpStage {
   private reasonAgainst(all: readonly (Progress | undefined)[]): ConclaveError | undefined {
     const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
     if (refused !== undefined) return new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`);
-    const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
-    if (below !== undefined) return belowLevel(below, this.state.level);
+    const unsupported = all.find((progress) => progress !== undefined && this.lacksLevel(progress));
+    if (unsupported !== undefined) return unsupportedLevel(unsupported, this.state.level);
     const { commonCommandVersion } = this.leadership;
     const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
-    return older === undefined ? undefined : belowCommandVersion(older, commonCommandVersion);
+    return older === undefined ? undefined : unsupportedCommands(older, commonCommandVersion);
   }
 
   /** Slows the writers down for a moment: a new peer that is only as fast as they are cannot catch up. */
@@ -81,8 +81,8 @@ export class CatchUpStage {
     context.log('info', 'slows writers down for a moment: a new peer cannot catch up with them');
   }
 
-  /** Whether a new peer is known not to support the group's level. */
-  private isBelowLevel({ levels }: Progress): boolean {
+  /** Whether a peer is known not to support the group's level. */
+  private lacksLevel({ levels }: Progress): boolean {
     const { level } = this.state;
     return levels !== undefined && (level > levels.highest || level < levels.lowest);
   }
@@ -115,8 +115,8 @@ export class CatchUpStage {
     // A peer whose state is being repaired needs a leader for that.
     if (!this.mayLead(members)) return wait;
     // A store replacement waits until a majority of the members has responded lately. No request waits for it.
-    const lately = this.context.options.electionTimeoutMs / 2;
-    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return wait;
+    const recentMs = this.context.options.electionTimeoutMs / 2;
+    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, recentMs) !== 'enough') return wait;
     return { type: 'continue', members };
   }
 
@@ -133,7 +133,7 @@ export class CatchUpStage {
    * store replacement, and a large store takes time, so it may continue as long as it makes progress.
    */
   failureAtDeadline(active: ActiveChange): ConclaveError | undefined {
-    if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) return undefined;
+    if (active.kind === 'heal' && this.report.hasProgressedSinceLastCall()) return undefined;
     const laggards = this.report.laggards(active.adding);
     if (laggards === '' && !this.mayLead(active.newPeers.map((peer_id) => ({ peer_id })))) return cannotLead();
     return laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `did not catch up in time: ${laggards}`);
@@ -144,7 +144,7 @@ function cancelled(text: string): CatchUpVerdict {
   return { type: 'fail', reason: new ConclaveError('ECANCELED', text) };
 }
 
-function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
+function unsupportedLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
   const supported = levels === undefined ? 'none that is known' : `levels ${levels.lowest} to ${levels.highest}`;
   return new ConclaveError(
     'EUNSUPPORTED',
@@ -152,7 +152,7 @@ function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError
   );
 }
 
-function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
+function unsupportedCommands({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
   const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} only up to ${command_version}`;
   return new ConclaveError('EUNSUPPORTED', text);
 }
@@ -162,5 +162,5 @@ function cannotLead(): ConclaveError {
 }
 
 function outOfReach(): ConclaveError {
-  return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
+  return new ConclaveError('ECATCHUP', 'no majority of the new set can be reached');
 }

@@ -7,7 +7,7 @@
  * 2. No configuration entry contains a new peer, or a member's new store, before it has caught up and its store id is known.
  * 3. The joint stage is rolled back only by the leader that appended it in this term, and never once the stable entry is
  *    appended.
- * 4. Each change ends with one answer to each request that waits for it.
+ * 4. Each change ends with one reply to each request that waits for it.
  * 5. No new peer, and no new store of a member, is added to a configuration unless it supports the group's feature level. The
  *    level is raised by an entry of its own, while no change is running, and never lowered.
  * 6. A store replacement that is catching up blocks no membership change and no leadership transfer: such a command ends the
@@ -92,8 +92,8 @@ export class ConfigurationChange {
     const { peers, old_peers } = this.effective();
     this.active = flushOf(this.effective(), this.context.nowMs);
     if (this.active.changesMembers) this.emitStage('joint');
-    const lost = this.announcements.takeInterruptedChange();
-    this.append({ peers, old_peers, ...(lost === undefined ? {} : { lost_change: lost }) });
+    const interrupted = this.announcements.takeInterruptedChange();
+    this.append({ peers, old_peers, ...(interrupted === undefined ? {} : { lost_change: interrupted }) });
   }
 
   private effective(): Configuration {
@@ -142,7 +142,10 @@ export class ConfigurationChange {
   replaceStore(replacing: Member): void {
     invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is in progress');
     const { peers } = this.effective();
-    invariant(!hasMember(peers, replacing.peer_id, replacing.store_id), 'a replacement brings another store');
+    invariant(
+      !hasMember(peers, replacing.peer_id, replacing.store_id),
+      'the new store is not the one in the configuration',
+    );
     this.begin(replacementOf(replacing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
     this.leadership.setNewPeers([replacing]);
   }

@@ -1,6 +1,6 @@
 /**
  * One attempt to found a group: which peers it asks, and what they have answered.
- * Owns: the answers of this attempt. It sends nothing and writes nothing; `Bootstrap` does.
+ * Owns: the replies of this attempt. It sends nothing and writes nothing; `Bootstrap` does.
  * Invariants:
  * 1. A listed peer prevents founding until it has answered that it holds nothing. So does every other peer that hosts the group,
  *    unless `isNew` is set, or the peer has no node and its log-store holds nothing.
@@ -47,7 +47,7 @@ const minRounds = 3;
 const minTimeouts = 3;
 /** A round that began longer ago than this (or than an election timeout) is out of date. */
 const roundIsFreshMs = 1500;
-/** The answer to `ask_group` is considered lost if it has not arrived by then. */
+/** The reply to `ask_group` is considered lost if it has not arrived by then. */
 export const roundLostMs = 5000;
 /** At most this many peers are named in an error. */
 const namedPeers = 8;
@@ -68,12 +68,12 @@ export class Founding {
   /** How many rounds found no leader, and found out which peers host the group. */
   private rounds = 0;
   private lastRoundMs = Number.NEGATIVE_INFINITY;
-  private obstacle = 'the group’s subject has not been asked yet';
+  private obstacle = 'no request has been sent on the group’s subject yet';
 
   constructor(readonly options: FoundingOptions) {}
 
-  /** All peers that are asked what they hold, without this one. */
-  get asked(): PeerId[] {
+  /** The other peers that are asked what they hold: the listed ones, and those that host the group. */
+  get others(): PeerId[] {
     const { peers, peerId } = this.options;
     return [...peers, ...this.otherHosts].filter((one) => one !== peerId);
   }
@@ -160,14 +160,14 @@ export class Founding {
     const { sinceMs, electionTimeoutMs } = this.options;
     if (nowMs - sinceMs < minTimeouts * electionTimeoutMs || this.rounds < minRounds) return false;
     if (nowMs - this.lastRoundMs > Math.max(roundIsFreshMs, electionTimeoutMs)) return false;
-    return this.preventing.length === 0 && this.asked.every((peerId) => this.agrees(peerId, nowMs));
+    return this.preventing.length === 0 && this.others.every((peerId) => this.agrees(peerId, nowMs));
   }
 
   /** Returns why the attempt has failed at its deadline, for an operator. */
   refusal(nowMs: number): { readonly code: 'ENOTEMPTY' | 'EUNREACHABLE'; readonly text: string } {
     const { sinceMs, electionTimeoutMs } = this.options;
     if (this.preventing.length > 0) return { code: 'ENOTEMPTY', text: this.holdersText('and it has no leader') };
-    const silent = this.asked.filter((peerId) => !this.agrees(peerId, nowMs));
+    const silent = this.others.filter((peerId) => !this.agrees(peerId, nowMs));
     const listed = silent.filter((peerId) => this.isListed(peerId));
     const others = silent.filter((peerId) => !this.isListed(peerId));
     if (listed.length > 0) return { code: 'EUNREACHABLE', text: `cannot be reached: ${listed.join(', ')}` };

@@ -36,7 +36,7 @@ interface Round {
   readonly readIndex: LogIndex;
   reads: Read[];
   /** The followers' requests for a read index that are not answered yet. */
-  asked: readonly ReadIndex[];
+  indexRequests: readonly ReadIndex[];
   /** Whether a quorum has echoed the round's tick or a later one. */
   isEchoed: boolean;
   /** Whether the log-store has confirmed, after the tick was sent, that this node's session is the current one. */
@@ -50,7 +50,7 @@ export class LeaderReads {
   /** The reads that wait for the next round. */
   private waiting: Read[] = [];
   /** The followers' requests that wait for the next round. */
-  private asked: ReadIndex[] = [];
+  private indexRequests: ReadIndex[] = [];
   private rounds: Round[] = [];
   /** How many reads and requests of followers wait, with or without a round. */
   private count = 0;
@@ -82,7 +82,7 @@ export class LeaderReads {
       tickId: 0,
       readIndex: commitIndex,
       reads: [read],
-      asked: [],
+      indexRequests: [],
       isEchoed: true,
       isSessionConfirmed: true,
     };
@@ -104,13 +104,13 @@ export class LeaderReads {
   /** A follower requests a read index. It repeats the request until it receives a reply; repetitions are dropped. */
   onReadIndex(body: ReadIndex): void {
     const isSame = (other: ReadIndex): boolean => other.peer_id === body.peer_id && other.session === body.session;
-    const isAsked = [this.asked, ...this.rounds.map(({ asked }) => asked)].some((asks) =>
+    const isAsked = [this.indexRequests, ...this.rounds.map(({ indexRequests }) => indexRequests)].some((asks) =>
       asks.some((other) => isSame(other) && other.request_id === body.request_id),
     );
     if (isAsked) return this.context.drop('read_index_repeated');
     if (this.count >= limits.pendingReads) return this.context.drop('read_index_too_many');
     this.count += 1;
-    this.asked.push(body);
+    this.indexRequests.push(body);
   }
 
   /** Sends a read index to a follower: the follower may read once it has applied all entries up to it. */
@@ -133,23 +133,23 @@ export class LeaderReads {
 
   /** Whether reads or requests wait and another round may begin. */
   get wantsRound(): boolean {
-    const waits = this.waiting.length + this.asked.length > 0;
+    const waits = this.waiting.length + this.indexRequests.length > 0;
     return waits && this.rounds.filter((round) => !isComplete(round)).length < roundsInFlight;
   }
 
   /** This tick has just been sent: begins a round with it, for all reads and requests that wait. */
   beginRound(tickId: number): void {
-    if (this.waiting.length + this.asked.length === 0) return;
+    if (this.waiting.length + this.indexRequests.length === 0) return;
     this.rounds.push({
       tickId,
       readIndex: this.state.commitIndex,
       reads: this.waiting,
-      asked: this.asked,
+      indexRequests: this.indexRequests,
       isEchoed: false,
       isSessionConfirmed: false,
     });
     this.waiting = [];
-    this.asked = [];
+    this.indexRequests = [];
   }
 
   /** A quorum has echoed this tick. */
@@ -177,9 +177,9 @@ export class LeaderReads {
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
       if (!isComplete(round)) return;
-      for (const body of round.asked) this.answer(body, round.readIndex);
-      this.count -= round.asked.length;
-      round.asked = [];
+      for (const body of round.indexRequests) this.answer(body, round.readIndex);
+      this.count -= round.indexRequests.length;
+      round.indexRequests = [];
       if (round.readIndex > this.state.appliedIndex) return;
       const answered = this.budget.answer(round.reads, (read) => this.reply(read));
       round.reads.splice(0, answered);
@@ -210,7 +210,7 @@ export class LeaderReads {
     }
     this.rounds = [];
     this.waiting = [];
-    this.asked = [];
+    this.indexRequests = [];
     this.count = 0;
   }
 }

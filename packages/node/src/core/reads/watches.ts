@@ -51,7 +51,7 @@ export class Watches {
   }
 
   /** Starts a watch, or renews it. */
-  ask(input: WatchInput): void {
+  startOrRenew(input: WatchInput): void {
     const { context, watches } = this;
     const { requestId, watchId, selector, from, encoding } = input;
     const { history } = this.stateMachine;
@@ -282,12 +282,12 @@ function roomOfStep(): StepRoom {
 /** Returns why this is not a renewal by the client that started the watch; undefined: it is. */
 function refusalOfRenewal(
   { selector, encoding }: Watch,
-  asked: WatchInput,
+  request: WatchInput,
 ): { code: ErrorCode; message: string } | undefined {
-  if (isOtherSelector(selector, asked.selector)) {
+  if (isOtherSelector(selector, request.selector)) {
     return { code: 'EINVAL', message: 'there is a watch of this id, and it is of something else: draw another id' };
   }
-  if (encoding === asked.encoding) return undefined;
+  if (encoding === request.encoding) return undefined;
   return { code: 'EINVAL', message: `there is a watch of this id, and it was asked for in ${encoding}` };
 }
 

@@ -1,8 +1,8 @@
 /**
- * Routes each request to the part that carries it out, or refuses it: a leader carries out requests on the group's subjects only
- * while its quorum has lately confirmed it.
+ * Routes each request to the part that carries it out, or refuses it. A leader carries out requests on the group's subjects only
+ * while no other peer can have been elected; until then it holds them.
  *
- * Owns: the requests that wait for that (`RequestHold`). Does not own what was carried out.
+ * Owns: the held requests (`RequestHold`). Does not own the requests that it has passed to another part.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import type { Outcome } from '@conclave/protocol';
@@ -55,7 +55,7 @@ export class RequestRouter {
     else hold.hold(request);
   }
 
-  /** A step ends: carries out what waited for it. */
+  /** A step ends: carries out the held requests if this leader may answer now. */
   onStepped(): void {
     this.parts.admin.release();
     if (!this.hold.isEmpty && this.mayAnswer()) this.hold.release();
@@ -123,9 +123,9 @@ export class RequestRouter {
     const outcome = this.outcomeOfRefusal();
     const rejection = leadership.reasonAgainstWrites(transfer.isInProgress);
     if (rejection !== undefined) return context.refuse(requestId, 'EREADONLY', rejection, outcome);
-    const notReading = leadership.notReading(version);
-    if (notReading.length > 0) {
-      const text = `${notReading.join(', ')} cannot read commands of version ${version}: upgrade all members to a release that can`;
+    const unable = leadership.membersUnableToRead(version);
+    if (unable.length > 0) {
+      const text = `${unable.join(', ')} cannot read commands of version ${version}: upgrade all members to a release that can`;
       return context.refuse(requestId, 'EUNSUPPORTED', text, outcome);
     }
     proposals.propose(requestId, payload, command, outcome, trace);
@@ -137,20 +137,25 @@ export class RequestRouter {
     const { requestId } = input;
     if (otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, input.groupUid, state.groupUid)) return;
-    // Before that, "now" might be before what other clients have received, or in another history.
+    // Before it has applied these entries, the watch could begin at a revision that other clients have passed already, or in another
+    // history.
     const hasApplied = state.appliedIndex >= Math.min(state.commitIndex, leadership.firstIndex);
     if (!leadership.knowsCommitted || !hasApplied || restore.isInProgress) {
       return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
     }
-    const beyond = this.reasonBeyond(input.from);
-    if (beyond === undefined) return watches.ask(input);
+    const beyond = this.reasonAgainstStart(input.from);
+    if (beyond === undefined) return watches.startOrRenew(input);
     // A deposed leader that does not know it does not know the group's last revision.
     if (reads.useLease()) return context.refuse(requestId, 'EINVAL', beyond);
-    context.refuse(requestId, 'EBUSY', `${beyond}, as far as this leader knows, which does not hold its lease now`);
+    context.refuse(
+      requestId,
+      'EBUSY',
+      `${beyond}; this leader holds no lease now, so the group may have later revisions`,
+    );
   }
 
-  /** Returns why nothing can be watched from that revision: no peer has it yet. Undefined: it can. */
-  private reasonBeyond(from: number | undefined): string | undefined {
+  /** Returns why no watch can start at that revision: it is not written yet. Undefined: a watch can start there. */
+  private reasonAgainstStart(from: number | undefined): string | undefined {
     const revision = this.stateMachine.history?.revision;
     if (from === undefined || revision === undefined || from <= revision + 1) return undefined;
     return `from_revision ${from} is beyond the group's last revision, ${revision}`;

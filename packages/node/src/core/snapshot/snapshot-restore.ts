@@ -90,7 +90,7 @@ export class SnapshotRestore {
     this.ask(this.active);
   }
 
-  isAnsweredBy({ request_id }: Body<'node.snapshot_chunk'>): boolean {
+  expects({ request_id }: Body<'node.snapshot_chunk'>): boolean {
     return this.active?.reads.has(request_id) ?? false;
   }
 
@@ -127,10 +127,10 @@ export class SnapshotRestore {
 
   private ask(active: ActiveRestore): void {
     const { actors, context } = this;
-    const asked = new Set([...active.reads.values()].map(({ number }) => number));
+    const requested = new Set([...active.reads.values()].map(({ number }) => number));
     const end = Math.min(active.next + limits.snapshotRestoringChunks, active.head.chunks);
     for (let number = active.next; number < end; number++) {
-      if (asked.has(number) || active.early.has(number)) continue;
+      if (requested.has(number) || active.early.has(number)) continue;
       const request_id = actors.nextReadId();
       active.reads.set(request_id, { number, sinceMs: context.nowMs });
       context.sendLocal({
