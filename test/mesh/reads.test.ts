@@ -117,7 +117,7 @@ describe('a read', () => {
     // A spare and who was removed are no rows; members that are gone are.
     const { code, out } = await startCommand(servers, ['status']).ended;
     expect(code).toBe(4);
-    expect(out).toMatch(/^configuration +\{n1,n2,n3\} at index \d+, the newest known, to /m);
+    expect(out).toMatch(/^configuration +\{n1,n2,n3\} at index \d+, the newest found, in the log of /m);
     const missing = [leader, other].toSorted().join(', ');
     const quorum = `1 of 3 are available, and 2 are needed: 1 more must come back; missing: ${missing}`;
     expect(out).toContain(quorum);

@@ -381,7 +381,7 @@ export const chapters = [
     title: 'What each death does',
     rules: [
       { rule: 'node: on return a follower, from its log-store', mutants: ['term-forgotten-at-start'] },
-      { rule: 'log-store: its node starts over', mutants: ['restart-of-the-log-store-not-noticed'] },
+      { rule: 'log-store: its node restarts', mutants: ['restart-of-the-log-store-not-noticed'] },
       { rule: 'replicator: the node starts its replicators again', mutants: ['replicators-not-started-again'] },
       {
         rule: "ballot-box: the node opens it again and registers its own term's entries",

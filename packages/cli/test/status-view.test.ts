@@ -64,7 +64,7 @@ describe('the status of a group', () => {
       group          main (uid)
       leader         n1
       term           3
-      feature level  0 (this peer: a first version, supports 0)
+      feature level  0 (this peer: the first version, supports 0)
       configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
       stage          joint; missing votes: n4, n5 of the new set
       log            1 to 5,000, the last of term 3
@@ -185,7 +185,7 @@ describe('the status of a group', () => {
       "
       group main: nobody leads
 
-      configuration  {n1,n4,n5} at index 40, the newest known, to n1, n4
+      configuration  {n1,n4,n5} at index 40, the newest found, in the log of n1, n4
       quorum         1 of 3 are available, and 2 are needed: 1 more must come back; missing: n1, n5
       read next      docs/operations.md, section "The group has no leader"
 
@@ -281,7 +281,7 @@ describe('the status of a group', () => {
       group             main (uid)
       leader            n1
       term              3
-      feature level     0 (this peer: a first version, supports 0)
+      feature level     0 (this peer: the first version, supports 0)
       configuration     {n1,n2,n3} at index 2
       stage             none
       log               1 to 5,000, the last of term 3

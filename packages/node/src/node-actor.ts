@@ -323,7 +323,7 @@ export class NodeActor implements Actor {
     this.serveGroup(false);
     this.requests.open.refuseAll({
       code: 'EPERM',
-      message: `this peer’s node starts over: ${reason}`,
+      message: `this peer’s node restarts: ${reason}`,
       outcome: 'unknown',
     });
     [this.core, this.runner] = this.makeRunner(divergence);

@@ -556,7 +556,7 @@ describe('the requests to a node', () => {
     await start();
     const open = ask('conclave.g.kv.put', {});
     client.publish('conclave.g.n1.admin.status');
-    const message = 'this peer’s node starts over: the log-store restarted';
+    const message = 'this peer’s node restarts: the log-store restarted';
     expect(await open).toEqual(refusal('EPERM', 421, message, { outcome: 'unknown' }));
     expect(cores.length).toBe(2);
     script = answerAll;
@@ -567,7 +567,7 @@ describe('the requests to a node', () => {
 });
 
 describe('what changes nothing and fails', () => {
-  it('is not done, never unknown, when the node starts over or the process stops', async () => {
+  it('is not done, never unknown, when the node restarts or the process stops', async () => {
     script = (input) => {
       if (input.type === 'admin' && input.command === 'get_leader') return [{ type: 'restart', reason: 'a snapshot' }];
       return input.type === 'start' ? answerAll(input) : [];

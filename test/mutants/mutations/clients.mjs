@@ -172,7 +172,7 @@ export const clients = [
     edits: [
       {
         file: watches,
-        find: 'if (isOtherSelector(selector, asked.selector)) {',
+        find: 'if (isOtherSelector(selector, request.selector)) {',
         replace: 'if (selector === undefined) {',
       },
     ],

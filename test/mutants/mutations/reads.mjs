@@ -172,7 +172,7 @@ export const reads = [
     id: 'read-index-unconfirmed',
     rule: 'A leader answers a read index only when a round that began after the question is confirmed.',
     edits: [
-      { file: rounds, find: 'this.asked.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
+      { file: rounds, find: 'this.indexRequests.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
       {
         file: readRouter,
         find: "state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()",
@@ -248,9 +248,9 @@ export const reads = [
     edits: [
       {
         file: rounds,
-        find: 'this.asked.push(body);',
+        find: 'this.indexRequests.push(body);',
         replace:
-          'const running = this.rounds.at(-1);\n    if (running === undefined) this.asked.push(body);\n    else running.asked = [...running.asked, body];',
+          'const running = this.rounds.at(-1);\n    if (running === undefined) this.indexRequests.push(body);\n    else running.indexRequests = [...running.indexRequests, body];',
       },
     ],
     seeds: 60,

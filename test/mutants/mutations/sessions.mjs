@@ -118,7 +118,7 @@ export const sessions = [
   },
   {
     id: 'restart-of-the-log-store-not-noticed',
-    rule: 'A log-store process accepts nothing before an `open` made with this incarnation of it; its node starts over.',
+    rule: 'A log-store process accepts nothing before an `open` made with this incarnation of it; its node restarts.',
     edits: [
       {
         file: nodeLink,

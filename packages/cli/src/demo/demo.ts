@@ -138,7 +138,7 @@ async function changeMembers(
   }
   const ended = performance.now();
   view.end(ended);
-  timeline.step(`answered: the group is ${peerSet(newPeers)}, after ${duration(ended - began)}`);
+  timeline.step(`reply: the group is ${peerSet(newPeers)}, after ${duration(ended - began)}`);
   return { changeMs: ended - began, stages: view.stageTimes };
 }
 

@@ -72,7 +72,7 @@ export function newestFacts(newest: NewestConfiguration): (readonly [string, str
   const { configuration, index, known_to, quorum } = newest;
   const sets = bothSets(peerIds(configuration.peers), peerIds(configuration.old_peers));
   return [
-    ['configuration', `${sets} at index ${count(index)}, the newest known, to ${known_to.join(', ')}`],
+    ['configuration', `${sets} at index ${count(index)}, the newest found, in the log of ${known_to.join(', ')}`],
     ...quorum.map((set) => [set.set === 'peers' ? 'quorum' : 'quorum of the old set', quorumText(set)] as const),
     ['read next', leaderlessSection],
   ];

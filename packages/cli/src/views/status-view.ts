@@ -40,18 +40,21 @@ export function statusText(groupId: string, { group, newest, peers }: GroupStatu
     ...(group === undefined ? [leaderlessText(groupId, newest, peers)] : [groupText(group)]),
     peerTable(group, peers),
     ...lastKnownText(group, peers),
-    ...restartText(group?.restart ?? []),
+    ...restartReasons(group?.restart ?? []),
     ...changesText(group?.changes ?? []),
   ].join('\n\n');
 }
 
 function leaderlessText(groupId: string, newest: NewestConfiguration | undefined, peers: GroupStatus['peers']): string {
-  const headline = `group ${groupId}: ${whoLeads(peers)}`;
+  const headline = `group ${groupId}: ${leadershipText(peers)}`;
   return newest === undefined ? headline : [headline, facts(newestFacts(newest))].join('\n\n');
 }
 
-/** No leader has answered for the group. One that its quorum does not confirm answers only for itself, until it steps down. */
-function whoLeads(peers: GroupStatus['peers']): string {
+/**
+ * No leader has replied for the group. A leader that no quorum confirms does not, until it steps down; but its node reports its own
+ * status.
+ */
+function leadershipText(peers: GroupStatus['peers']): string {
   const leaders = [...peers].filter(([, answer]) => 'status' in answer && answer.status.role === 'leader');
   if (leaders.length === 0) return 'nobody leads';
   const names = leaders.map(([peerId]) => peerId).join(' and ');
@@ -69,7 +72,7 @@ export function peerText(status: StatusReply, restart?: Restart): string {
       ['peer', `${status.peer_id} (store ${status.store_id}, session ${status.session})`],
       ['role', status.role],
       ['health', status.health.healthy ? 'healthy' : `unhealthy: ${status.health.reason}`],
-      ['stores entries', takesEntriesText(status)],
+      ['stores entries', storesEntriesText(status)],
       ['may be restarted', restart === undefined ? 'not known' : restart.may ? 'yes' : `no: ${restart.reason}`],
       ...groupFacts(status),
       ...(dropped.length === 0
@@ -80,13 +83,13 @@ export function peerText(status: StatusReply, restart?: Restart): string {
   ].join('\n\n');
 }
 
-function takesEntriesText({ read_only, disk_free_bytes }: StatusReply): string {
+function storesEntriesText({ read_only, disk_free_bytes }: StatusReply): string {
   const free = disk_free_bytes === null ? '' : ` (${bytesText(disk_free_bytes)} free)`;
   return (read_only === '' ? 'yes' : `no: ${readOnlyText(read_only)}`) + free;
 }
 
 /** Promise 23: which peers must not be restarted now, and why. */
-function restartText(restarts: readonly Restart[]): string[] {
+function restartReasons(restarts: readonly Restart[]): string[] {
   const not = restarts.filter(({ may }) => !may);
   if (not.length === 0) return [];
   return [not.map(({ peer_id: peerId, reason }) => `${peerId} must not be restarted now: ${reason}`).join('\n')];
@@ -121,7 +124,7 @@ function lastTermText({ last_term: term }: StatusReply): string {
 /** The group's level, and the version of the peer that replies. */
 function levelText({ level = 0, version, levels }: StatusReply): string {
   const supported = levels === null ? 'not known yet' : levels === undefined ? '0' : levelsText(levels);
-  return `${level} (this peer: ${version ?? 'a first version'}, supports ${supported})`;
+  return `${level} (this peer: ${version ?? 'the first version'}, supports ${supported})`;
 }
 
 /** Of the peer that replies: its current snapshot, and a snapshot that it takes, restores or receives. */
@@ -160,7 +163,7 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
     stateText(peerId, answer, group, progress, lag),
     progress === undefined ? '-' : progress.silent_ms < 0 ? 'never answered' : duration(progress.silent_ms),
     buildText(answer, progress),
-    restartWord(peerId, group),
+    restartText(peerId, group),
     healthText(answer),
   ];
 }
@@ -169,15 +172,15 @@ function progressOf(peerId: PeerId, group: StatusReply | undefined): Progress | 
   return group?.progress.find(({ peer_id: target }) => target === peerId);
 }
 
-/** Whether the leader's information about the peer is older than the peer's silence. */
+/** Whether the peer does not respond now, so that the leader's information about it may be outdated. */
 function isLastKnown(answer: PeerAnswer, progress: Progress | undefined, group: StatusReply | undefined): boolean {
   if (progress === undefined || progress.silent_ms < 0) return false;
   return silenceOf(progress, group) !== '' || isDown(answer);
 }
 
 function lastKnownText(group: StatusReply | undefined, peers: GroupStatus['peers']): string[] {
-  const isAny = [...peers].some(([peerId, answer]) => isLastKnown(answer, progressOf(peerId, group), group));
-  return isAny ? ['* last known: the peer is silent, down or stores nothing now'] : [];
+  const hasMark = [...peers].some(([peerId, answer]) => isLastKnown(answer, progressOf(peerId, group), group));
+  return hasMark ? ['* last known: the peer is silent, down or stores nothing now'] : [];
 }
 
 /** Nobody subscribes to the subject of its node. */
@@ -201,7 +204,7 @@ function buildText(answer: PeerAnswer, progress: Progress | undefined): string {
   return `${version ?? ''} level ${levels === null || levels === undefined ? '?' : levelsText(levels)}`.trim();
 }
 
-function restartWord(peerId: PeerId, group: StatusReply | undefined): string {
+function restartText(peerId: PeerId, group: StatusReply | undefined): string {
   const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
   return restart === undefined ? '-' : restart.may ? 'may' : 'must not';
 }
