@@ -414,6 +414,10 @@ export const chapters = [
         mutants: ['changes-after-a-failed-one'],
       },
       {
+        rule: 'What LevelDB would lose or skip without an error is noticed: a cut manifest, and tables that it cannot read',
+        mutants: ['cut-manifest-is-not-noticed', 'rows-of-unreadable-tables-are-skipped'],
+      },
+      {
         rule: 'A store that went back behind what it had acknowledged is refused, and does not vote',
         mutants: ['older-copy-accepted-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
       },

@@ -2,7 +2,7 @@
  * Checks whether the files of an open store still exist under their paths. A process can use opened files after `rm -rf`, or after
  * another folder was moved to their path: it would write into files that nobody can find again.
  *
- * Owns: the identities of the folders and of the side file that were opened. Does not own which tables must exist (`level-manifest.ts`).
+ * Owns: the identities of the folders and files that were opened. Does not own which tables and logs must exist (`level-manifest.ts`).
  */
 import { constants } from 'node:fs';
 import { access, open, readdir, stat } from 'node:fs/promises';
@@ -43,7 +43,8 @@ export class DataFolderMonitor {
     return new DataFolderMonitor(
       levelFolder,
       sideFile,
-      await Promise.all([folder, levelFolder, sideFile].map(identityOf)),
+      // With another `LOCK`, a second process could open the store.
+      await Promise.all([folder, levelFolder, path.join(levelFolder, 'LOCK'), sideFile].map(identityOf)),
     );
   }
 
@@ -91,11 +92,10 @@ export class DataFolderMonitor {
     const missing = await missingFile(this.levelFolder);
     if (missing !== undefined) return missing;
     const names = await readdir(this.levelFolder);
-    if (!names.includes('LOCK')) return `${path.join(this.levelFolder, 'LOCK')} is not there any more`;
     // LevelDB creates its next log before it deletes the last one, so there is always one.
     if (!names.some((name) => name.endsWith('.log'))) return `${this.levelFolder} has no log any more`;
     this.checks += 1;
-    return this.manifest.lostTable(names, this.checks % sizesEvery === 1);
+    return this.manifest.lostFile(names, this.checks % sizesEvery === 1);
   }
 }
 

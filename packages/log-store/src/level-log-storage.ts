@@ -38,6 +38,7 @@ import {
   howToRepair,
   type IndexedPart,
   indexedKey,
+  indexOfKey,
   isBatchKey,
   metaKey,
   type PlainOperation,
@@ -53,13 +54,22 @@ import {
 import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
 import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
-import { lostTable } from './level-manifest.js';
+import { lostFile } from './level-manifest.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { type RecordedWrite, SideFile } from './side-file.js';
 import { VerifiedGroups } from './verified-groups.js';
 
 const MiB = 1024 * 1024;
+
+interface KeyRange {
+  readonly gt?: string;
+  readonly gte?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly fillCache?: boolean;
+  readonly snapshot?: ReturnType<Level<string, Uint8Array>['snapshot']>;
+}
 
 export interface LevelLogStorageOptions {
   /** The data folder; created if it is missing. */
@@ -127,24 +137,24 @@ export class LevelLogStorage implements LogStorage {
     const damage = await findLogDamage(levelFolder);
     if (damage !== undefined)
       return `${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`;
-    return (await missingFile(levelFolder)) ?? (await lostTable(levelFolder));
+    return (await missingFile(levelFolder)) ?? (await lostFile(levelFolder));
   }
 
   async load(groupId: GroupId): Promise<StoredRows> {
     return this.access(async () => {
       const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part) });
-      const [meta, snapshot, termRuns, configurations, [lastBatch]] = await Promise.all([
+      const [meta, snapshot, termRuns, configurations, lastBatch] = await Promise.all([
         this.level.get(metaKey(groupId)) as Promise<Uint8Array | undefined>,
         this.level.get(snapshotKey(groupId)) as Promise<Uint8Array | undefined>,
         this.level.iterator(range('t')).all(),
         this.level.iterator(range('c')).all(),
-        this.level.iterator({ ...range('e'), reverse: true, limit: 1 }).all(),
+        this.lastRow(range('e')),
       ]);
       return {
         meta,
         termRuns: termRuns.map(asRow),
         configurations: configurations.map(asRow),
-        lastBatch: lastBatch === undefined ? undefined : asRow(lastBatch),
+        lastBatch,
         snapshot,
       };
     });
@@ -165,9 +175,7 @@ export class LevelLogStorage implements LogStorage {
         const found = await this.rowsFrom(groupId, from, range, snapshot);
         // Sequential reads begin at the start of a batch. For other reads, the batch that contains the index is searched.
         if (found[0]?.key === from) return found;
-        const [containing] = await this.level
-          .keys({ gte: batchKey(groupId, 0), lt: from, reverse: true, limit: 1, snapshot })
-          .all();
+        const containing = await this.lastKey({ gte: batchKey(groupId, 0), lt: from, snapshot });
         return containing === undefined ? found : await this.rowsFrom(groupId, containing, range, snapshot);
       } finally {
         await snapshot.close();
@@ -207,7 +215,9 @@ export class LevelLogStorage implements LogStorage {
   /** @returns the rows after a key, about `maxBytes` of them, for the scrubber */
   async rowsAfter(key: string, maxBytes: number): Promise<readonly Row[]> {
     return this.access(async () => {
-      const iterator = this.level.iterator({ gt: key, fillCache: false, highWaterMarkBytes: maxBytes });
+      const snapshot = this.level.snapshot();
+      const range = { gt: key, fillCache: false, snapshot };
+      const iterator = this.level.iterator({ ...range, highWaterMarkBytes: maxBytes });
       try {
         const rows: Row[] = [];
         let bytes = 0;
@@ -219,9 +229,11 @@ export class LevelLogStorage implements LogStorage {
             bytes += entry[0].length + entry[1].length;
           }
         }
+        await this.throwSkippedUpTo(range, rows);
         return rows;
       } finally {
         await iterator.close();
+        await snapshot.close();
       }
     });
   }
@@ -287,13 +299,41 @@ export class LevelLogStorage implements LogStorage {
   private async purgeNext(groupId: GroupId, garbage: Garbage): Promise<void> {
     const first = batchKey(groupId, 0);
     // The last batch that begins at or just above the base stays, because it may contain entries above the base.
-    const [kept] = await this.level
-      .keys({ gte: first, lte: batchKey(groupId, garbage.upTo + 1), reverse: true, limit: 1 })
-      .all();
+    const kept = await this.lastKey({ gte: first, lte: batchKey(groupId, garbage.upTo + 1) });
     if (kept !== undefined) await this.change(() => this.level.clear({ gte: first, lt: kept }));
     for (const { from, before } of slotsToPurge(garbage)) {
       await this.change(() => this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) }));
     }
+  }
+
+  private async throwSkippedUpTo(range: KeyRange, rows: readonly Row[]): Promise<void> {
+    const keys = rows.map(({ key }) => key);
+    const lte = keys.at(-1);
+    // A read without rows has reached the end of its range, and has reported what it has skipped.
+    if (lte !== undefined) await this.throwSkipped({ ...range, lte }, keys);
+  }
+
+  private async lastRow(range: KeyRange): Promise<Row | undefined> {
+    const key = await this.lastKey(range);
+    const value = key === undefined ? undefined : await this.level.get(key);
+    return key === undefined || value === undefined ? undefined : { key, value };
+  }
+
+  private async lastKey(range: KeyRange): Promise<string | undefined> {
+    const [key] = await this.level.keys({ ...range, reverse: true, limit: 1 }).all();
+    if (key !== undefined) await this.throwSkipped({ ...range, gte: key }, [key]);
+    return key;
+  }
+
+  /**
+   * Fails if a table could not be read. An iterator skips the rows of such a table, and reports the error only if it is read to the end of
+   * its range: until then, rows that exist look as if they were missing.
+   * @param range the keys that were read, and no others
+   * @param keys what was found there
+   */
+  private async throwSkipped(range: KeyRange, keys: readonly string[]): Promise<void> {
+    const found = await this.level.keys(range).all();
+    if (found.some((key, at) => key !== keys[at])) throw new Error('LevelDB has skipped rows that it could not read');
   }
 
   private async rowsFrom(
@@ -304,7 +344,8 @@ export class LevelLogStorage implements LogStorage {
   ): Promise<Row[]> {
     const end = batchKey(groupId, range.lastIndex);
     if (from > end) return [];
-    const iterator = this.level.iterator({ gte: from, lte: end, highWaterMarkBytes: range.maxBytes, snapshot });
+    const keys = { gte: from, lte: end, snapshot };
+    const iterator = this.level.iterator({ ...keys, highWaterMarkBytes: range.maxBytes });
     try {
       const rows: Row[] = [];
       let bytes = 0;
@@ -316,6 +357,7 @@ export class LevelLogStorage implements LogStorage {
           bytes += entry[1].length;
         }
       }
+      if (!isUnbroken(rows, from)) await this.throwSkippedUpTo(keys, rows);
       return withinBounds(rows, range);
     } finally {
       await iterator.close();
@@ -401,6 +443,12 @@ function missing(recorded: RecordedWrite, found: string): string {
     )
     .join(', ');
   return `LevelDB has only ${found}, but write ${recorded.write} was synced, after which it had ${groups}`;
+}
+
+/** Whether the batches follow each other, the first one with this key. */
+function isUnbroken(rows: readonly Row[], from: string): boolean {
+  if (rows[0]?.key !== from) return false;
+  return rows.every((row, at) => at === 0 || indexOfKey(row.key) === lastOf(rows[at - 1] as Row) + 1);
 }
 
 /** Returns the last index of a stored batch; infinity if the batch is damaged, which is reported when the group is loaded. */

@@ -1,11 +1,13 @@
 /**
- * Reads from LevelDB's manifest which tables contain its data: the *live* tables. LevelDB keeps tables open, so it does not notice
- * while it runs that one was deleted or cut; only at the next start the loss of data would be found.
+ * Reads from LevelDB's manifest which tables contain its data: the *live* tables, and which log LevelDB replays at its next start.
+ * LevelDB keeps files open, so it does not notice while it runs that one was deleted or cut; only at the next start the loss of data
+ * would be found. If the end of the manifest is missing, LevelDB does not even notice it then: it starts from an older list of
+ * tables, and deletes the others.
  *
  * The manifest is a log of changes. It has the format of LevelDB's write-ahead log (`level-log-check.ts`). Each change is a sequence
  * of fields. A field is the number of its kind, followed by its content; see LevelDB's class VersionEdit.
  *
- * Owns: how far the manifest was read.
+ * Owns: how far the manifest was read, and how long the logs were.
  *
  * Invariants:
  * 1. Each change is applied once.
@@ -32,26 +34,36 @@ export class LevelManifest {
   private offset = 0;
   /** The live tables: their numbers and sizes. */
   private readonly sizes = new Map<number, number>();
+  /** The oldest log that is not in a table as a whole; 0: LevelDB has never been opened. */
+  private logNumber = 0;
   /** Whether a change could not be parsed: then the live tables are unknown. */
   private isUnreadable = false;
+  /** The sizes of the logs at the last check. */
+  private logSizes = new Map<string, number>();
 
   constructor(private readonly folder: string) {}
 
   /**
-   * Returns which live table is missing or cut; undefined: none.
+   * Returns which file is missing or cut: a live table, the manifest or a log; undefined: none.
    * @param names the files of the folder
    * @param checksSizes whether to check the sizes of the existing tables, too, which takes longer
    */
-  async lostTable(names: readonly string[], checksSizes: boolean): Promise<string | undefined> {
+  async lostFile(names: readonly string[], checksSizes: boolean): Promise<string | undefined> {
     const present = new Set(names);
-    for (const number of await this.live()) {
+    const live = await this.live();
+    if (typeof live === 'string') return live;
+    const lostLog = (await this.lostLog(names)) ?? (await this.cutLog(names));
+    if (lostLog !== undefined) return lostLog;
+    for (const number of live) {
       const name = tableNames(number).find((each) => present.has(each));
       if (name === undefined) {
         // The table may have been created after `names` were read. Or LevelDB may have deleted it: then the manifest, read again, does
         // not list it any more, because LevelDB changes the manifest before it deletes a table. Otherwise the table is lost.
         const now = await fileNames(this.folder);
         if (tableNames(number).some((each) => now.includes(each))) continue;
-        if ((await this.live()).includes(number)) return `${this.pathOf(number)} is not there any more`;
+        const liveNow = await this.live();
+        if (typeof liveNow === 'string') return liveNow;
+        if (liveNow.includes(number)) return `${this.pathOf(number)} is not there any more`;
       } else if (checksSizes) {
         const cut = await this.cutTable(name, number);
         if (cut !== undefined) return cut;
@@ -60,33 +72,69 @@ export class LevelManifest {
     return undefined;
   }
 
+  /**
+   * Returns the log that the manifest names, if it is missing. LevelDB deletes a log only after the manifest names a newer one. So either
+   * the log was deleted, or the end of the manifest is missing.
+   */
+  private async lostLog(names: readonly string[]): Promise<string | undefined> {
+    if (this.isUnreadable) return undefined;
+    const hasLog = (found: readonly string[]): boolean =>
+      this.logNumber === 0 ? !found.some((name) => tableName.test(name)) : found.includes(logName(this.logNumber));
+    if (hasLog(names)) return undefined;
+    // The files may have changed since `names` were read, and the manifest since `names` are read again.
+    const now = await fileNames(this.folder);
+    if (hasLog(now)) return undefined;
+    const before = this.logNumber;
+    const live = await this.live();
+    if (typeof live === 'string') return live;
+    if (this.logNumber !== before) return undefined;
+    if (before === 0) return `${path.join(this.folder, this.name)} was cut: it names no log, and there are tables`;
+    const log = path.join(this.folder, logName(before));
+    return `${log} is not there any more, or the end of ${this.name}, which names it`;
+  }
+
+  /** Returns which log is shorter than before: LevelDB only appends to a log. */
+  private async cutLog(names: readonly string[]): Promise<string | undefined> {
+    const sizes = new Map<string, number>();
+    let cut: string | undefined;
+    for (const name of names.filter((each) => each.endsWith('.log'))) {
+      const file = path.join(this.folder, name);
+      const before = this.logSizes.get(name) ?? 0;
+      const size = await sizeOf(file, before);
+      if (size < before) cut = wasCut(file, size, before);
+      sizes.set(name, size);
+    }
+    this.logSizes = sizes;
+    return cut;
+  }
+
   private async cutTable(name: string, number: number): Promise<string | undefined> {
     const file = path.join(this.folder, name);
     const expected = this.sizes.get(number) ?? 0;
-    const size = await stat(file).then(
-      (found) => found.size,
-      () => expected,
-    );
-    return size < expected ? `${file} was cut: it has ${size} of ${expected} bytes` : undefined;
+    const size = await sizeOf(file, expected);
+    return size < expected ? wasCut(file, size, expected) : undefined;
   }
 
   private pathOf(number: number): string {
     return path.join(this.folder, tableNames(number)[0]);
   }
 
-  /** Reads what was added to the manifest, and returns the numbers of the live tables. */
-  private async live(): Promise<number[]> {
+  /** Reads what was added to the manifest, and returns the numbers of the live tables, or that the manifest was cut. */
+  private async live(): Promise<number[] | string> {
     const name = (await readNamed(path.join(this.folder, 'CURRENT'))).toString().trim();
     if (name !== this.name) {
       this.name = name;
       this.offset = 0;
+      this.logNumber = 0;
       this.sizes.clear();
       this.isUnreadable = false;
     }
     const manifest = path.join(this.folder, name);
     const file = await open(manifest, 'r');
     try {
-      const added = Buffer.alloc(Math.max(0, (await file.stat()).size - this.offset));
+      const { size } = await file.stat();
+      if (size < this.offset) return wasCut(manifest, size, this.offset);
+      const added = Buffer.alloc(size - this.offset);
       const { bytesRead } = await naming(manifest, file.read(added, 0, added.length, this.offset));
       this.add(added.subarray(0, bytesRead));
     } finally {
@@ -121,7 +169,8 @@ export class LevelManifest {
 
   private apply(change: Buffer): void {
     try {
-      const { deleted, added } = parseChange(change);
+      const { deleted, added, logNumber } = parseChange(change);
+      this.logNumber = logNumber ?? this.logNumber;
       for (const number of deleted) this.sizes.delete(number);
       for (const [number, size] of added) this.sizes.set(number, size);
     } catch {
@@ -130,10 +179,28 @@ export class LevelManifest {
   }
 }
 
-/** Returns which live table is missing or cut in a folder that is not open; undefined: none, or the folder is new. */
-export async function lostTable(folder: string): Promise<string | undefined> {
+/** Returns which file is missing or cut in a folder that is not open; undefined: none, or the folder is new. */
+export async function lostFile(folder: string): Promise<string | undefined> {
   const names = await fileNames(folder);
-  return names.includes('CURRENT') ? new LevelManifest(folder).lostTable(names, true) : undefined;
+  return names.includes('CURRENT') ? new LevelManifest(folder).lostFile(names, true) : undefined;
+}
+
+function wasCut(file: string, size: number, expected: number): string {
+  return `${file} was cut: it has ${size} of ${expected} bytes`;
+}
+
+/** Returns the size of a file; `otherwise` if it cannot be found. */
+async function sizeOf(file: string, otherwise: number): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => otherwise,
+  );
+}
+
+const tableName = /^\d+\.(ldb|sst)$/;
+
+function logName(number: number): string {
+  return `${String(number).padStart(6, '0')}.log`;
 }
 
 /** The two names that a table can have; old versions of LevelDB used the second one. */
@@ -143,7 +210,13 @@ function tableNames(number: number): [string, string] {
 }
 
 /** @throws RangeError if the bytes are no change, or contain a field of an unknown kind */
-function parseChange(change: Buffer): { readonly deleted: number[]; readonly added: [number, number][] } {
+function parseChange(change: Buffer): {
+  readonly deleted: number[];
+  readonly added: [number, number][];
+  /** Undefined: it stays the same. */
+  readonly logNumber: number | undefined;
+} {
+  let logNumber: number | undefined;
   const deleted: number[] = [];
   const added: [number, number][] = [];
   let at = 0;
@@ -166,6 +239,8 @@ function parseChange(change: Buffer): { readonly deleted: number[]; readonly add
         skipText();
         break;
       case field.logNumber:
+        logNumber = readNumber();
+        break;
       case field.nextFileNumber:
       case field.lastSequence:
       case field.previousLogNumber:
@@ -190,5 +265,5 @@ function parseChange(change: Buffer): { readonly deleted: number[]; readonly add
         throw new RangeError(`no field is of kind ${kind}`);
     }
   }
-  return { deleted, added };
+  return { deleted, added, logNumber };
 }

@@ -5,7 +5,7 @@ import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } fro
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batchKey, chunkKey, metaKey, type PlainOperation, type RecordedGroup } from '../src/core/index.js';
-import { damageIn } from '../src/level-log-check.js';
+import { damageIn, headerBytes, recordLength } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { LevelManifest } from '../src/level-manifest.js';
 import { Scrubber } from '../src/scrubber.js';
@@ -294,6 +294,91 @@ describe('a LevelDB that is not what it was', () => {
     expect(await storage?.fault()).toBeUndefined();
   });
 
+  it('is refused if the end of its manifest is missing, wherever it was cut: LevelDB would start without the newest tables', async () => {
+    await write(1, 40, 1024 * 1024);
+    // LevelDB has moved all logs but the last one into tables.
+    await vi.waitFor(() => fileOf('.log'), 5000);
+    // As a crash leaves it: a start would move the last log into a table, too.
+    await cp(folder, `${folder}-crashed`, { recursive: true });
+    await close();
+    const crashed = path.join(`${folder}-crashed`, 'level');
+    const manifest = path.join(crashed, (await readFile(path.join(crashed, 'CURRENT'), 'utf8')).trim());
+    const bytes = await readFile(manifest);
+    const ends: number[] = [];
+    for (let at = 0; at + headerBytes <= bytes.length; ) {
+      at += headerBytes + (recordLength(bytes, at, bytes.length) ?? bytes.length);
+      ends.push(at);
+    }
+    // The first record, one for the open log, and one for each time that the log was moved into a table.
+    expect(ends.length).toBeGreaterThanOrEqual(4);
+    for (const end of ends.slice(0, -1)) {
+      await rm(folder, { recursive: true });
+      await cp(`${folder}-crashed`, folder, { recursive: true });
+      await truncate(path.join(level(), path.basename(manifest)), end);
+      const message = expect.stringContaining('To repair it: stop');
+      await expect(reopen(), `cut at ${end}`).rejects.toMatchObject({ code: 'ECORRUPT', message });
+    }
+    await rm(folder, { recursive: true });
+    await rename(`${folder}-crashed`, folder);
+    await reopen();
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(40);
+  });
+
+  it.each(['MANIFEST', '.log'])('promise 38: whose %s was cut while it is open says so', async (part) => {
+    const open = await reopen();
+    await write(1, 3);
+    expect(await open.fault()).toBeUndefined();
+    const name = (await readdir(level())).find((each) => each.includes(part)) ?? '';
+    await truncate(path.join(level(), name), 1);
+    const message = expect.stringMatching(`${name} was cut.*To repair it: stop`);
+    expect(await open.fault()).toEqual({ type: 'gone', message });
+  });
+
+  it('reports a table that it cannot read now, and never rows without those of that table', async () => {
+    // Without records in the side file: comparing them at the start would open the tables, and LevelDB would keep them open.
+    const first = await reopen();
+    for (let index = 1; index <= 200; index++) await first.write([putBatch(index, 250_000)], []);
+    const open = await reopen();
+    const tables = (await readdir(level())).filter((each) => each.endsWith('.ldb')).sort();
+    expect(tables.length).toBeGreaterThan(2);
+    // As without permission or free file descriptors, which root cannot test.
+    for (const name of tables.slice(1)) {
+      await rm(path.join(level(), name));
+      await mkdir(path.join(level(), name));
+    }
+    const range = (from: number) => ({
+      fromIndex: asLogIndex(from),
+      lastIndex: asLogIndex(200),
+      maxBytes: 4e6,
+      maxBatches: 10,
+    });
+    const skipped = { code: 'LEVEL_IO_ERROR' };
+    expect(await open.readBatches(main, range(1))).toHaveLength(10);
+    const read = await Promise.all(
+      [20, 40, 60, 80, 100, 120, 140, 160, 180].map((from) =>
+        open.readBatches(main, range(from)).then(
+          (rows) => rows[0]?.key === batchKey(main, from),
+          (error: { code: string }) => error.code,
+        ),
+      ),
+    );
+    expect(new Set(read)).toEqual(new Set([true, skipped.code]));
+    await expect(open.rowsAfter('', 30e6)).rejects.toMatchObject(skipped);
+    await expect(open.batchKeysFrom(main, asLogIndex(1))).rejects.toMatchObject(skipped);
+    const outcome = await open.load(main).then(
+      ({ lastBatch }) => lastBatch?.key,
+      (error: { code: string }) => error.code,
+    );
+    expect([batchKey(main, 200), skipped.code]).toContain(outcome);
+  });
+
+  it('promise 38: whose LOCK was replaced while it is open says so', async () => {
+    const open = await reopen();
+    await writeFile(path.join(level(), 'LOCK.new'), '');
+    await rename(path.join(level(), 'LOCK.new'), path.join(level(), 'LOCK'));
+    expect(await open.fault()).toEqual({ type: 'gone', message: expect.stringContaining('LOCK is another one') });
+  });
+
   it('considers no table lost that is newer than the list of its files', async () => {
     await write(1, 3);
     const manifest = new LevelManifest(level());
@@ -302,8 +387,8 @@ describe('a LevelDB that is not what it was', () => {
     await close();
     await reopen();
     expect((await readdir(level())).filter((each) => each.endsWith('.ldb'))).not.toEqual([]);
-    expect(await manifest.lostTable(before, false)).toBeUndefined();
-    expect(await manifest.lostTable(before, true)).toBeUndefined();
+    expect(await manifest.lostFile(before, false)).toBeUndefined();
+    expect(await manifest.lostFile(before, true)).toBeUndefined();
   });
 
   it.each(['CURRENT', 'MANIFEST', '.log'])(

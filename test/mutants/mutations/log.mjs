@@ -259,4 +259,32 @@ export const log = [
     test: 'packages/log-store/test/level-log-storage.test.ts',
     why: 'what LevelDB keeps of a write that failed is in the shell; the disk of the simulator keeps nothing of it',
   },
+  {
+    id: 'rows-of-unreadable-tables-are-skipped',
+    rule: 'A read that LevelDB could not execute completely fails; it does not return the rows that are left.',
+    edits: [
+      {
+        file: 'packages/log-store/src/level-log-storage.ts',
+        find: 'if (!isUnbroken(rows, from)) await',
+        replace: 'if (rows.length < 0) await',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/log-store/test/level-log-storage.test.ts',
+    why: 'what an iterator of LevelDB skips is in the shell; the disk of the simulator has no tables',
+  },
+  {
+    id: 'cut-manifest-is-not-noticed',
+    rule: 'A store whose manifest lacks its end is damaged: LevelDB would start without its newest tables.',
+    edits: [
+      {
+        file: 'packages/log-store/src/level-manifest.ts',
+        find: 'const lostLog = (await this.lostLog(names)) ?? (await this.cutLog(names));',
+        replace: 'const lostLog = await this.cutLog(names);',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/log-store/test/level-log-storage.test.ts',
+    why: 'the files of LevelDB are in the shell; the disk of the simulator has none',
+  },
 ];
