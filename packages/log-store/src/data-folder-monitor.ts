@@ -9,6 +9,7 @@ import { access, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { missingFile } from './level-log-check.js';
 import { LevelManifest } from './level-manifest.js';
+import { problemOf } from './storage-unavailable.js';
 
 /** One of this many checks also checks the sizes of the tables. */
 const sizesEvery = 10;
@@ -106,21 +107,4 @@ async function identityOf(file: string): Promise<Identity> {
 
 function gone(message: string): FolderFault {
   return { type: 'gone', message };
-}
-
-/** @returns a message with what an operator can do */
-export function problemOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EMFILE':
-      return 'EMFILE: this process has no free file descriptors; raise its limit (ulimit -n)';
-    case 'ENFILE':
-      return 'ENFILE: this machine has no free file descriptors (fs.file-max)';
-    case 'EROFS':
-      return 'EROFS: the file system of the data folder is read-only; look why (dmesg), then mount it for writing again';
-    case 'EACCES':
-    case 'EPERM':
-      return `${error.code}: the data folder may not be written by this process`;
-    default:
-      return error.message;
-  }
 }

@@ -1,5 +1,5 @@
 export * from './core/index.js';
-export { type FolderFault, problemOf } from './data-folder-monitor.js';
+export type { FolderFault } from './data-folder-monitor.js';
 export * from './disk-monitor.js';
 export * from './hosted-groups.js';
 export * from './level-log-storage.js';
@@ -7,4 +7,5 @@ export * from './log-storage.js';
 export * from './log-store-actor.js';
 export * from './memory-log-storage.js';
 export * from './scrubber.js';
+export * from './storage-unavailable.js';
 export * from './write-scheduler.js';

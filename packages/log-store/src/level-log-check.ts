@@ -6,7 +6,7 @@
  * The log consists of blocks of 32 KiB, and each block of records: u32 masked CRC-32C of type and data, u16 length, u8 type (1 a whole
  * write; 2 the first, 3 a middle, 4 the last part of a write), data; all numbers little-endian. See LevelDB's doc/log_format.md.
  */
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 export const blockBytes = 32 * 1024;
@@ -52,6 +52,28 @@ export async function missingFile(folder: string): Promise<string | undefined> {
     if (attempt === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
   }
   return undefined;
+}
+
+/**
+ * @returns which of these files is something else, such as a folder, or a pipe that would be waited for; undefined: none. Files that do
+ *   not exist are no fault here
+ */
+export async function irregularFile(files: readonly string[]): Promise<string | undefined> {
+  for (const file of files) {
+    const found = await stat(file).catch((error) => {
+      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+      return undefined;
+    });
+    if (found?.isFile() === false || (found === undefined && !(await isDeleted(file)))) {
+      return `${file} is not a regular file`;
+    }
+  }
+  return undefined;
+}
+
+/** Whether LevelDB has a file of this name. */
+export function isLevelFile(name: string): boolean {
+  return /^(\d+\.(ldb|sst|log)|MANIFEST-\d+|CURRENT|LOCK)$/.test(name);
 }
 
 /** Reads a file. Each error names the file; that of Node.js does not if the path is a folder. */

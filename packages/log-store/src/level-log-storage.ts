@@ -52,12 +52,13 @@ import {
   writeNumberKey,
 } from './core/index.js';
 import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
-import { findLogDamage, missingFile } from './level-log-check.js';
+import { fileNames, findLogDamage, irregularFile, isLevelFile, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
 import { lostFile } from './level-manifest.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { type RecordedWrite, SideFile } from './side-file.js';
+import { unavailableBy } from './storage-unavailable.js';
 import { VerifiedGroups } from './verified-groups.js';
 
 const MiB = 1024 * 1024;
@@ -92,7 +93,7 @@ export class LevelLogStorage implements LogStorage {
   private readonly verified: VerifiedGroups;
 
   constructor(private readonly options: LevelLogStorageOptions) {
-    this.verified = new VerifiedGroups(path.join(options.folder, 'unverified'));
+    this.verified = new VerifiedGroups(this.unverifiedPath);
   }
 
   /**
@@ -103,7 +104,19 @@ export class LevelLogStorage implements LogStorage {
     return this.writeNumber;
   }
 
+  /**
+   * @throws ConclaveError ECORRUPT if the store is damaged, EBUSY if another process has opened it; StorageUnavailable if it cannot be
+   * used now
+   */
   async open(): Promise<void> {
+    try {
+      await this.openStore();
+    } catch (error) {
+      throw unavailableBy(error) ?? error;
+    }
+  }
+
+  private async openStore(): Promise<void> {
     await mkdir(this.options.folder, { recursive: true });
     const fault = await this.fileFault().catch((error) => {
       throw isNoFile(error) ? this.corrupt(error.message) : error;
@@ -134,6 +147,9 @@ export class LevelLogStorage implements LogStorage {
   /** Returns which of LevelDB's files is damaged, cut or missing; undefined: none. */
   private async fileFault(): Promise<string | undefined> {
     const { levelFolder } = this;
+    const names = (await fileNames(levelFolder)).filter(isLevelFile).map((name) => path.join(levelFolder, name));
+    const irregular = await irregularFile([...names, this.sideFilePath, this.unverifiedPath]);
+    if (irregular !== undefined) return irregular;
     const damage = await findLogDamage(levelFolder);
     if (damage !== undefined)
       return `${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`;
@@ -264,6 +280,10 @@ export class LevelLogStorage implements LogStorage {
 
   private get sideFilePath(): string {
     return path.join(this.options.folder, 'last-write');
+  }
+
+  private get unverifiedPath(): string {
+    return path.join(this.options.folder, 'unverified');
   }
 
   private async upgradeRows(): Promise<void> {
@@ -415,7 +435,7 @@ export class LevelLogStorage implements LogStorage {
     try {
       return await run();
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isDamage(error)) throw unavailableBy(error) ?? error;
       throw this.corrupt(`LevelDB reports: ${(error as Error).message}`);
     }
   }
@@ -427,6 +447,8 @@ export class LevelLogStorage implements LogStorage {
       return new ConclaveError('EBUSY', `${levelFolder} is open in another process: is this peer running twice?`);
     }
     if (isDamage(cause)) return this.corrupt(`LevelDB reports: ${(cause as Error).message}`);
+    const unavailable = unavailableBy(cause);
+    if (unavailable !== undefined) return unavailable;
     return new Error(`LevelDB does not open ${levelFolder}: ${(cause as Error).message}`, { cause });
   }
 

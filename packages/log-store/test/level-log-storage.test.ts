@@ -1,5 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  cp,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
@@ -404,6 +417,55 @@ describe('a LevelDB that is not what it was', () => {
         new RegExp(`level/[^ ]*${part.replace('.', '[.]')}.*To repair it: stop`, 's'),
       );
       await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT', message });
+    },
+  );
+
+  const obstacles: Record<string, (file: string) => unknown> = {
+    'a folder': (file) => mkdir(file),
+    'a link to nothing': (file) => symlink(`${file}-nothing`, file),
+    'a pipe': (file) => void execFileSync('mkfifo', [file]),
+  };
+  it.each(
+    ['last-write', 'unverified', 'level/CURRENT', 'level/LOCK'].flatMap((name) =>
+      Object.keys(obstacles).map((what) => [name, what] as const),
+    ),
+  )('is refused with the way to repair it if its %s is %s', async (name, what) => {
+    await write(1, 3);
+    await close();
+    const file = path.join(folder, name);
+    await rm(file, { force: true });
+    await obstacles[what]?.(file);
+    const message = expect.stringMatching(`${name} is not a regular file.*To repair it: stop`);
+    await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT', message });
+  });
+
+  it.each(['last-write', 'level', 'level/LOCK', 'level/CURRENT', 'level/MANIFEST', 'level/.log', 'level/.ldb'])(
+    'is not damaged if this process may not use its %s: it cannot be opened now',
+    async (name) => {
+      const isRoot = process.getuid?.() === 0;
+      await tableOf();
+      await close();
+      const names = await readdir(level());
+      const [, part = ''] = name.split('/');
+      const files =
+        part === ''
+          ? [path.join(folder, name)]
+          : names.filter((each) => each.includes(part)).map((each) => path.join(level(), each));
+      expect(files).not.toEqual([]);
+      // Root may use all files, so it becomes another user.
+      if (isRoot) execFileSync('chown', ['-R', '65534', folder]);
+      for (const file of files) await chmod(file, 0);
+      if (isRoot) process.seteuid?.(65534);
+      try {
+        const message = expect.stringMatching(
+          /^EACCES: this process may not use .*; correct its owner or permissions$/,
+        );
+        await expect(reopen()).rejects.toMatchObject({ name: 'StorageUnavailable', message });
+        for (const file of files) await chmod(file, 0o755);
+        expect(await (await reopen()).batchKeysFrom(main, asLogIndex(1))).toHaveLength(80);
+      } finally {
+        if (isRoot) process.seteuid?.(0);
+      }
     },
   );
 

@@ -88,7 +88,8 @@ async function run(options: RunOptions): Promise<void> {
 function endAtStart(error: unknown, log: LineLog): never {
   const code = error instanceof ConclaveError ? { code: error.code } : {};
   log.write('fatal', `the process cannot start: ${(error as Error).message}`, code);
-  process.exit(exitCodeOf(error));
+  // A damaged store is a failure of this machine; nothing was requested, so no outcome is unknown.
+  process.exit(error instanceof ConclaveError && error.code === 'ECORRUPT' ? exitCodes.failed : exitCodeOf(error));
 }
 
 /** Serves metrics and health over HTTP, if an option asks for it; ends the process if that is impossible. */

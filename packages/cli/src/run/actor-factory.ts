@@ -85,7 +85,10 @@ export class ActorFactory {
     const fault = () => storage.fault();
     const { levelFolder: storeFolder } = storage;
     const disk = new DiskMonitor({ folder, storeFolder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
-    const groups = await HostedGroups.open(storage);
+    const groups = await HostedGroups.open(storage).catch(async (error) => {
+      await storage.close();
+      throw error;
+    });
     const scheduler = new WriteScheduler(storage);
     const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, application);
     factory.scrub(log);

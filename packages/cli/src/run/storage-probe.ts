@@ -2,11 +2,11 @@
  * Checks whether the data folder can be used, by writing and syncing a file there. While it cannot be used, the process waits,
  * and health requests to its actors are answered with the reason.
  */
-import { access, type FileHandle, open, rm } from 'node:fs/promises';
+import { access, type FileHandle, lstat, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LineLog } from '@conclave/actor';
-import { defaultHangsAfterMs, diskHangs, problemOf } from '@conclave/log-store';
+import { defaultHangsAfterMs, diskHangs, problemOf, StorageUnavailable } from '@conclave/log-store';
 import { ConclaveError } from '@conclave/protocol';
 import { makeFolderInBackground } from '../make-folder.js';
 import { dataFolder, type RunOptions } from './run-options.js';
@@ -23,9 +23,10 @@ export type PreviousState = 'first' | 'again';
 
 /**
  * Calls `use`, which starts the actors and opens the store, once the data folder can be used, and resolves with its result. Without a
- * log-store in this process there is no wait. If `use` fails at the process's first opening, the error is thrown. At a later opening
- * `use` is called again until it succeeds or fails with ECORRUPT, because LevelDB may need more disk space than the probe.
- * @throws what `use` throws at the first opening, or ECORRUPT
+ * log-store in this process there is no wait. While the store itself cannot be used (StorageUnavailable), `use` is called again and
+ * again: LevelDB may need more disk space than the probe, and has files of its own. At a later opening this applies to all errors but
+ * ECORRUPT.
+ * @throws what `use` throws otherwise
  */
 export async function whenStorageWorks<T>(
   options: RunOptions,
@@ -44,7 +45,8 @@ export async function whenStorageWorks<T>(
           return await use();
         } catch (error) {
           const isDamaged = error instanceof ConclaveError && error.code === 'ECORRUPT';
-          if (before === 'first' || isDamaged) throw error;
+          const isFinal = before === 'first' ? !(error instanceof StorageUnavailable) : isDamaged;
+          if (isFinal) throw error;
           problem = (error as Error).message;
         }
       }
@@ -76,6 +78,8 @@ async function tryStorage(folder: string, before: PreviousState): Promise<string
   const file = path.join(folder, 'probe');
   const opened: FileHandle[] = [];
   try {
+    const obstacle = await obstacleIn(folder, file);
+    if (obstacle !== undefined) return obstacle;
     if (before === 'again' && !(await holdsStore(folder))) {
       return `${folder} does not hold the store of this peer any more: is its file system mounted? If the store is lost for good, start this process again`;
     }
@@ -89,6 +93,33 @@ async function tryStorage(folder: string, before: PreviousState): Promise<string
   } finally {
     for (const each of opened) await each.close().catch(() => undefined);
     await rm(file, { force: true }).catch(() => undefined);
+  }
+}
+
+/** Returns what is at the place of the folder, of LevelDB's folder in it, or of the probe, if it is something else. */
+async function obstacleIn(folder: string, probeFile: string): Promise<string | undefined> {
+  for (const each of [folder, path.join(folder, 'level')]) {
+    const kind = await kindOf(each);
+    if (kind === 'dangling link')
+      return `${each} is a link to a folder that does not exist: is its file system mounted?`;
+    // What else is at the place of LevelDB's folder is damage, which is reported when the store is opened.
+    if (kind === 'other' || (kind === 'file' && each === folder)) return `${each} is not a folder: move it away`;
+  }
+  const isFree = ['missing', 'file'].includes(await kindOf(probeFile));
+  return isFree ? undefined : `${probeFile} is not a regular file: delete it`;
+}
+
+async function kindOf(name: string): Promise<'missing' | 'folder' | 'file' | 'dangling link' | 'other'> {
+  try {
+    const found = await stat(name);
+    if (found.isDirectory()) return 'folder';
+    return found.isFile() ? 'file' : 'other';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return lstat(name).then(
+      () => 'dangling link',
+      () => 'missing',
+    );
   }
 }
 
