@@ -1,5 +1,5 @@
 // What a fresh clone lacks: dependencies, a build, a NATS server. Safe to run any number of times
-// and several times at once; says a line for each thing it does and nothing when all is there.
+// and several times at once; prints a line for each thing that it does, and nothing if all exists.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';

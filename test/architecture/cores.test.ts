@@ -130,7 +130,7 @@ describe("the linter's rules for cores", () => {
     diagnostics: { category: string; location: { path: string } }[];
   }
 
-  /** What the linter's `noRestricted...` rules say about a folder, sorted. */
+  /** What the linter's `noRestricted...` rules contain for a folder, sorted. */
   async function restrictionsIn(folder: string): Promise<string[]> {
     const biome = path.join(root, 'node_modules/@biomejs/biome/bin/biome');
     const args = [biome, 'lint', '--vcs-enabled=false', '--reporter=json', '--max-diagnostics=none'];

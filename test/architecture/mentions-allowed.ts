@@ -36,6 +36,6 @@ export const allowedNames: Readonly<Record<string, string>> = {
   catchup_margin: 'removed by decision 0072',
   '--catchup-margin': 'removed by decision 0072',
   CONCLAVE_CATCHUP_MARGIN: 'removed by decision 0072',
-  'test/cores/core-mesh.ts': 'became the simulator, as decision 0014 says',
-  'random-run.ts': 'became the simulator, as decision 0014 says',
+  'test/cores/core-mesh.ts': 'became the simulator, as decision 0014 describes',
+  'random-run.ts': 'became the simulator, as decision 0014 describes',
 };

@@ -212,7 +212,7 @@ export function fault(
   return missing === undefined ? undefined : `no such symbol: ${missing}`;
 }
 
-/** Checks symbols that a line says to be in a file: the file and then the symbol, or "symbol in file". */
+/** Checks symbols that a line places in a file: the file and then the symbol, or "symbol in file". */
 export function misplaced(line: string, from: string, inventory: Inventory): string | undefined {
   const pairs = [
     ...[...line.matchAll(/`([^`]+\.(?:ts|mjs))`(?:,? | \()`([^`]+)`/g)].map(([, file = '', symbol = '']) => [

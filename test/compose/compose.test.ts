@@ -139,7 +139,7 @@ describe('docker compose', () => {
     for (const service of ['n2-node', 'n3-node']) {
       await project.untilHealth(service, 'unhealthy', healthTimeoutMs);
       // On a machine without time to spare a check may also fail for that.
-      await until(`${service} says that it was removed`, healthTimeoutMs, async () =>
+      await until(`${service} reports that it was removed`, healthTimeoutMs, async () =>
         (await project.lastHealthOutput(service)).includes('removed') ? true : undefined,
       );
     }

@@ -1,4 +1,4 @@
-/** The image by itself: what it says of itself, and a peer of it on a root file system that nothing can write. */
+/** The image by itself: its labels and version, and a peer of it on a root file system that nothing can write. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { docker, runToEnd } from './docker.js';

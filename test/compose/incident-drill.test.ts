@@ -109,7 +109,7 @@ describe('under compose, an operator who follows docs/operations.md resolves', (
     await expectWhole();
   });
 
-  test('a full disk: status says which one and how much is free; with free space it accepts entries again', async () => {
+  test('a full disk: status names it and prints how much is free; with free space it accepts entries again', async () => {
     const full = other(await operator.leader());
     await operator.start(full, { CONCLAVE_DISK_RESERVE_MB: '1000000000' });
     await operator.shows(new RegExp(`^${full} .* read-only: disk full, .* free`, 'm'), '`read-only: disk full');

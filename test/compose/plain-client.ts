@@ -46,7 +46,7 @@ export class PlainClient {
     return new PlainClient(connection);
   }
 
-  /** Rejects when nobody answers; an error that the group answers is in the reply. */
+  /** Rejects if nobody replies; an error of the group is in the reply. */
   async request(subject: string, body: Record<string, unknown> = {}, timeoutMs = requestTimeoutMs): Promise<Reply> {
     const message = await this.#connection.request(subject, JSON.stringify(body), {
       timeout: timeoutMs,

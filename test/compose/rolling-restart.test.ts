@@ -1,4 +1,4 @@
-/** What docker-compose.yml says at its top: how to restart its peers, and what `up` and `down` do to a group that lives. */
+/** The instructions at the top of docker-compose.yml: how to restart its peers, and what `up` and `down` do to a running group. */
 import { randomBytes } from 'node:crypto';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId } from '@conclave/protocol';

@@ -25,7 +25,7 @@ describe('answered in a test', () => {
   const operations = Object.keys(protocol.kvOperations).map((name) => `group kv.${name}`);
   it.each(operations)('%s', (word) => expect(seen).toContain(word));
 
-  // Whoever is not logged in is answered by nobody: programs that connect say this of themselves.
+  // A program that is not logged in gets no reply: programs that connect report this themselves.
   const saidByOneself = ['ELOGIN'];
   const answered = Object.keys(protocol.errorCodes).filter((code) => !saidByOneself.includes(code));
   const codes = answered.map((code) => `code ${code}`);

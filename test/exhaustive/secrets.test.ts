@@ -274,7 +274,7 @@ async function outputOf(name: string, { args = [], env = {} }: Login, isAccepted
   return `${code} ${out}${error}`;
 }
 
-/** Commands that have printed nothing: for their first milliseconds they may be listed with a URL, as docs/security.md says. */
+/** Commands that have printed nothing: for their first milliseconds they may be listed with a URL, as docs/security.md explains. */
 const starting = new Set<number | undefined>();
 
 /** An output comes in many parts: for one command the processes are listed at most this often. */
@@ -347,7 +347,7 @@ it('no command shows a secret of a login that NATS rejects', { timeout: 1_800_00
 it('no command shows a secret of a login that NATS accepts', { timeout: 1_800_000 }, async () => {
   await expectAnswers(connecting, userLogins('good'), 'good');
   await inTurns(Object.entries(userLogins('good')), ([how, login]) => expectAnswer('status', how, login, 'good'));
-  // On these servers there is no group: an error that says so is a reply.
+  // On these servers there is no group: an error with that text is a reply.
   const alone = few.filter((name) => !['kv put', 'watch'].includes(name));
   await expectAnswers(alone, tokenLogins('good'), 'good');
   await expectAnswers(alone, credsLogins('good'), 'good');

@@ -1,4 +1,4 @@
-/** `npm run bench -- --catch-up`, with a short log: that it measures what it says. */
+/** `npm run bench -- --catch-up`, with a short log: that it measures what its rows name. */
 import { afterAll, expect, it } from 'vitest';
 import { startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';

@@ -1,4 +1,4 @@
-/** `npm run bench -- --change`, a few windows of it: that it does to a group what its rows say. */
+/** `npm run bench -- --change`, a few windows of it: that it does to a group what its rows name. */
 import { afterAll, expect, it } from 'vitest';
 import { startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';

@@ -27,7 +27,7 @@ function expectNothingLeft(): void {
 }
 
 describe('the bench beside other systems', () => {
-  it('measures each that is installed, and says how to get the others', async () => {
+  it('measures each that is installed, and prints how to get the others', async () => {
     const { code, out, error } = await startCommand('', [
       'bench',
       ...few,

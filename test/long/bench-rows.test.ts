@@ -1,4 +1,4 @@
-/** `npm run bench` with rows of each set-up, short: that it measures what they say, and leaves nothing behind. */
+/** `npm run bench` with rows of each set-up, short: that it measures what they name, and leaves nothing behind. */
 import { readdirSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { startCommand } from '../support/command.js';

@@ -36,7 +36,7 @@ beforeEach(async () => {
 
 afterEach(() => stops.run());
 
-/** Asks n1 to found the group, once its log-store has answered. @returns what it says */
+/** Requests from n1 to found the group, once its log-store has replied. @returns the reply of n1 */
 function foundByN1(): Promise<Record<string, unknown>> {
   return until('n1 has started', async () => {
     const { body } = await mesh.plain.ask('n1.admin.bootstrap', { peers: names, timeout_ms: 1000 });
@@ -54,7 +54,7 @@ async function bootstrap(name: string): Promise<BootstrapReply> {
   return reply as unknown as BootstrapReply;
 }
 
-/** Nobody says that there is another group under the name, and the group has all that it acknowledged. */
+/** No peer reports another group under the name, and the group has all that it acknowledged. */
 async function expectSameGroup(holders: readonly string[]): Promise<void> {
   for (const name of names) {
     const { group_uid } = await mesh.status(name);
@@ -121,7 +121,7 @@ describe('a volume is lost, and everything is restarted with bootstrap:', () => 
 it('a volume that is copied to another peer is rejected there with its owner’s name, and the group continues (promise 6)', async () => {
   cpSync(mesh.peer('n1').dataDir, mesh.peer('n7').dataDir, { recursive: true });
   await mesh.start('n7', ...names);
-  const reason = await until('n7 says what is wrong', async () => {
+  const reason = await until('n7 reports what is wrong', async () => {
     const { body } = await mesh.plain.ask('n7.log-store.health', {}, 1000);
     return body.healthy === false && String(body.reason).startsWith('EINVAL') ? String(body.reason) : undefined;
   });

@@ -108,7 +108,7 @@ describe('an operator who follows docs/operations.md resolves', () => {
     await expectWhole();
   }, 240_000);
 
-  it('one stuck actor: status says what is wrong, health which process, and it is restarted', async () => {
+  it('one stuck actor: status reports what is wrong, health names the process, and it is restarted', async () => {
     const leader = await leaderOf();
     const stuck = names.find((name) => name !== leader) as string;
     const process = mesh.peer(stuck).process('log-store');
@@ -134,7 +134,7 @@ describe('an operator who follows docs/operations.md resolves', () => {
     await expectWhole();
   }, 120_000);
 
-  it('a full disk: status says which one and how much is free; with free space it accepts entries again', async () => {
+  it('a full disk: status names it and prints how much is free; with free space it accepts entries again', async () => {
     const leader = await leaderOf();
     const name = names.find((each) => each !== leader) as string;
     await mesh.kill(name);

@@ -77,7 +77,7 @@ describe('promise 6: lost stores are replaced without an operator and without a 
 });
 
 describe('promise 17: a peer with a corrupt store stops, and is replaced once its data is deleted', () => {
-  it('one flipped bit: the peer says where it is and how to repair it; deleting the folder and a restart are enough', async () => {
+  it('one flipped bit: the peer reports where it is and how to repair it; deleting the folder and a restart are enough', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh, acknowledged } = await founded(...names);
     const victim = await follower(mesh, names);
@@ -115,7 +115,7 @@ describe('a copied store', () => {
     for (const name of names) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
 
-  it('under another name is rejected, and the error says whose it is', async () => {
+  it('under another name is rejected, and the error names its peer', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh } = await founded(...names);
     const from = await follower(mesh, names);

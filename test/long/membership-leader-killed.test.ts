@@ -117,7 +117,7 @@ describe('kill -9 of the leader, all of its actors', () => {
 
   test('promise 3: if all peers are killed in the joint stage, the change ends once majorities of both sets have restarted', async () => {
     const { term } = await lead(mesh, 'n2');
-    // Nobody can write while nobody is there; what was acknowledged before is to be there after.
+    // No write succeeds while no peer runs; what was acknowledged before must exist afterwards.
     const before = writers;
     await before.stop();
     await holdJoint(mesh, stores, load);
@@ -137,7 +137,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 
-  test('promises 3 and 7: if the leader is killed in the stable stage, the change is completed or rolled back, and the status says which', async () => {
+  test('promises 3 and 7: if the leader is killed in the stable stage, the change is completed or rolled back, and status reports which', async () => {
     const { term } = await lead(mesh, 'n1');
     await holdStable(mesh, stores);
 

@@ -49,7 +49,7 @@ describe.skipIf(chromiumFile === undefined)('the playground', () => {
   });
 
   it.each(questions.map((question) => [question.title, question] as const))(
-    '%s: plays to its end, and the page says that each outcome holds',
+    '%s: plays to its end, and the page shows that each outcome holds',
     async (_, { name, steps: all }) => {
       await open(name);
       for (const [at, step] of all.entries()) {

@@ -53,7 +53,7 @@ async function reason(peer: string): Promise<string> {
 }
 
 async function isUnwell(peer: string, expected: RegExp): Promise<void> {
-  await until(`the log-store of ${peer} says ${expected}`, async () => {
+  await until(`the log-store of ${peer} reports ${expected}`, async () => {
     const said = await reason(peer);
     if (!expected.test(said)) throw new Error(said);
     return true;
@@ -77,7 +77,7 @@ describe('a disk that becomes read-only while its log-store runs', () => {
 
       run('mount', '-o', 'remount,abort', path.join(folder, broken));
       await isUnwell(broken, /^EROFS: the file system of the data folder is read-only/);
-      // The others go on, if need be under another leader, which knows that it can spare nobody else.
+      // The others continue, possibly under another leader, which knows that no other peer may be restarted.
       await mesh.plain.insist('kv.put', { key: `${role} meanwhile`, value: 'v' }, 20_000);
       await until(`nobody but ${broken} may be restarted`, async () => {
         const may = await mayRestart();

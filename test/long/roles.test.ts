@@ -121,7 +121,7 @@ it('promise 37: an operator can bootstrap, change, restart, back up and restore 
   );
   await mesh.start('n5');
   await run('operator', 'groups', 'delete', 'lost', '--peers', 'n4,n5', '--yes');
-  // There is no change to cancel, and nobody restarts: what they ask is what matters here.
+  // There is no change to cancel, and no peer restarts: only which requests the roles permit is tested here.
   await attempt('operator', 'peers', 'cancel');
   await attempt('operator', 'restart', '--run', 'false', '--peers', 'n2');
   await showsOne('operator', /leader_elected|catchup|configuration/, ['watch'], () =>

@@ -24,7 +24,7 @@ type Which = 'old' | 'new';
 interface Kind {
   readonly settings: LoginSettings;
   readonly configuration: (which: Which) => string;
-  /** Puts the credentials where the settings say. */
+  /** Writes the credentials into the files that the settings name. */
   readonly write: (which: Which, url: string) => void;
   /** The server goes by the new configuration only once it is started again. */
   readonly restarts?: true;
@@ -80,7 +80,7 @@ const kinds: Readonly<Record<string, (folder: string) => Kind>> = {
       configuration: () => operator.configuration,
       write: () => operator.writeUser(creds),
       endOld: async (server, isLogged) => {
-        // All connections are made again with a JWT of a short life, and end with it.
+        // All connections are made again with a JWT that expires soon, and end with it.
         operator.writeUser(creds, Math.floor(Date.now() / 1000) + shortLifeSeconds);
         const expired = isLogged(/User Authentication Expired/i);
         await server.restart();
@@ -248,7 +248,7 @@ it.each(Object.keys(kinds))('%s: rotated under a peer, a client, an observer and
   for (const each of peer.processes) {
     const { url } = await each.line(({ msg }) => msg === 'serves metrics and health');
     // A server may accept an expired login once more, for a moment: then the process has to find out the reason again.
-    await until('the page says why NATS rejects the process', async () => {
+    await until('the page shows why NATS rejects the process', async () => {
       const page = await (await fetch(`${url}/readyz`)).text();
       if (!/nats: .*(rejects the login|no TLS)/.test(page)) throw new Error(page);
       return true;

@@ -47,7 +47,7 @@ async function expectRefused(peer: Peer): Promise<void> {
   }
 }
 
-it('each process of the second deployment refuses to start and says why, whatever the names of its groups', async () => {
+it('each process of the second deployment refuses to start and prints why, whatever the names of its groups', async () => {
   const before = await Promise.all(names.map((name) => mesh.status(name)));
   await Promise.all([
     expectRefused(other({ peer: 'n1', placement: 'four' })),
@@ -92,7 +92,7 @@ it('a paused node is replaced, and is fenced when it resumes', async () => {
   first.signal('SIGCONT');
   await fenced;
 
-  // The fenced one still answers, and keeps nobody from starting in its place.
+  // The fenced one still replies, and prevents no other process from starting in its place.
   await another.kill();
   const third = mesh.another('n1', 'node');
   await third.start();

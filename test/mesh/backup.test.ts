@@ -91,7 +91,7 @@ describe('a backup', () => {
     expect(JSON.parse(error)).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
   });
 
-  it('is not restored if no process hosts the group, and the error says what to do', async () => {
+  it('is not restored if no process hosts the group, and the error contains what to do', async () => {
     const { code, error } = await conclave('restore', file, '--group', 'nowhere', '--peers', names.join(), '--json');
     expect(code).toBe(4);
     expect(JSON.parse(error)).toMatchObject({

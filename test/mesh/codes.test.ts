@@ -99,7 +99,7 @@ it('ESTATEMACHINE, not done: an application throws at a request that it does not
   expect(checked.body).toMatchObject({ error: { code: 'EUNSUPPORTED', outcome: 'not_done' } });
 });
 
-it('promise 31: check compares the states of all members, and upgrade says that all support the level', async () => {
+it('promise 31: check compares the states of all members, and upgrade prints that all support the level', async () => {
   const compared = await until('all have answered', async () => {
     const { body } = await mesh.plain.ask('admin.check');
     return body.error === undefined && (body.unanswered as unknown[]).length === 0 ? body : undefined;

@@ -41,7 +41,7 @@ export class Stops {
 
 /**
  * Waits until `look` answers something, and answers that. What it throws counts as not yet.
- * @param more what else the error says
+ * @param more further texts that the error contains
  * @throws Error with the last failure when it takes too long
  */
 export async function until<T>(

@@ -75,7 +75,7 @@ describe('one actor is killed with kill -9', () => {
       await victim.kill();
       const next = await mesh.leaderAfter(term, leader);
       await writers.progress();
-      // It stays out of office while it is not whole, although its node lives (of the other three).
+      // It does not lead while one of its actors is down, although its node runs (if another actor was killed).
       expect((await mesh.leaderStatus()).peer_id).not.toBe(leader);
       expect(next.peer_id).not.toBe(leader);
       await victim.start();

@@ -286,7 +286,7 @@ describe('garbage as a request', () => {
     }
   });
 
-  /** What each of the three nodes says of its service. */
+  /** The reply of each of the three nodes to service discovery. */
   async function statistics(): Promise<{ endpoints: { num_errors: number }[] }[]> {
     const { nats } = mesh.plain;
     const inbox = createInbox();
@@ -328,7 +328,7 @@ describe('garbage as events', () => {
 });
 
 describe('well-formed messages from elsewhere are dropped', () => {
-  /** What a message to this peer would say that is none of these. */
+  /** The fields that a message to this peer would have and that are none of these. */
   async function ownFields(peer: string): Promise<Record<string, unknown>> {
     const status = before[names.indexOf(peer)] as StatusReply;
     const other = before.find(({ peer_id, role }) => peer_id !== peer && role !== 'leader') as StatusReply;
@@ -351,7 +351,7 @@ describe('well-formed messages from elsewhere are dropped', () => {
       // As the first message of a link has it: whom an actor follows is decided there.
       link: 1,
       seq: 1,
-      // Ids that nobody is waiting for.
+      // Ids for which no call waits.
       request_id: 2 ** 40,
       election_id: 2 ** 40,
     };

@@ -117,7 +117,7 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     await onAll('create_group', { group_id: 'orders' });
     const after = await Promise.all(peers.map((peer) => stored(peer, 'orders')));
     await inGroup('orders', async (client) => {
-      // Asked again after a slow answer, it says that the group is there.
+      // A repeated request, after a slow reply, reports that the group exists.
       const founded = await client.insist('n1.admin.bootstrap', { peers });
       expect(founded.group_uid).not.toBe(old.group_uid);
       expect(await client.insist('kv.get', { key: 'a' })).toMatchObject({ value: null });

@@ -71,7 +71,7 @@ describe('promises 29 and 30: a group that is deleted and created again under it
     const late = await plain.ask('kv.changes', { prefix: '', from_revision: revision + 1 });
     expect(late.body).toMatchObject({ error: { code: 'ECOMPACTED' } });
     const beyond = { watch_id: 'beyond', prefix: '', from_revision: written.revision + 1000 };
-    // Where its lease has run out for a moment, the leader does not know the last revision for sure, and says EBUSY.
+    // If its lease has run out for a moment, the leader does not know whether its last revision is the group's, and replies EBUSY.
     const refused = await until('the leader holds its lease', async () => {
       const { body } = await plain.ask('kv.watch', beyond);
       return (body.error as { code: string }).code === 'EBUSY' ? undefined : body;

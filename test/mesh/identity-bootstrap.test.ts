@@ -67,7 +67,7 @@ describe('bootstrap', () => {
   });
 });
 
-/** Asks all three peers at the same moment, and again until each says what is there. */
+/** Sends the request to all three peers at the same moment, and again until each reports which group exists. */
 async function race(group: string): Promise<void> {
   const client = await PlainClient.open([url], group);
   try {

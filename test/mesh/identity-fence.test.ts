@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 afterAll(() => stops.run());
 
-/** What every node that goes by the name of n1 says of its health. */
+/** The health that each node with the name n1 reports. */
 async function nodesOfN1(howMany: number): Promise<HealthReply[]> {
   const { nats } = mesh.plain;
   const inbox = createInbox();
@@ -58,7 +58,7 @@ function countMessages(message: string): { count: () => number; reached: (count:
   return { count: () => count, reached: (until) => new Promise((resolve) => waiting.push({ count: until, resolve })) };
 }
 
-/** The sessions that n1's log-store says it has opened; it may say so twice, as it may be asked twice for the same opening. */
+/** The sessions that n1's log-store reports as opened; one may be reported twice, because its opening may be requested twice. */
 function noteOpenings(): ReadonlySet<number> {
   const sessions = new Set<number>();
   const subscription = mesh.plain.nats.subscribe('conclave.main.n1.node.opened.n1', {
@@ -87,13 +87,13 @@ async function expectTakenOver(first: ActorProcess, another: ActorProcess): Prom
   });
   await writers.progress();
 
-  // The first is unhealthy, says why, and stays up.
+  // The first is unhealthy, reports why, and keeps running.
   const [sick, well] = (await nodesOfN1(2)).sort((a, b) => Number(a.healthy) - Number(b.healthy));
   expect(sick).toMatchObject({ healthy: false, reason: expect.stringContaining('fenced: another node has opened') });
   expect(well).toMatchObject({ healthy: true, reason: '' });
   expect(sick?.incarnation).not.toBe(well?.incarnation);
 
-  // No duel: three seconds' worth of ticks later nobody has opened again.
+  // The nodes do not fence each other in turn: after the ticks of three seconds none has opened the log-store again.
   await ticks.reached(ticks.count() + 30);
   expect((await mesh.status('n1')).session).toBe(session + 1);
   expect([...opened]).toEqual([session + 1]);

@@ -18,7 +18,7 @@ interface WatchMessage {
   readonly error?: { readonly code: string };
 }
 
-/** What docs/subjects.md says that a watcher does, in JSON. */
+/** A watcher as docs/subjects.md describes it, in JSON. */
 class PlainWatch {
   readonly changes: Change[] = [];
   /** How often it had to ask from where it was. */
@@ -163,7 +163,7 @@ describe('a watch with plain NATS and JSON', () => {
     expect(await plain.insist('kv.unwatch', { watch_id: 'me.closed' })).toEqual({ closed: true });
     expect(await plain.insist('kv.unwatch', { watch_id: 'me.closed' })).toEqual({ closed: false });
     watch.stop();
-    // Nobody is subscribed to these: NATS says so to the leader.
+    // These have no subscriber: NATS reports that to the leader.
     await plain.insist('kv.watch', { watch_id: 'me.gone', prefix: 'w/' });
     await until('the leader has dropped it', async () => {
       const { body } = await plain.ask('kv.watch', { watch_id: 'me.gone', prefix: 'another/' });

@@ -49,7 +49,7 @@ function held(name: string): Promise<Holder> {
 }
 
 /**
- * A script that says its process id, and that of a process that it starts, which ignores every signal that can be
+ * A script that prints its process id, and that of a process that it starts, which ignores every signal that can be
  * ignored; both stay.
  */
 function stubborn(): string {

@@ -1,4 +1,4 @@
-/** Whatever is wrong with a login ends commands, a peer's process and the health check at once, with a code that says so. */
+/** Each fault of a login ends commands, a peer's process and the health check at once, with the exit code for logins. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

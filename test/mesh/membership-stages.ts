@@ -24,8 +24,8 @@ export async function cancelChange(mesh: Mesh): Promise<Reply> {
 }
 
 /**
- * The leader of a group at rest: it has committed an entry of its own term, and nobody else takes itself for one any
- * more. (While it hands over, the old one still answers, and refuses.)
+ * The leader of a group at rest: it has committed an entry of its own term, and no other peer considers itself leader any
+ * more. (During a transfer of leadership the old leader still replies, with errors.)
  */
 export function theLeader(mesh: Mesh, wanted: (peer: string) => boolean = () => true): Promise<StatusReply> {
   let last: readonly StatusReply[] = [];

@@ -112,7 +112,7 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     const events = await changeTo(others);
     await events.received('leader_stepped_down', { peer_id: 'n1' });
     const { term } = await mesh.leaderStatus();
-    // The removed peer knows that it is out, and raises nobody's term.
+    // The removed peer knows that it is removed, and raises the term of no peer.
     await events.received('peer_removed', { peer_id: 'n1' });
     expect((await mesh.statusOnce('n1')).health).toMatchObject({ healthy: false });
     await writers.progress();

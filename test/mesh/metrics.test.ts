@@ -177,7 +177,7 @@ it('an actor answers `metrics` in JSON and msgpack, and drops nothing for it', a
 });
 
 describe('conclave run --http', () => {
-  it('is alive without NATS, and says what it waits for', async () => {
+  it('is alive without NATS, and reports what it waits for', async () => {
     const gone = await startNats();
     await gone.stop();
     const args = ['--peer', 'h', '--actors', 'node', '--nats', gone.url, '--http', '127.0.0.1:0'];

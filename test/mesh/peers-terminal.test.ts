@@ -125,7 +125,7 @@ describe('conclave peers change on a terminal', () => {
     expect(((await mesh.plain.insist('admin.status')).configuration as { peers: unknown[] }).peers).toHaveLength(3);
   });
 
-  it('ends at Ctrl-C during a change, leaves the terminal as it was, and says what becomes of the change', async () => {
+  it('ends at Ctrl-C during a change, leaves the terminal as it was, and prints how the change continues', async () => {
     // A new peer that answers nothing.
     const silent = mesh.peer('n4').process('node');
     silent.signal('SIGSTOP');

@@ -63,7 +63,7 @@ async function ask(nats: NatsConnection, encoding: Encoding, subject: string, bo
   };
 }
 
-/** Settled as true where NATS itself says that nobody listens. */
+/** Resolves to true if NATS reports that nobody subscribes. */
 function isUnanswered(asked: Promise<unknown>): Promise<boolean> {
   return asked.then(
     () => false,

@@ -45,7 +45,7 @@ describe('promises 15 and 24: after the quorum is lost for good, reset_peer', ()
     expect(body).toMatchObject({ error: { code: 'EBUSY', outcome: 'not_done' } });
   });
 
-  it('lets survivors with the same reset elect a leader, with all their data; the reply and an event say what may be lost', async () => {
+  it('lets survivors with the same reset elect a leader, with all their data; the reply and an event name what may be lost', async () => {
     await mesh.kill('n3', 'n4', 'n5');
     const replies = [await reset('n1'), await reset('n2')];
     const [first] = replies as [ResetPeerReply];

@@ -151,7 +151,7 @@ describe('a peer whose disk has less free space than the reserve', () => {
   });
 });
 
-describe('promise 23: status says whether a peer may be restarted now', () => {
+describe('promise 23: status reports whether a peer may be restarted now', () => {
   it('all may if all are caught up; only the lost one if one is lost, with the reason', async () => {
     await leaderSays('all may', (status) => mayRestart(status).length === 3);
     const { peer_id: leader } = await mesh.leaderStatus();
@@ -194,7 +194,7 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
     let isOver = false;
     const writing = (async () => {
       for (let number = 1; !isOver; number++) {
-        // While a leader is elected nobody takes a write.
+        // During an election no peer accepts a write.
         const reply = await mesh.plain.ask('kv.put', { key: 'rolling', value: String(number) }).catch(() => undefined);
         if (reply?.errorCode === 0) acknowledged.push(number);
       }
@@ -231,7 +231,7 @@ describe('promise 22: health fails, with the reason', () => {
   it('of a removed peer', async () => {
     await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });
     await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
-    await until('n3 says so', async () => ((await mesh.statusOnce('n3')).health.healthy ? undefined : true));
+    await until('n3 is healthy', async () => ((await mesh.statusOnce('n3')).health.healthy ? undefined : true));
     expect(await health('n3')).toMatchObject({
       code: 1,
       error: expect.stringContaining('removed: this peer is no longer a member of the group'),
@@ -241,7 +241,7 @@ describe('promise 22: health fails, with the reason', () => {
 
   it('of a node with a silent actor', async () => {
     await mesh.peer('n2').process('ballot-box').kill();
-    await until('n2 says so', async () => ((await mesh.statusOnce('n2')).health.healthy ? undefined : true));
+    await until('n2 is unhealthy', async () => ((await mesh.statusOnce('n2')).health.healthy ? undefined : true));
     expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('silent: ballot-box') });
     await mesh.peer('n2').process('ballot-box').start();
     await mesh.healthy('n2');
@@ -249,7 +249,7 @@ describe('promise 22: health fails, with the reason', () => {
 
   it('of a node without a leader', async () => {
     await mesh.kill('n1');
-    await until('n2 says so', async () => ((await mesh.statusOnce('n2')).leader_id === '' ? true : undefined));
+    await until('n2 knows no leader', async () => ((await mesh.statusOnce('n2')).leader_id === '' ? true : undefined));
     expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('knows no leader') });
     await mesh.start('n1');
     await mesh.healthy('n1', 'n2');

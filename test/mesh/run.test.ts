@@ -80,7 +80,7 @@ describe('conclave run', () => {
     await expect(started).rejects.toThrow('ended with 0');
   });
 
-  it('rejects a NATS server with a too small maximum payload, and says what to set', async () => {
+  it('rejects a NATS server with a too small maximum payload, and prints what to set', async () => {
     const small = await startNats({ configuration: 'max_payload: 65536' });
     try {
       const { code, error } = await conclave(['run', '--peer', 's', '--actors', 'node', '--nats', small.url]);

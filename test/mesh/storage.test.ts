@@ -63,7 +63,7 @@ beforeAll(async () => {
 
 afterAll(() => stops.run());
 
-/** Waits until the log-store of a peer says that it is not well, for this reason. */
+/** Waits until the log-store of a peer reports that it is unhealthy, for this reason. */
 async function unwell(peer: string, reason: RegExp): Promise<void> {
   await until(`the log-store of ${peer} says: ${reason}`, async () => {
     const { body } = await mesh.plain.ask(`${peer}.log-store.health`, {}, 1000);
@@ -96,7 +96,7 @@ describe('a log-store', () => {
     await mesh.healthy('n3');
   });
 
-  it.runIf(isRoot)('says that its disk is read-only, and is well when it can be written again', async () => {
+  it.runIf(isRoot)('reports that its disk is read-only, and is healthy when it can be written again', async () => {
     const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, folder2()]);
     // A file system with files that are open for writing is not remounted on command.
     await mesh.peer('n2').process('log-store').kill();
@@ -140,7 +140,7 @@ describe('a log-store', () => {
   });
 
   it.runIf(isRoot)(
-    'promise 27: whose disk hangs says so, and is no spare when others are to be restarted',
+    'promise 27: reports that its disk hangs, and does not count as available when others are to be restarted',
     async (context) => {
       context.skip(!isFrozenOnDemand, 'no loop device can be mounted here');
       let isOver = false;
@@ -271,7 +271,7 @@ describe('a log-store', () => {
         await mesh.plain.insist('admin.transfer_leader', { peer_id: peer_id === 'n1' ? 'n2' : 'n1' });
       }
       await mesh.start('n3');
-      await until('the node of n3 says that its store went back', async () => {
+      await until('the node of n3 reports that its store went back', async () => {
         const { body } = await mesh.plain.ask('n3.node.health', {}, 1000);
         return /ECORRUPT: this store ends at entry/.test(String(body.reason)) ? true : undefined;
       });

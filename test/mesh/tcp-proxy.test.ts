@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { open, TcpProxy } from '../chaos/tcp-proxy.js';
 
-/** What chaos spoils connections with: it has to pass on all, or to spoil as it says. */
+/** The proxy with which chaos disturbs connections: it must pass all bytes on, or disturb them as configured. */
 let server: Server;
 let proxy: TcpProxy;
 const sockets: Socket[] = [];

@@ -220,7 +220,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await eventually(() => row('n4').textContent()).toContain('leader');
   });
 
-  it('says what a planned change would require, and which peers may be restarted', async () => {
+  it('shows what a planned change would require, and which peers may be restarted', async () => {
     await open();
     await page.keyboard.press('5');
     await eventually(() => page.locator('.answers').first().textContent()).toContain('may be restarted now');
@@ -269,7 +269,7 @@ describe.skipIf(chromiumFile === undefined)('the page of a group', () => {
     await page.getByText('No change was observed.').waitFor();
   });
 
-  it('recovers when its server was gone, and says so meanwhile', async () => {
+  it('recovers after its server was gone, and shows meanwhile that it is gone', async () => {
     await open();
     const { host } = new URL(view.url);
     await view.kill();

@@ -54,7 +54,7 @@ async function runSeeds(seeds) {
 
 /**
  * @param {string} file of the scenario
- * @returns {Promise<Found | Survived>} found where the scenario says something else than what is expected of it
+ * @returns {Promise<Found | Survived>} found if the scenario prints something else than what is expected
  */
 async function runScenario(file) {
   const { formatScenario, parseScenario } = await load('scenario/scenario-file.js');
@@ -70,7 +70,7 @@ async function runScenario(file) {
     return { type: 'found', seed: 0, invariant, seen: String(error) };
   }
   if (formatScenario(blocks, outputs) === text) return { type: 'survived' };
-  return { type: 'found', seed: 0, invariant, seen: 'it says something else' };
+  return { type: 'found', seed: 0, invariant, seen: 'it prints something else' };
 }
 
 /**

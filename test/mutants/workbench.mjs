@@ -53,7 +53,7 @@ export class Workbench {
         await cp(from, path.join(this.folder, 'packages', name, part), { recursive: true, preserveTimestamps: true });
       }
     }
-    // Unit tests that start a NATS server, say, use them.
+    // For example, unit tests that start a NATS server use them.
     for (const name of ['test', 'scripts']) {
       const from = path.join(this.root, name);
       if (existsSync(from)) symlinkSync(from, path.join(this.folder, name));

@@ -124,7 +124,7 @@ export class ActorProcess {
     return new Promise((resolve) => this.waiting.push({ matches, resolve }));
   }
 
-  /** The end of its log, to say why a test failed. */
+  /** The end of its log output, to show why a test failed. */
   log(): string {
     return this.lines.map((line) => JSON.stringify(line)).join('\n');
   }

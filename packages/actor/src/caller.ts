@@ -8,7 +8,7 @@ const natsHeader = 'Nats-Request-Info';
 const importedReply = '_R_.';
 
 /**
- * NATS names the user where the request came through a service import of another account with `share: true`. Else that header is
+ * NATS names the user if the request came through a service import of another account with `share: true`. Else that header is
  * what the sender states about itself.
  */
 export function callerOf({ headers, reply }: Pick<Msg, 'headers' | 'reply'>): Caller {

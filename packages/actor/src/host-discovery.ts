@@ -114,20 +114,20 @@ export class HostDiscovery {
 
   private async sweep(): Promise<Sweep> {
     const nodes = new Map<string, FoundNode>();
-    let answers = 0;
+    let replies = 0;
     const isCarriedOut = await this.collect(discoverySubject, (message) => {
-      answers += 1;
-      if (answers > limits.discoveryAnswers) return;
+      replies += 1;
+      if (replies > limits.discoveryAnswers) return;
       const node = this.nodeOf(message);
       if (node !== undefined) nodes.set(`${node.groupId}.${node.peerId}`, node);
     });
     const lists = this.freshLists();
-    const asked = [...lists.keys()].map(async (peerId) => {
+    const lookups = [...lists.keys()].map(async (peerId) => {
       const parsed = ListGroupsReply.safeParse(await this.ask(this.subjects.host(peerId, 'list_groups'), answerMs));
       return [peerId, parsed.success ? parsed.data : undefined] as const;
     });
-    const stores = new Map(await Promise.all(asked));
-    const isWhole = isCarriedOut && answers <= limits.discoveryAnswers && !this.hasTooManyLists;
+    const stores = new Map(await Promise.all(lookups));
+    const isWhole = isCarriedOut && replies <= limits.discoveryAnswers && !this.hasTooManyLists;
     return { nodes, stores, lists, isWhole };
   }
 
@@ -141,10 +141,10 @@ export class HostDiscovery {
     try {
       const { nats } = this.connection;
       const before = this.connection.id;
-      const answers = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
-      for await (const answer of answers) {
+      const replies = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
+      for await (const reply of replies) {
         isAnswered = true;
-        onAnswer(answer);
+        onAnswer(reply);
       }
       if (isAnswered) return true;
       // The server replies to this after it has received the request, if that is the same connection.

@@ -49,7 +49,7 @@ export class MicroService {
     for (const verb of serviceVerbs) {
       for (const subject of serviceSubjects(verb, id)) {
         const subscription = serveRequests(this.connection, this.subjects, subject, (request) =>
-          this.answer(verb, request),
+          this.reply(verb, request),
         );
         this.listenings.push({ close: () => subscription.unsubscribe() });
       }
@@ -61,7 +61,7 @@ export class MicroService {
     for (const listening of this.listenings) listening.close();
   }
 
-  private answer(verb: Verb, request: Msg): void {
+  private reply(verb: Verb, request: Msg): void {
     if (!request.reply) return;
     this.connection.publish(request.reply, this.encoded(verb));
   }

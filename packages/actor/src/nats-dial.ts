@@ -1,4 +1,4 @@
-/** Finds a NATS server that accepts a login, with retries, and says why none does. */
+/** Finds a NATS server that accepts a login, with retries; the error contains the reason if none does. */
 import { ConclaveError } from '@conclave/protocol';
 import { findServer, LoginError, type NatsLogin } from '@conclave/protocol/login';
 import type { LineLog } from './actor-log.js';

@@ -15,7 +15,7 @@ const longestPauseMs = 60_000;
 export interface SubscriptionListener {
   /** Must not throw: the client stops reading if it does. */
   readonly onMessage: (message: Msg) => void;
-  /** `refusal` is undefined where it failed for another reason than permissions; then it is not retried. */
+  /** `refusal` is undefined if it failed for another reason than permissions; then it is not retried. */
   readonly onFailed: (subscription: RetryingSubscription, error: Error) => void;
   readonly onPermitted: (subscription: RetryingSubscription) => void;
 }

@@ -178,7 +178,7 @@ export class AdminClient {
       throw error;
     }
     const outcome = reads ? 'not_done' : 'unknown';
-    throw new ConclaveError('ETIMEDOUT', `no answer within ${timeoutMs} ms on ${subject}${foreign}`, outcome);
+    throw new ConclaveError('ETIMEDOUT', `no reply within ${timeoutMs} ms on ${subject}${foreign}`, outcome);
   }
 }
 
@@ -210,7 +210,7 @@ export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
     throw new ConclaveError(code, message, outcome, leaderId);
   }
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new ConclaveError('EINVAL', `the answer is malformed: ${parsed.error.message}`, 'unknown');
+  if (!parsed.success) throw new ConclaveError('EINVAL', `the reply is malformed: ${parsed.error.message}`, 'unknown');
   return parsed.data;
 }
 
@@ -219,7 +219,7 @@ function decoded(data: Uint8Array): unknown {
   try {
     return decode(data);
   } catch (error) {
-    throw new ConclaveError('EINVAL', `the answer is malformed: ${(error as Error).message}`, 'unknown');
+    throw new ConclaveError('EINVAL', `the reply is malformed: ${(error as Error).message}`, 'unknown');
   }
 }
 

@@ -35,7 +35,7 @@ export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<Na
 }
 
 /**
- * A command that runs on while NATS rejects its login says so on standard error, and when it is connected again. Its calls fail
+ * A command that runs on while NATS rejects its login prints that on standard error, and again when it is reconnected. Its calls fail
  * meanwhile, or wait.
  */
 async function reportRejections(connection: NatsConnection, login: NatsLogin): Promise<void> {

@@ -15,7 +15,7 @@ import {
 import { type Msg, type NatsConnection, NoRespondersError } from 'nats';
 import { print, printProblem } from './terminal-text.js';
 
-interface Asked {
+interface HealthQuery {
   readonly peer: string;
   readonly actors: readonly string[];
   readonly groups: readonly string[];
@@ -88,10 +88,10 @@ const loginNames = new Map([
 ]);
 
 /** Parses the arguments; undefined: the whole command must parse them. */
-export function readAsked(
+export function readQuery(
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
-): Asked | undefined {
+): HealthQuery | undefined {
   // Only the whole command reads configuration files.
   if (environment.CONCLAVE_CONFIG) return undefined;
   const given = new Map<Name, string>();
@@ -110,7 +110,7 @@ export function readAsked(
   const allPeers = words.includes('--all-peers');
   const isOwnProcess = !allPeers && !given.has('peer');
   const actors = isOwnProcess ? of('actors', actorKinds.join()) : (given.get('actors') ?? actorKinds.join());
-  const asked = {
+  const query = {
     peer: of('peer', ''),
     actors: listed(actors),
     groups: listed(of('groups', 'main')),
@@ -122,17 +122,17 @@ export function readAsked(
     json: words.includes('--json'),
   };
   // The created groups are requested from one peer.
-  const needsPeer = !allPeers || asked.allGroups;
-  const names = [...(needsPeer ? [asked.peer] : []), ...asked.groups, ...asked.prefix.split('.')];
+  const needsPeer = !allPeers || query.allGroups;
+  const names = [...(needsPeer ? [query.peer] : []), ...query.groups, ...query.prefix.split('.')];
   const isSound =
     names.every((name) => token.test(name)) &&
-    asked.actors.every((kind) => actorKinds.includes(kind)) &&
-    Math.min(asked.actors.length, asked.groups.length) > 0 &&
+    query.actors.every((kind) => actorKinds.includes(kind)) &&
+    Math.min(query.actors.length, query.groups.length) > 0 &&
     (login.servers === undefined || listed(String(login.servers)).length > 0) &&
-    Number.isInteger(asked.timeoutMs) &&
-    asked.timeoutMs >= 1 &&
-    asked.timeoutMs <= 60_000;
-  return isSound ? asked : undefined;
+    Number.isInteger(query.timeoutMs) &&
+    query.timeoutMs >= 1 &&
+    query.timeoutMs <= 60_000;
+  return isSound ? query : undefined;
 }
 
 /** NaN: the text is no whole number, as the whole command parses them. */
@@ -148,23 +148,25 @@ function listed(text: string): string[] {
 }
 
 /** Requests the health of each actor of the peer, or of all peers, in each group. */
-export async function checkHealth(asked: Asked): Promise<HealthResult> {
+export async function checkHealth(query: HealthQuery): Promise<HealthResult> {
   let nats: NatsConnection;
   try {
-    const name = `conclave health ${asked.peer}`;
-    const login = NatsLogin.of(...asked.login);
-    login.checkInbox(asked.prefix);
-    nats = await connectWith(login, { name, reconnect: false, timeout: asked.timeoutMs });
+    const name = `conclave health ${query.peer}`;
+    const login = NatsLogin.of(...query.login);
+    login.checkInbox(query.prefix);
+    nats = await connectWith(login, { name, reconnect: false, timeout: query.timeoutMs });
   } catch (error) {
     const { code } = error as LoginError;
     const problem = `${error instanceof LoginError ? `${code}: ` : ''}${(error as Error).message}`;
     return { healthy: false, problem, isLoginRejected: error instanceof LoginError && code === 'ELOGIN', actors: [] };
   }
   try {
-    const groups = new Set([...asked.groups, ...(asked.allGroups ? await createdGroups(nats, asked) : [])]);
-    const places = await Promise.all([...groups].map((group) => placesOf(nats, asked, group)));
-    const asks = places.flat().flatMap((place) => asked.actors.map((actor) => ask(nats, asked, { ...place, actor })));
-    const actors = await Promise.all(asks);
+    const groups = new Set([...query.groups, ...(query.allGroups ? await createdGroups(nats, query) : [])]);
+    const places = await Promise.all([...groups].map((group) => placesOf(nats, query, group)));
+    const requests = places
+      .flat()
+      .flatMap((place) => query.actors.map((actor) => ask(nats, query, { ...place, actor })));
+    const actors = await Promise.all(requests);
     return { healthy: actors.every(({ healthy }) => healthy), problem: '', actors };
   } catch (error) {
     return { healthy: false, problem: (error as Error).message, actors: [] };
@@ -181,9 +183,9 @@ export function reportHealth({ healthy, problem, isLoginRejected, actors }: Heal
     return;
   }
   if (problem !== '') printProblem(problem);
-  for (const { group_id, peer_id, actor, healthy: isWell, reason } of actors) {
+  for (const { group_id, peer_id, actor, healthy: isHealthy, reason } of actors) {
     const who = `the ${actor} of ${peer_id} in group ${group_id}`;
-    if (!isWell) printProblem(`${who} ${reason}`);
+    if (!isHealthy) printProblem(`${who} ${reason}`);
     else if (reason !== '') print(process.stdout, `${who} is healthy: ${reason}\n`);
   }
 }
@@ -192,8 +194,8 @@ export function reportHealth({ healthy, problem, isLoginRejected, actors }: Heal
  * Returns the peers to ask: the named one, or the members of the group.
  * @throws Error if no peer knows the members
  */
-async function placesOf(nats: NatsConnection, asked: Asked, group: string): Promise<Place[]> {
-  const peers = asked.allPeers ? await membersOf(nats, asked, group) : [asked.peer];
+async function placesOf(nats: NatsConnection, query: HealthQuery, group: string): Promise<Place[]> {
+  const peers = query.allPeers ? await membersOf(nats, query, group) : [query.peer];
   return peers.map((peer_id) => ({ group_id: group, peer_id }));
 }
 
@@ -201,7 +203,7 @@ async function placesOf(nats: NatsConnection, asked: Asked, group: string): Prom
  * Returns the members in the leader's configuration; without a leader, those in the newest configuration that any peer knows;
  * otherwise all peers that host the group.
  */
-async function membersOf(nats: NatsConnection, { prefix, timeoutMs }: Asked, group: string): Promise<string[]> {
+async function membersOf(nats: NatsConnection, { prefix, timeoutMs }: HealthQuery, group: string): Promise<string[]> {
   const statusOf = async (where: string): Promise<Status | undefined> => {
     try {
       const find = (status: Status) => (status.configuration ? status : undefined);
@@ -247,11 +249,11 @@ async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): 
 }
 
 /** @throws Error if the peer does not return the list */
-async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: Asked): Promise<string[]> {
+async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: HealthQuery): Promise<string[]> {
   try {
     const find = (reply: { groups?: { group_id: string }[] }) => reply.groups?.map(({ group_id }) => group_id);
     const found = await firstOf(nats, `${prefix}.admin.${peer}.list_groups`, timeoutMs, find);
-    if (found === undefined) throw new Error(`no answer within ${timeoutMs} ms`);
+    if (found === undefined) throw new Error(`no reply within ${timeoutMs} ms`);
     return found;
   } catch (error) {
     throw new Error(`${peer} does not report which groups it hosts: ${(error as Error).message}`);
@@ -260,7 +262,7 @@ async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: 
 
 async function ask(
   nats: NatsConnection,
-  { prefix, timeoutMs }: Asked,
+  { prefix, timeoutMs }: HealthQuery,
   place: Place & { readonly actor: string },
 ): Promise<ActorHealth> {
   const { group_id, peer_id, actor } = place;
@@ -282,7 +284,7 @@ async function ask(
 }
 
 /**
- * Sends a request in JSON, which is answered in JSON, and returns the first reply that can be parsed: a JetStream stream that
+ * Sends a request in JSON, and returns the first reply that can be parsed as JSON: a JetStream stream that
  * consumes the subject replies, too.
  * @returns undefined if there is none in time
  * @throws Error if nobody subscribes, or NATS does not permit the request

@@ -1,4 +1,4 @@
-/** Creates folders. `mkdir` of Node.js with `recursive` never returns where the file system can contain no new folders, as `/proc`. */
+/** Creates folders. `mkdir` of Node.js with `recursive` never returns if the file system can contain no new folders, such as `/proc`. */
 import { mkdirSync, statSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';

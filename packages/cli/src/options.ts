@@ -104,7 +104,7 @@ export function withRenamedOption(command: Command, flags: string, name: string,
 }
 
 /**
- * Makes all commands refuse options with a blank value, such as `--peers "$PEERS"` in a script where that variable is not set: a
+ * Makes all commands refuse options with a blank value, such as `--peers "$PEERS"` in a script in which that variable is not set: a
  * command would otherwise use the current folder, or all peers. The options of the login have their own rules.
  */
 export function refuseBlankValues(command: Command): void {

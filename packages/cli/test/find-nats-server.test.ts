@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A program that says that it is a NATS server. */
+/** A program that prints the version of a NATS server. */
 function makeServer(where: string, version = 'v2.15.2'): string {
   const file = path.join(where, serverFileName);
   writeFileSync(file, `#!/bin/sh\necho nats-server: ${version}\n`);

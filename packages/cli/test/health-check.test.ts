@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkHealth, readAsked } from '../src/health-check.js';
+import { checkHealth, readQuery } from '../src/health-check.js';
 
 /** As in a container of docker-compose.yml. */
 const container = { CONCLAVE_PEER: 'n1', CONCLAVE_ACTORS: 'node', NATS_URL: 'nats://nats1:4222' };
@@ -13,19 +13,19 @@ describe('conclave health in a container', () => {
     [['--peer', 'n2', '--actors', 'log-store'], 'n2', ['log-store']],
     [['--all-peers'], 'n1', all],
   ])('with %j means these actors', (words, peer, actors) => {
-    expect(readAsked(words, container)).toMatchObject({ peer, actors });
+    expect(readQuery(words, container)).toMatchObject({ peer, actors });
   });
 
   it.each([[['--help']], [['--al-peers']], [['--peer']], [['--peer', 'n 2']]])(
     'leaves %j to the whole command',
     (words) => {
-      expect(readAsked(words, container)).toBeUndefined();
+      expect(readQuery(words, container)).toBeUndefined();
     },
   );
 });
 
 it('conclave health without a NATS server reports that', async () => {
-  const asked = readAsked(['--peer', 'n1', '--nats', 'nats://127.0.0.1:1'], {});
+  const asked = readQuery(['--peer', 'n1', '--nats', 'nats://127.0.0.1:1'], {});
   if (asked === undefined) throw new Error('it takes the whole command');
   expect(await checkHealth(asked)).toMatchObject({
     healthy: false,

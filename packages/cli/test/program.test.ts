@@ -100,7 +100,7 @@ describe('the command', () => {
   });
 
   it.each(all.filter((name) => !['run', 'health', 'completion', 'man'].includes(name)))(
-    '%s knows --json and says what it does',
+    '%s knows --json and describes what it does',
     (name) => {
       const command = commandOf(name);
       expect(command.options.map((option) => option.long)).toContain('--json');

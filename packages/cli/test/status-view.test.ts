@@ -1,11 +1,11 @@
 import { asLogIndex, asPeerId, asTerm } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { newestConfiguration } from '../src/views/newest-configuration.js';
-import type { PeerAnswer } from '../src/views/peer-answer.js';
+import type { PeerReply } from '../src/views/peer-reply.js';
 import { peersOf, peerText, statusText } from '../src/views/status-view.js';
 import { configuration, progress, status } from './status-samples.js';
 
-const silent: PeerAnswer = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
+const silent: PeerReply = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
 
 describe('the status of a group', () => {
   it('the status has a row for each peer, and distinguishes the leader, and peers that are up to date, lag, never answered, are rejected or spare', () => {
@@ -49,7 +49,7 @@ describe('the status of a group', () => {
         },
       ],
     });
-    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
       [asPeerId('n1'), { status: group }],
       [asPeerId('n2'), { status: status('n2') }],
       [asPeerId('n3'), { status: status('n3', { health: { healthy: false, reason: 'fenced' } }) }],
@@ -119,7 +119,7 @@ describe('the status of a group', () => {
         progress('n5', { silent_ms: 40, stored_ms: 60 }),
       ],
     });
-    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
       [asPeerId('n2'), { error: { code: 'ETIMEDOUT', message: 'no answer', outcome: 'not_done' } }],
       [asPeerId('n3'), silent],
       [asPeerId('n4'), { status: status('n4') }],
@@ -172,7 +172,7 @@ describe('the status of a group', () => {
       configuration_index: asLogIndex(40),
       leader_id: '',
     } as const;
-    const answers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
       [asPeerId('n1'), { status: status('n1', { ...newer, health: stuck }) }],
       [asPeerId('n2'), { status: old }],
       [asPeerId('n4'), { status: status('n4', newer) }],
@@ -202,7 +202,7 @@ describe('the status of a group', () => {
       configuration: configuration(['n1', 'n4', 'n5'], ['n1', 'n2', 'n3']),
       configuration_index: asLogIndex(9),
     };
-    const answers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>(
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerReply>(
       ['n1', 'n2', 'n4'].map((name) => [asPeerId(name), { status: status(name, joint) }]),
     );
     answers.set(asPeerId('n5'), { status: status('n5', { ...joint, store_id: 'another' as never }) });
@@ -215,7 +215,7 @@ describe('the status of a group', () => {
 
   it('shows why a peer is silent, if its health reports it', () => {
     const error = { code: 'ETIMEDOUT', message: 'no answer', outcome: 'unknown' } as const;
-    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
       [asPeerId('n1'), { error, reason: 'fenced: another node has opened its log-store' }],
       [asPeerId('n2'), { error }],
     ]);

@@ -55,12 +55,12 @@ export class LeaseApi {
     body: object,
     { startAfter, limit, consistency, peerId, timeoutMs }: PageOptions<string | number>,
   ): Promise<unknown> {
-    const asked = {
+    const paged = {
       ...body,
       ...(startAfter === undefined ? {} : { start_after: startAfter }),
       ...(limit === undefined ? {} : { limit }),
       ...(consistency === undefined ? {} : { consistency }),
     };
-    return this.call({ operation: 'query', name, body: asked, peerId: peerIdOf(peerId) }, timeoutMs);
+    return this.call({ operation: 'query', name, body: paged, peerId: peerIdOf(peerId) }, timeoutMs);
   }
 }

@@ -75,7 +75,7 @@ describe('a watch', () => {
     group.lose = 1;
     await put('6', '7');
     expect(await take(watch, 2)).toEqual(['6 put 6 of 6', '7 put 7 of 7']);
-    // The next leader knows of no watch; the old one says that it stepped down.
+    // The next leader knows no watch; the old one publishes that it stepped down.
     const [watchId] = group.watches.keys();
     group.lose = 0;
     group.notify(watchId!, { code: 'EPERM', message: 'steps down', outcome: 'not_done' });

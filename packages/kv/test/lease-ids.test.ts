@@ -294,7 +294,7 @@ describe('promise 29: a lease of an earlier history', () => {
         );
       }
       expect(each.ask('lease_revoke', { lease_id: other })).toMatchObject({ revoked: true });
-      // Until then nobody else gets what it holds.
+      // Until then no other client gets the locks that it holds.
       const { lease_id } = each.ask('lease_grant', { ttl_ms: 9000 }) as KvReply<'lease_grant'>;
       expect(each.ask('lock', { name: 'l', owner: 'new', lease_id, wait: true })).toMatchObject({ acquired: false });
       for (const nowMs of [0, 1000, 2000]) expect(each.stateMachine.housekeeping(nowMs, 1, 1)).toBeUndefined();

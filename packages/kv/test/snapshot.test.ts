@@ -5,7 +5,7 @@ import { KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
 import { generator, piecesOf, Requester, rest, restoredFrom } from './support.js';
 
-/** As `toEqual` says it, in a fraction of the time. */
+/** As `toEqual`, in a fraction of the time. */
 function expectSame(pieces: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
   expect(pieces.length).toBe(expected.length);
   for (const [at, piece] of pieces.entries()) expect(Buffer.compare(piece, expected[at]!)).toBe(0);

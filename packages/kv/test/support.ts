@@ -58,7 +58,7 @@ export class Requester {
   }
 }
 
-/** What the payload of a request says. */
+/** The commands in the payload of a request. */
 export function payloadOf(operation: string, body: unknown): unknown {
   const request = service.parse(operation, body);
   return request.type === 'write' ? decode(request.payload) : undefined;

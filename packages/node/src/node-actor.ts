@@ -302,8 +302,8 @@ export class NodeActor implements Actor {
     const { requests } = this.dependencies;
     const { groupId } = this.context;
     const subject = requests.subject({ groupId, api: 'admin' }, 'status');
-    const [answer, hosts] = await Promise.all([requests.ask(subject, {}, askTimeoutMs), requests.hostsOf(groupId)]);
-    const parsed = StatusReply.safeParse(answer);
+    const [reply, hosts] = await Promise.all([requests.ask(subject, {}, askTimeoutMs), requests.hostsOf(groupId)]);
+    const parsed = StatusReply.safeParse(reply);
     const status = parsed.success ? parsed.data : null;
     // A core that was replaced meanwhile has stopped, and accepts no input.
     runner.enqueue({ type: 'group_answered', askId, round, status, hosts });

@@ -417,7 +417,7 @@ describe('the requests to a node', () => {
     script = (input) => (input.type === 'propose' ? [] : answerAll(input));
     await start();
     for (let request = 0; request < limits.openRequests; request++) client.publish('conclave.g.kv.put', '{}');
-    const message = `${limits.openRequests} requests, or their bytes, are waiting for their answers`;
+    const message = `${limits.openRequests} requests, or their bytes, are waiting for their replies`;
     overload = 'unknown';
     expect(await ask('conclave.g.kv.put', {})).toEqual(refusal('EBUSY', 429, message, { outcome: 'unknown' }));
     expect(await ask('conclave.g.n1.kv.read', {})).toEqual(refusal('EBUSY', 429, message));

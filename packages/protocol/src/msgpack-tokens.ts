@@ -14,7 +14,7 @@ const unsafeInteger = 'an integer is not below 2^53, and would be rounded';
 /** What follows a type: bytes, values, pairs of values, or nothing that is plain. */
 const shapes = { bytes: 0, values: 1, pairs: 2, refused: 3 } as const;
 
-/** By type: its shape; the bytes of the count that follows; that count, where none does. */
+/** By type: its shape; the bytes of the count that follows; if no count follows, the count itself. */
 const shapeOf = new Uint8Array(256).fill(shapes.bytes);
 const sizeOfCount = new Uint8Array(256);
 const fixedCount = new Uint8Array(256);
@@ -105,7 +105,7 @@ function isSafe(bytes: Uint8Array, at: number, type: number): boolean {
 
 /**
  * Rewrites each float64 that holds a safe integer as uint64 or int64, which take as many bytes. The encoder writes numbers
- * from 2^32 on as float64; a strict decoder (Go, Python, Rust) refuses that where it expects an integer.
+ * from 2^32 on as float64; a strict decoder (Go, Python, Rust) refuses that if it expects an integer.
  * @param bytes one value that the encoder made: it is not checked
  */
 export function writeIntegers(bytes: Uint8Array): void {

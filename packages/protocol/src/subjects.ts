@@ -73,14 +73,14 @@ export function serviceSubjects(verb: (typeof serviceVerbs)[number], id: string)
 /** Where all nodes are asked which group and peer they are. */
 export const discoverySubject = `$SRV.INFO.${serviceName}`;
 
-/** Stands where a group's name would, in subjects that are of none. */
+/** Replaces the group's name in subjects that belong to no group. */
 const hostToken = 'admin';
 /** Names the subject of a bundle. */
 const bundleToken = 'bundle';
 
 /** Builds and parses the subjects under one prefix. */
 export class Subjects {
-  /** @throws ConclaveError EINVAL where the prefix is not one or more tokens joined by dots. */
+  /** @throws ConclaveError EINVAL if the prefix is not one or more tokens joined by dots. */
   constructor(readonly prefix: string = defaultPrefix) {
     if (!prefix.split('.').every((token) => tokenPattern.test(token))) {
       throw new ConclaveError('EINVAL', `the prefix ${JSON.stringify(prefix)} is not a subject`);
@@ -183,7 +183,7 @@ export class Subjects {
     return subject.slice(0, subject.lastIndexOf('.'));
   }
 
-  /** What the subject says, or undefined where it is none of Conclave's. */
+  /** Parses the subject; undefined: it is none of Conclave's. */
   parse(subject: string): ParsedSubject | undefined {
     if (!subject.startsWith(`${this.prefix}.`)) return undefined;
     const [groupId, ...tokens] = subject.slice(this.prefix.length + 1).split('.') as [GroupId, ...string[]];

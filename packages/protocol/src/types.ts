@@ -14,7 +14,7 @@ export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
 export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed', 'watch'];
 
 /**
- * Further names that no peer may have: a subject of a group has that token where one of a host has the peer's name. A peer called
+ * Further names that no peer may have: a subject of a group has that token in the place in which a host's subject has the peer's name. A peer called
  * `delete_group` could publish `<prefix>.admin.history.delete_group`, as the history that it leads in any group.
  */
 export const reservedPeerNames: readonly string[] = [...reservedNames, 'history'];

@@ -172,7 +172,11 @@ export const reads = [
     id: 'read-index-unconfirmed',
     rule: 'A leader answers a read index only when a round that began after the question is confirmed.',
     edits: [
-      { file: rounds, find: 'this.indexRequests.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
+      {
+        file: rounds,
+        find: 'this.indexRequests.push(body);',
+        replace: 'this.sendReadIndex(body, this.state.commitIndex);',
+      },
       {
         file: readRouter,
         find: "state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()",
@@ -263,7 +267,7 @@ export const reads = [
         file: followers,
         find: "this.waiting[byLease ? 'lease' : 'quorum'].push(read);",
         replace:
-          "const asked = this.questions.find((one) => one.byLease === byLease);\n    if (asked === undefined) this.waiting[byLease ? 'lease' : 'quorum'].push(read);\n    else asked.reads = [...asked.reads, read];",
+          "const pending = this.requests.find((one) => one.byLease === byLease);\n    if (pending === undefined) this.waiting[byLease ? 'lease' : 'quorum'].push(read);\n    else pending.reads = [...pending.reads, read];",
       },
     ],
     seeds: 60,

@@ -105,8 +105,8 @@ export class LinkAcceptor {
     effects.push(this.acknowledge(own, this.unacknowledged.link));
   }
 
-  /** @param asked the last message sent, according to a tick */
-  private acknowledge(own: Own, link: number, asked?: number): Send<Message<'node.ack'>> {
+  /** @param lastSent the last message that the node has sent, according to its tick */
+  private acknowledge(own: Own, link: number, lastSent?: number): Send<Message<'node.ack'>> {
     const { groupId, peerId, actor, incarnation, levels = supportedLevels } = this.options;
     // The receiver knows nothing of another session, even if the link has the same number.
     const frame = this.isCurrent(own) ? this.receiver.frameFor({ link }) : { link, seq: 0 };
@@ -122,9 +122,9 @@ export class LinkAcceptor {
       incarnation,
       levels,
     };
-    if (asked !== undefined) {
+    if (lastSent !== undefined) {
       body.taken_seq = frame.seq;
-      body.asked_seq = asked;
+      body.asked_seq = lastSent;
     }
     return { type: 'send', peerId, message: { name: 'node.ack', body } };
   }

@@ -40,7 +40,7 @@ const keys = 10_000;
 const all = peerNames(5);
 const windowMs = 2_000;
 /** How long a window continues after the reply: the cost of a change may come late. */
-const afterAnswerMs = 1_000;
+const afterReplyMs = 1_000;
 const settleMs = 1_000;
 const changeTimeoutMs = 60_000;
 const recoverTimeoutMs = 60_000;
@@ -174,8 +174,8 @@ class ChangeBench {
         return 1;
       },
     );
-    const answered = performance.now();
-    await sleep(Math.max(began + windowMs, answered + afterAnswerMs) - answered);
+    const repliedMs = performance.now();
+    await sleep(Math.max(began + windowMs, repliedMs + afterReplyMs) - repliedMs);
     return refused;
   }
 

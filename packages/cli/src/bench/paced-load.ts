@@ -6,7 +6,7 @@ const maxOpen = 4096;
 
 export class PacedLoad {
   private open = 0;
-  private answered = 0;
+  private completed = 0;
   private failed = 0;
   private fromMs = performance.now();
   private due = 0;
@@ -22,14 +22,14 @@ export class PacedLoad {
 
   /** Restarts the counters. */
   reset(): void {
-    this.answered = 0;
+    this.completed = 0;
     this.failed = 0;
     this.fromMs = performance.now();
   }
 
   /** Writes per second since `reset`, and how many failed. */
   figures(): { writesPerSecond: number; failed: number } {
-    return { writesPerSecond: (1000 * this.answered) / (performance.now() - this.fromMs), failed: this.failed };
+    return { writesPerSecond: (1000 * this.completed) / (performance.now() - this.fromMs), failed: this.failed };
   }
 
   stop(): void {
@@ -44,7 +44,7 @@ export class PacedLoad {
       this.begun += 1;
       this.write(this.begun)
         .then(
-          () => (this.answered += 1),
+          () => (this.completed += 1),
           () => (this.failed += 1),
         )
         .finally(() => (this.open -= 1));

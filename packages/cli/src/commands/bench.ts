@@ -1,6 +1,6 @@
 /**
  * `conclave bench`: replicated writes, and reads of each kind, per second; for comparison, what the same machine does without
- * Raft. Everything runs on this machine: the client, the peers and one NATS server. docs/benchmarks.md explains the rows, and says
+ * Raft. Everything runs on this machine: the client, the peers and one NATS server. docs/benchmarks.md explains the rows, and lists
  * what is not measured.
  */
 import { once } from 'node:events';

@@ -54,14 +54,14 @@ export async function bootstrap(
 ): Promise<BootstrapReply> {
   let newGroup = isNew ? { new: true } : {};
   const deadline = performance.now() + timeoutMs;
-  let asked = 0;
+  let attempts = 0;
   return retryUntil(
     `the group of ${peerSet(peers)} is founded`,
     timeoutMs,
     () => {
       // If the founder is down, another peer can still report that the group exists.
-      const peerId = peers[asked % peers.length];
-      asked += 1;
+      const peerId = peers[attempts % peers.length];
+      attempts += 1;
       if (peerId === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
       const left = Math.max(1, Math.ceil(deadline - performance.now()));
       return adminClient.admin(

@@ -68,10 +68,10 @@ async function list(output: Output, options: GroupsOptions): Promise<void> {
   // These requests belong to no group.
   await withAdminClient({ ...options, group: defaultGroup }, async (adminClient) => {
     const peers = named ?? (await publishers(adminClient.connection, adminClient.subjects));
-    const answers = await askAll(peers, (peerId) => adminClient.host('list_groups', {}, { peerId, timeoutMs }));
-    if (output.json) output.record({ peers: answers.flatMap(({ reply }) => reply ?? []) });
-    else output.line(listText(answers.flatMap(({ reply }) => reply ?? [])));
-    failFor(output, answers);
+    const results = await askAll(peers, (peerId) => adminClient.host('list_groups', {}, { peerId, timeoutMs }));
+    if (output.json) output.record({ peers: results.flatMap(({ reply }) => reply ?? []) });
+    else output.line(listText(results.flatMap(({ reply }) => reply ?? [])));
+    failFor(output, results);
   });
 }
 
@@ -138,13 +138,13 @@ function insist<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Prom
   );
 }
 
-interface Answer<T> {
+interface PeerResult<T> {
   readonly peerId: PeerId;
   readonly reply?: T;
   readonly error?: unknown;
 }
 
-function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>): Promise<Answer<T>[]> {
+function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>): Promise<PeerResult<T>[]> {
   return Promise.all(
     peers.map((peerId) =>
       ask(peerId).then(
@@ -156,8 +156,8 @@ function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>
 }
 
 /** Names the peers that did not reply; fails if there are any. */
-function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
-  const failed = answers.filter(({ error }) => error !== undefined);
+function failFor(output: Output, results: readonly PeerResult<unknown>[]): void {
+  const failed = results.filter(({ error }) => error !== undefined);
   for (const { peerId, error } of failed) output.note(`conclave: ${peerId}: ${describeError(error)}`);
   if (failed.length > 0) throw new Failed(exitCodeOfAll(failed.map(({ error }) => error)));
 }

@@ -26,7 +26,7 @@ export function registerHealth(program: Command): void {
       const { peer = '', allPeers, allGroups } = options;
       if (peer === '' && !allPeers) throw new UsageError('name a peer with --peer, or ask all with --all-peers');
       if (peer === '' && allGroups) throw new UsageError('--all-groups needs --peer: the peer whose groups are meant');
-      // As in `readAsked`: the variable `CONCLAVE_ACTORS` of a container applies only to the container's own peer.
+      // As in `readQuery`: the variable `CONCLAVE_ACTORS` of a container applies only to the container's own peer.
       const isOwnProcess = !allPeers && ['env', 'config'].includes(command.getOptionValueSource('peer') ?? '');
       const isNarrowed = isOwnProcess || command.getOptionValueSource('actors') === 'cli';
       const actors = isNarrowed ? options.actors : actorKinds;

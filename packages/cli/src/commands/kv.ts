@@ -105,8 +105,8 @@ function withReadOptions(command: Command): Command {
 
 /** Which peer answers, and with which consistency. */
 function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: Consistency } {
-  const asked = stale ? 'stale' : consistency;
-  return { ...(peerId === undefined ? {} : { peerId }), ...(asked === undefined ? {} : { consistency: asked }) };
+  const chosen = stale ? 'stale' : consistency;
+  return { ...(peerId === undefined ? {} : { peerId }), ...(chosen === undefined ? {} : { consistency: chosen }) };
 }
 
 function get(key: string, options: GetOptions): Promise<void> {

@@ -157,8 +157,8 @@ async function watchChange<C extends ChangeCommand>(
     try {
       // Without this, a signal would end the process with the cursor hidden and the terminal cutting long lines.
       // Not SIGHUP: the terminal is gone then, and a command that was started to survive that (nohup) ignores it.
-      const asked = askChange(adminClient, command, request, options.timeoutMs);
-      const reply = await unlessStopped(asked, ['SIGINT', 'SIGTERM']);
+      const pending = askChange(adminClient, command, request, options.timeoutMs);
+      const reply = await unlessStopped(pending, ['SIGINT', 'SIGTERM']);
       // Events that were published before the reply arrive before it on this connection.
       await adminClient.connection.flush();
       view.end(performance.now());

@@ -114,7 +114,7 @@ function permissionsFor(options: PermissionsOptions): Printed {
   return { role, peer, groups, inboxPrefix, ...permissions };
 }
 
-/** @throws UsageError where a permission for an inbox would be one for Conclave's subjects. */
+/** @throws UsageError if a permission for an inbox would also permit subjects of Conclave. */
 function refuseOverlap(inbox: string, prefix: string): void {
   const [one, other] = [`${inbox}.`, `${prefix}.`];
   if (!one.startsWith(other) && !other.startsWith(one)) return;

@@ -27,7 +27,7 @@ export function registerRun(program: Command): void {
   });
 }
 
-/** Formats log lines for a terminal; undefined where standard error is a file or a pipe, which get JSON. */
+/** Formats log lines for a terminal; undefined: standard error is a file or a pipe, to which JSON is written. */
 async function readableLines(): Promise<DestinationStream | undefined> {
   if (process.stderr.isTTY !== true) return undefined;
   const { default: pretty } = await import('pino-pretty');

@@ -7,7 +7,7 @@ import { exitCodes, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
 import { runAction } from '../run-action.js';
 import { newestConfiguration } from '../views/newest-configuration.js';
-import type { PeerAnswer } from '../views/peer-answer.js';
+import type { PeerReply } from '../views/peer-reply.js';
 import { type GroupStatus, peersOf, peerText, statusText } from '../views/status-view.js';
 
 const defaultTimeoutMs = 2_000;
@@ -31,12 +31,12 @@ function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
   return runAction(options, (output) =>
     withAdminClient(options, async (adminClient) => {
       const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-      const [answer, group] = await Promise.all([
+      const [reply, group] = await Promise.all([
         askPeer(adminClient, peerId, timeoutMs),
         askLeader(adminClient, timeoutMs),
       ]);
-      if ('error' in answer) throw new ConclaveError(answer.error.code, answer.error.message, answer.error.outcome);
-      const { status } = answer;
+      if ('error' in reply) throw new ConclaveError(reply.error.code, reply.error.message, reply.error.outcome);
+      const { status } = reply;
       // Only the leader knows whether a peer may be restarted.
       const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
       if (output.json) output.record({ ...status, restart: restart === undefined ? [] : [restart] });
@@ -70,17 +70,17 @@ function showGroup(options: StatusOptions): Promise<void> {
 /** Asks the leader, finds the peers, and asks each of them at the same time, so that a silent one does not delay the others. */
 export async function askAll(adminClient: AdminClient, timeoutMs: number): Promise<GroupStatus> {
   const [group, found] = await Promise.all([askLeader(adminClient, timeoutMs), adminClient.discover(timeoutMs)]);
-  const ask = async (peerIds: readonly PeerId[]): Promise<(readonly [PeerId, PeerAnswer])[]> =>
+  const ask = async (peerIds: readonly PeerId[]): Promise<(readonly [PeerId, PeerReply])[]> =>
     Promise.all(peerIds.map(async (peerId) => [peerId, await askPeer(adminClient, peerId, timeoutMs)] as const));
-  const answers = new Map(await ask(peersOf(group, found)));
-  if (group !== undefined) return { group, peers: answers };
-  const newest = newestConfiguration(answers);
-  if (newest === undefined) return { group, peers: answers };
+  const replies = new Map(await ask(peersOf(group, found)));
+  if (group !== undefined) return { group, peers: replies };
+  const newest = newestConfiguration(replies);
+  if (newest === undefined) return { group, peers: replies };
   // A row for each member, whether it replies or not; none for a peer that is no member.
   const members = peerIdsOf(allMembers(newest.configuration));
-  const more = await ask(members.filter((peerId) => !answers.has(peerId)));
-  const all = new Map([...answers, ...more]);
-  const peers = new Map(members.map((peerId) => [peerId, all.get(peerId) as PeerAnswer]));
+  const more = await ask(members.filter((peerId) => !replies.has(peerId)));
+  const all = new Map([...replies, ...more]);
+  const peers = new Map(members.map((peerId) => [peerId, all.get(peerId) as PeerReply]));
   return { group, newest: newestConfiguration(all), peers };
 }
 
@@ -98,7 +98,7 @@ async function askLeader(adminClient: AdminClient, timeoutMs: number): Promise<S
   }
 }
 
-async function askPeer(adminClient: AdminClient, peerId: PeerId, timeoutMs: number): Promise<PeerAnswer> {
+async function askPeer(adminClient: AdminClient, peerId: PeerId, timeoutMs: number): Promise<PeerReply> {
   try {
     return { status: await adminClient.admin('status', {}, { peerId, timeoutMs }) };
   } catch (error) {
@@ -127,6 +127,6 @@ async function reasonOfSilence(
   }
 }
 
-function asRecord([peerId, answer]: readonly [PeerId, PeerAnswer]): readonly [string, unknown] {
+function asRecord([peerId, answer]: readonly [PeerId, PeerReply]): readonly [string, unknown] {
   return [peerId, 'status' in answer ? answer.status : { error: answer.error }];
 }

@@ -37,9 +37,9 @@ interface Place {
 }
 
 /** A reply; `silent`: there is none; `forbidden`: NATS does not permit the request. */
-type Answer = MetricsReply | 'silent' | 'forbidden';
+type Scraped = MetricsReply | 'silent' | 'forbidden';
 
-type Answers = Map<string, { readonly place: ActorPlace; readonly answer: Answer }>;
+type ScrapedActors = Map<string, { readonly place: ActorPlace; readonly answer: Scraped }>;
 
 /** Requests at the same time. */
 const requestsAtOnce = 64;
@@ -73,7 +73,7 @@ export class MeshScraper {
     // Also those of groups that no longer exist.
     for (const [key, untilMs] of this.forbiddenUntilMs) if (untilMs <= beganMs) this.forbiddenUntilMs.delete(key);
     for (const place of await this.discover()) this.known.set(keyOf(place), place);
-    const answers: Answers = new Map();
+    const answers: ScrapedActors = new Map();
     await this.askAll([...this.known.values()], answers);
     const members = new Map(membersIn(answers).map((place) => [keyOf(place), place]));
     const unasked = [...members].filter(([key]) => !this.known.has(key)).map(([, place]) => place);
@@ -84,7 +84,7 @@ export class MeshScraper {
   }
 
   /** The peers that replied; and of the groups of which no node did, those that may still host them. */
-  private async hostsIn(answers: Answers): Promise<[string, Place][]> {
+  private async hostsIn(answers: ScrapedActors): Promise<[string, Place][]> {
     const all = [...answers.values()];
     const replied = all.filter(({ answer }) => typeof answer === 'object').map(({ place }) => place);
     const answering = new Set(replied.filter(({ actor }) => actor === nodeKind).map(({ groupId }) => groupId));
@@ -106,7 +106,7 @@ export class MeshScraper {
     return typeof reply === 'string' ? undefined : reply.groups.map(({ group_id }) => group_id);
   }
 
-  private samplesOf(answers: Answers): LabelledSample[] {
+  private samplesOf(answers: ScrapedActors): LabelledSample[] {
     const processes = new Set<string>();
     return [...answers.values()].flatMap(({ place, answer }) => {
       const { groupId: group, peerId: peer, actor } = place;
@@ -139,7 +139,7 @@ export class MeshScraper {
     return found;
   }
 
-  private async askAll(places: readonly Place[], answers: Answers): Promise<void> {
+  private async askAll(places: readonly Place[], answers: ScrapedActors): Promise<void> {
     const waiting = places.flatMap((place) => actorKinds.map((actor): ActorPlace => ({ ...place, actor })));
     const workers = Array.from({ length: Math.min(requestsAtOnce, waiting.length) }, async () => {
       for (let place = waiting.shift(); place !== undefined; place = waiting.shift()) {
@@ -149,7 +149,7 @@ export class MeshScraper {
     await Promise.all(workers);
   }
 
-  private async ask({ groupId, peerId, actor }: ActorPlace): Promise<Answer> {
+  private async ask({ groupId, peerId, actor }: ActorPlace): Promise<Scraped> {
     const key = keyOf({ groupId, peerId });
     if (this.forbiddenUntilMs.has(key)) return 'forbidden';
     const subject = this.subjects.metrics({ groupId, peerId, recipient: actor });
@@ -176,7 +176,7 @@ export class MeshScraper {
 }
 
 /** The members that the nodes report, each of its own group. */
-function membersIn(answers: Answers): Place[] {
+function membersIn(answers: ScrapedActors): Place[] {
   return [...answers.values()].flatMap(({ place, answer }) => {
     if (typeof answer === 'string' || place.actor !== nodeKind) return [];
     return answer.samples.flatMap(({ name, labels }) => {

@@ -47,7 +47,7 @@ export const fromRelease: ServerSource = async ({ folder, release, report }) => 
   const bytes = await download(`${releasesUrl}/${release}/${archive}`, downloadTimeoutMs);
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== wanted.toLowerCase()) {
-    throw new Error(`${archive}: its SHA-256 is ${found}, the release says ${wanted}`);
+    throw new Error(`${archive}: its SHA-256 is ${found}, and the release lists ${wanted}`);
   }
   writeFileSync(path.join(folder, archive), bytes);
   const unpack = await runTool('tar', ['-xzf', archive, `${name}/nats-server`], { cwd: folder });

@@ -91,7 +91,7 @@ async function isServedByAnother(
 ): Promise<boolean> {
   let canBeFirst = true;
   for (let ask = 1; ask <= (canBeFirst ? asks : asksOfFirst); ask++) {
-    const answers = await whoAnswers(subject, subjectOf, connection);
+    const answers = await repliesOn(subject, subjectOf, connection);
     const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
     // Otherwise both would wait for the other one to stop, or both would end.
@@ -101,7 +101,7 @@ async function isServedByAnother(
 }
 
 /** Returns all actors that reply; none if there is no NATS, or it reports that nobody subscribes. */
-async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
+async function repliesOn(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
   const replies = await repliesTo(subject, HealthReply, connection);
   return replies.filter((reply) => subjectOf(reply) === subject);
 }

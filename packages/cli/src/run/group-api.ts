@@ -89,7 +89,7 @@ export class GroupApi {
   /** One object for all of these refusals: `Request.refuse` encodes the same object only once, so a flood costs little. */
   private readonly busy = new ConclaveError(
     'EBUSY',
-    `${limits.hostCommands} commands are waiting for their answers`,
+    `${limits.hostCommands} commands are waiting for their replies`,
   ).toBody();
 
   constructor(
@@ -253,8 +253,8 @@ export class GroupApi {
     const others = actorKinds.filter((kind) => !own.includes(kind));
     const until = performance.now() + followWithinMs;
     for (;;) {
-      const asked = others.map(async (kind) => ((await this.isThere(groupId, kind, wanted)) ? [kind] : []));
-      const there = (await Promise.all(asked)).flat();
+      const lookups = others.map(async (kind) => ((await this.isThere(groupId, kind, wanted)) ? [kind] : []));
+      const there = (await Promise.all(lookups)).flat();
       const done = wanted === 'started' ? there.length === others.length : there.length === 0;
       if (done || performance.now() > until || this.closed) {
         return actorKinds.filter((kind) => there.includes(kind) || (wanted === 'started' && own.includes(kind)));

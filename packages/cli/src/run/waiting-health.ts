@@ -11,7 +11,7 @@ import type { RunOptions } from './run-options.js';
 export class WaitingHealth {
   private reason = '';
   private connection: Connection | undefined;
-  private answering: Subscription[] = [];
+  private subscriptions: Subscription[] = [];
   private isPaused = false;
   private isClosed = false;
 
@@ -39,8 +39,8 @@ export class WaitingHealth {
   /** Resolves when no request is answered any more. To be called before the actors start: a process that finds another one does not start. */
   async pause(): Promise<void> {
     this.isPaused = true;
-    for (const each of this.answering) each.close();
-    this.answering = [];
+    for (const each of this.subscriptions) each.close();
+    this.subscriptions = [];
     await this.connection?.settled();
   }
 
@@ -61,12 +61,12 @@ export class WaitingHealth {
 
   private answer(): void {
     const { connection } = this;
-    if (connection === undefined || this.isPaused || this.answering.length > 0) return;
+    if (connection === undefined || this.isPaused || this.subscriptions.length > 0) return;
     const { peer: peerId, prefix, groups, actors } = this.options;
     const subjects = new Subjects(prefix);
     const waiting = { health: () => ({ healthy: false, reason: this.reason }), dropped: {} };
     const incarnation = newIncarnation();
-    this.answering = groups.flatMap((groupId) =>
+    this.subscriptions = groups.flatMap((groupId) =>
       actors.map((actor) =>
         serveHealth(connection, subjects, { groupId, peerId, actor, incarnation }, waiting, { dropped: {} }),
       ),

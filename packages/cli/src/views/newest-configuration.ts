@@ -4,7 +4,7 @@
  */
 import { type Configuration, hasMember, type Member, majority, type PeerId, peerIds } from '@conclave/protocol';
 import { bothSets, count } from './format.js';
-import type { PeerAnswer } from './peer-answer.js';
+import type { PeerReply } from './peer-reply.js';
 
 export interface MissingMembers {
   /** The set of the configuration. */
@@ -27,8 +27,8 @@ export interface NewestConfiguration {
 export const leaderlessSection = 'docs/operations.md, section "The group has no leader"';
 
 /** Returns the newest configuration that any of these peers has; undefined: none of them has one. */
-export function newestConfiguration(answers: ReadonlyMap<PeerId, PeerAnswer>): NewestConfiguration | undefined {
-  const known = [...answers.values()].flatMap((answer) =>
+export function newestConfiguration(replies: ReadonlyMap<PeerId, PeerReply>): NewestConfiguration | undefined {
+  const known = [...replies.values()].flatMap((answer) =>
     'status' in answer && answer.status.configuration !== null
       ? [{ ...answer.status, configuration: answer.status.configuration }]
       : [],
@@ -46,17 +46,17 @@ export function newestConfiguration(answers: ReadonlyMap<PeerId, PeerAnswer>): N
     configuration,
     index,
     known_to: same.map(({ peer_id }) => peer_id).toSorted(),
-    quorum: sets.map((set) => missingOf(set, configuration[set], answers)),
+    quorum: sets.map((set) => missingOf(set, configuration[set], replies)),
   };
 }
 
 function missingOf(
   set: MissingMembers['set'],
   members: readonly Member[],
-  answers: ReadonlyMap<PeerId, PeerAnswer>,
+  replies: ReadonlyMap<PeerId, PeerReply>,
 ): MissingMembers {
   const isAvailable = ({ peer_id }: Member): boolean => {
-    const answer = answers.get(peer_id);
+    const answer = replies.get(peer_id);
     if (answer === undefined || 'error' in answer) return false;
     const { role, store_id, health } = answer.status;
     if (/^silent: .*log-store/.test(health.reason)) return false;

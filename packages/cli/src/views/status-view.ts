@@ -15,7 +15,7 @@ import { missingVotesText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
 import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './format.js';
 import { type NewestConfiguration, newestFacts } from './newest-configuration.js';
-import type { PeerAnswer } from './peer-answer.js';
+import type { PeerReply } from './peer-reply.js';
 import { facts, table } from './tables.js';
 
 export interface GroupStatus {
@@ -23,7 +23,7 @@ export interface GroupStatus {
   readonly group: StatusReply | undefined;
   /** Without a leader: the newest configuration that any peer knows. */
   readonly newest?: NewestConfiguration | undefined;
-  readonly peers: ReadonlyMap<PeerId, PeerAnswer>;
+  readonly peers: ReadonlyMap<PeerId, PeerReply>;
 }
 
 /**
@@ -148,7 +148,7 @@ function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']):
   ]);
 }
 
-function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefined): string[] {
+function peerRow(peerId: PeerId, answer: PeerReply, group: StatusReply | undefined): string[] {
   const progress = progressOf(peerId, group);
   const isLeader = group?.peer_id === peerId;
   const match = isLeader ? group.last_index : progress?.match_index;
@@ -173,7 +173,7 @@ function progressOf(peerId: PeerId, group: StatusReply | undefined): Progress | 
 }
 
 /** Whether the peer does not respond now, so that the leader's information about it may be outdated. */
-function isLastKnown(answer: PeerAnswer, progress: Progress | undefined, group: StatusReply | undefined): boolean {
+function isLastKnown(answer: PeerReply, progress: Progress | undefined, group: StatusReply | undefined): boolean {
   if (progress === undefined || progress.silent_ms < 0) return false;
   return silenceOf(progress, group) !== '' || isDown(answer);
 }
@@ -184,7 +184,7 @@ function lastKnownText(group: StatusReply | undefined, peers: GroupStatus['peers
 }
 
 /** Nobody subscribes to the subject of its node. */
-function isDown(answer: PeerAnswer): boolean {
+function isDown(answer: PeerReply): boolean {
   return 'error' in answer && answer.error.code === 'EUNREACHABLE';
 }
 
@@ -198,7 +198,7 @@ function silenceOf(progress: Progress, group: StatusReply | undefined): string {
 }
 
 /** Version and levels: as the peer itself reports them, otherwise as the leader knows them. */
-function buildText(answer: PeerAnswer, progress: Progress | undefined): string {
+function buildText(answer: PeerReply, progress: Progress | undefined): string {
   const { version, levels } = 'status' in answer ? answer.status : (progress ?? {});
   if (version === undefined && levels === undefined) return 'status' in answer ? 'level 0' : '-';
   return `${version ?? ''} level ${levels === null || levels === undefined ? '?' : levelsText(levels)}`.trim();
@@ -215,7 +215,7 @@ function restartText(peerId: PeerId, group: StatusReply | undefined): string {
  */
 function stateText(
   peerId: PeerId,
-  answer: PeerAnswer,
+  answer: PeerReply,
   group: StatusReply | undefined,
   progress: Progress | undefined,
   lag: number | undefined,
@@ -239,7 +239,7 @@ function stateText(
 }
 
 /** Why the peer stores no new entries, and the free space of its disk; `-`: it stores them. */
-function readOnlyState(answer: PeerAnswer): string {
+function readOnlyState(answer: PeerReply): string {
   if ('error' in answer || answer.status.read_only === '') return '-';
   const { read_only, disk_free_bytes } = answer.status;
   const why = read_only === 'told' ? 'by an operator' : 'disk full';
@@ -253,7 +253,7 @@ function isOrBecomesMember(peerId: PeerId, { configuration, changes }: StatusRep
   return members.includes(peerId) || wanted.includes(peerId);
 }
 
-function healthText(answer: PeerAnswer): string {
+function healthText(answer: PeerReply): string {
   if ('error' in answer) {
     if (answer.reason !== undefined) return answer.reason;
     return answer.error.code === 'EUNREACHABLE' ? 'does not answer' : answer.error.code;

@@ -17,7 +17,7 @@ export class OpenCalls {
   private normalCount = 0;
   private urgentCount = 0;
 
-  /** @param timeoutMs how long a call may take if it does not say otherwise */
+  /** @param timeoutMs how long a call may take by default */
   constructor(private readonly timeoutMs: number) {}
 
   get size(): number {

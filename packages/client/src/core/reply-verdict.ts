@@ -55,12 +55,12 @@ export interface ReplyVerdict {
 export interface VerdictContext {
   /** Milliseconds on the process's monotonic clock. */
   readonly nowMs: number;
-  /** How long a call waits for a leader unless it says otherwise, in milliseconds. */
+  /** How long a call waits for a leader by default, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /**
- * @param attempt the attempt that the reply answers; one attempt may get several replies
+ * @param attempt the attempt that got the reply; one attempt may get several replies
  * @returns what the client's core does next
  */
 export function verdictOf(attempt: Attempt, reply: Reply, context: VerdictContext): ReplyVerdict {
@@ -225,7 +225,7 @@ function failAll({ request }: Attempt, error: ErrorBody, earlierMayHaveRun: bool
   return request.openCalls().map((call) => [call, failure(call, error, earlierMayHaveRun)]);
 }
 
-/** How a call ends with an error. What an earlier attempt may have done is unknown, whatever this error says. */
+/** How a call ends with an error. If an earlier attempt may have been executed, the outcome is unknown, whatever this error contains. */
 function failure(call: OpenCall, error: ErrorBody, earlierMayHaveRun: boolean): Settlement {
   const mayHaveRun = error.outcome === 'unknown' || earlierMayHaveRun;
   const outcome = mayHaveRun && !isReadOnlyCall(call.call) ? 'unknown' : 'not_done';

@@ -20,13 +20,13 @@ function contentOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly
       invariant(first?.operation === 'get', 'a request of reads holds reads');
       const { consistency, peerId } = first;
       const keys = calls.map(({ call }) => (call as ReadCall).key);
-      const asked = consistency ?? (peerId === undefined ? undefined : 'stale');
-      return asked === undefined ? { keys } : { keys, consistency: asked };
+      const requested = consistency ?? (peerId === undefined ? undefined : 'stale');
+      return requested === undefined ? { keys } : { keys, consistency: requested };
     }
     case 'query': {
-      invariant(first?.operation === 'query', 'a question is a request of its own');
-      const asked = first.body.consistency ?? (first.peerId === undefined ? undefined : 'stale');
-      return asked === undefined ? first.body : { ...first.body, consistency: asked };
+      invariant(first?.operation === 'query', 'a query is sent in its own request');
+      const requested = first.body.consistency ?? (first.peerId === undefined ? undefined : 'stale');
+      return requested === undefined ? first.body : { ...first.body, consistency: requested };
     }
     case 'write': {
       const commands = calls.map(commandOf);

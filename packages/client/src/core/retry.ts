@@ -21,7 +21,7 @@ export function attemptMs(requestTimeoutMs: number, timeouts: number): number {
   return requestTimeoutMs * Math.min(2 ** Math.min(timeouts, 10), longestAttempt);
 }
 
-/** Whether a later attempt may succeed where this code refused one. */
+/** Whether a later attempt may succeed after one was refused with this code. */
 export function isTransient(code: string): boolean {
   return (transient as readonly string[]).includes(code);
 }

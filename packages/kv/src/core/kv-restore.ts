@@ -43,7 +43,7 @@ export class KvRestore implements StateMachineRestore {
         throw new InvariantError(`ECORRUPT: a row of ${section} in a snapshot is invalid`);
       }
     }
-    invariant(this.left[section] >= 0, `ECORRUPT: a snapshot has more ${section} than it says`);
+    invariant(this.left[section] >= 0, `ECORRUPT: a snapshot has more ${section} than its head names`);
   }
 
   end(): void {

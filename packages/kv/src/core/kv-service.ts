@@ -82,12 +82,12 @@ function parseBatch(body: Record<string, unknown>, context: RequestContext): Ser
   refuseFor(validateFields(body, batchFields));
   const { commands, client_id, acknowledged } = body;
   refuseFor(validateCommands(commands) ?? validateClient(client_id, acknowledged));
-  const asked = commands as readonly Command[];
+  const requested = commands as readonly Command[];
   // A session of level 0 is a number for current clients, too. They name the history; clients of the first version do not know it.
   const isFirstVersion = typeof client_id === 'number' && body.group_uid === undefined;
-  const inLog = entryCommands(asked, context, isFirstVersion);
+  const inLog = entryCommands(requested, context, isFirstVersion);
   const entry = writeEntry(inLog, client_id as ClientId | undefined, acknowledged as number | undefined);
-  const events = asked.some(isForced) ? (result: unknown) => eventsOf(asked, result as KvResult) : undefined;
+  const events = requested.some(isForced) ? (result: unknown) => eventsOf(requested, result as KvResult) : undefined;
   return write(
     entry,
     (result, { groupUid }) => {
@@ -102,9 +102,9 @@ function parseBatchGet(body: Record<string, unknown>): ServiceRequest {
   refuseFor(validateFields(body, batchGetFields));
   const { keys, consistency } = body;
   refuseFor(validateKeys(keys));
-  const asked = Consistency.optional().safeParse(consistency);
-  if (!asked.success) throw new ConclaveError('EINVAL', `consistency: one of ${Consistency.options.join(', ')}`);
-  return read({ type: 'keys', keys: keys as string[] }, asked.data, (found, { groupUid }) => ({
+  const parsed = Consistency.optional().safeParse(consistency);
+  if (!parsed.success) throw new ConclaveError('EINVAL', `consistency: one of ${Consistency.options.join(', ')}`);
+  return read({ type: 'keys', keys: keys as string[] }, parsed.data, (found, { groupUid }) => ({
     found,
     group_uid: groupUid,
   }));

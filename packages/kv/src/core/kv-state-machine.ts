@@ -135,22 +135,22 @@ export class KvStateMachine implements StateMachine {
 
   /** Reads the current state. `query`: a `KvQuery` of this package's service. */
   query(query: unknown, clock?: LeaderClock): KvFindings[KvQuery['type']] {
-    const asked = query as KvQuery;
-    switch (asked.type) {
+    const kvQuery = query as KvQuery;
+    switch (kvQuery.type) {
       case 'keys':
-        return this.keys.find(asked.keys);
+        return this.keys.find(kvQuery.keys);
       case 'range':
-        return this.keys.range(asked);
+        return this.keys.range(kvQuery);
       case 'lease':
-        return this.keys.leases.describe(asked.leaseId, asked.startAfter, asked.limit, clock);
+        return this.keys.leases.describe(kvQuery.leaseId, kvQuery.startAfter, kvQuery.limit, clock);
       case 'leases':
-        return this.keys.leases.list(asked.startAfter, asked.limit);
+        return this.keys.leases.list(kvQuery.startAfter, kvQuery.limit);
       case 'lock':
-        return this.keys.locks.find(asked.name);
+        return this.keys.locks.find(kvQuery.name);
       case 'locks':
-        return this.keys.locks.list(asked.startAfter, asked.limit);
+        return this.keys.locks.list(kvQuery.startAfter, kvQuery.limit);
       case 'changes':
-        return this.changes(asked);
+        return this.changes(kvQuery);
     }
   }
 

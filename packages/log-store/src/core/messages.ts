@@ -38,7 +38,7 @@ export function ack(
   storeId: StoreId,
   session: Session,
   synced: Frame,
-  answered?: { readonly taken_seq: number; readonly asked_seq: number },
+  tick?: { readonly taken_seq: number; readonly asked_seq: number },
 ): Message {
   const { groupId, incarnation, levels = supportedLevels } = options;
   const { link, seq } = synced;
@@ -52,9 +52,9 @@ export function ack(
     incarnation,
     levels,
   };
-  if (answered !== undefined) {
-    body.taken_seq = answered.taken_seq;
-    body.asked_seq = answered.asked_seq;
+  if (tick !== undefined) {
+    body.taken_seq = tick.taken_seq;
+    body.asked_seq = tick.asked_seq;
   }
   return { name: 'node.ack', body };
 }
@@ -80,15 +80,15 @@ export function stored(options: LogStoreOptions, storeId: StoreId, acknowledgeme
 
 /** To the reader: batches and the term of the entry before them. */
 export function entries(request: ReadRequest, rows: readonly Row[], prevTerm: Term, more: boolean): Message {
-  return answer(request, { prev_term: prevTerm, batches: rows.map(({ value }) => value), refusal: '' }, more);
+  return entriesReply(request, { prev_term: prevTerm, batches: rows.map(({ value }) => value), refusal: '' }, more);
 }
 
 /** To the reader: why there are no entries. */
 export function noEntries(request: ReadRequest, refusal: 'stale_term' | 'beyond_end' | 'compacted'): Message {
-  return answer(request, { prev_term: asTerm(0), batches: [], refusal });
+  return entriesReply(request, { prev_term: asTerm(0), batches: [], refusal });
 }
 
-function answer(
+function entriesReply(
   { group_id, store_id, session, request_id, from_index, reader }: ReadRequest,
   found: Pick<Body<'node.entries'>, 'prev_term' | 'batches' | 'refusal'>,
   more = false,

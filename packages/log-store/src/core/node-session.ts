@@ -151,9 +151,9 @@ export class NodeSession {
     return true;
   }
 
-  /** Acknowledges the node's link up to what is synced. @param answered the reply to a tick */
-  private acknowledge(session: Session, link: number, answered?: Parameters<typeof messages.ack>[4]): void {
+  /** Acknowledges the node's link up to what is synced. @param tick in the reply to a tick: the last messages accepted and sent */
+  private acknowledge(session: Session, link: number, tick?: Parameters<typeof messages.ack>[4]): void {
     const synced = this.link.acknowledge(link);
-    this.output.sendNode(messages.ack(this.options, storeIdOf(this.log.durable), session, synced, answered));
+    this.output.sendNode(messages.ack(this.options, storeIdOf(this.log.durable), session, synced, tick));
   }
 }

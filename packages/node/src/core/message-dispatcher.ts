@@ -62,7 +62,7 @@ export class MessageDispatcher {
       case 'node.read_index':
         return parts.reads.onReadIndex(message.body);
       case 'node.read_index_answer':
-        return parts.reads.followerReads.onAnswer(message.body);
+        return parts.reads.followerReads.onReadIndex(message.body);
       case 'node.disk':
         if (this.isOfThisSession(message.body)) parts.readOnly.onDisk(message.body);
         return;

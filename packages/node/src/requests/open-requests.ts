@@ -1,5 +1,5 @@
 /**
- * The requests that a node has received and not answered yet. Does not own what they mean (`parse-request.ts`).
+ * The requests that a node has received and not answered yet. Does not parse them (`parse-request.ts`).
  *
  * Invariants:
  * 1. Each request is answered once.
@@ -8,16 +8,16 @@
 import type { Request } from '@conclave/actor';
 import { ConclaveError, type ErrorBody, limits, type Outcome } from '@conclave/protocol';
 
-/** How a request is answered, once it is parsed. */
-export interface RequestAnswers {
+/** How to reply to a parsed request. */
+export interface Responder {
   /** Makes the reply of the core's result. @throws ConclaveError */
   readonly reply: (result: unknown) => unknown;
-  /** Whether it changes something: if its answer cannot be sent, its outcome is unknown. */
+  /** Whether it changes something: if the reply cannot be sent, the outcome is unknown. */
   readonly writes: boolean;
   /** Returns a reply in JSON that fits into a message, in place of one that does not; undefined: there is none. */
   readonly fit?: (reply: unknown) => unknown;
-  /** Is called with the error of the answer; undefined: the request is done. */
-  readonly onAnswered?: (error: ErrorBody | undefined) => void;
+  /** Called with the error in the reply; undefined: the request is done. */
+  readonly onReplied?: (error: ErrorBody | undefined) => void;
 }
 
 interface OpenRequest {
@@ -25,7 +25,7 @@ interface OpenRequest {
   /** A request of this name changes nothing: if it fails, it is not done. */
   readonly reads: boolean;
   /** Undefined: it is not parsed yet. */
-  answers: RequestAnswers | undefined;
+  responder: Responder | undefined;
 }
 
 export class OpenRequests {
@@ -56,7 +56,7 @@ export class OpenRequests {
    * Adds a request that is not parsed yet.
    * @param reads whether it changes nothing, by its name
    * @param outcome the outcome of a write for which there is no room
-   * @returns its number; undefined where it was refused
+   * @returns its number; undefined: it was refused
    */
   add(request: Request, reads: boolean, outcome: () => Outcome): number | undefined {
     const isFull = this.open.size >= limits.openRequests || this.bytes + request.bytes > limits.openRequestBytes;
@@ -65,33 +65,33 @@ export class OpenRequests {
       return undefined;
     }
     const id = this.nextId();
-    this.open.set(id, { request, reads, answers: undefined });
+    this.open.set(id, { request, reads, responder: undefined });
     this.bytes += request.bytes;
     return id;
   }
 
-  /** A request is parsed, and is answered by these. */
-  onParsed(id: number, answers: RequestAnswers): void {
+  /** A request is parsed; `responder` replies to it. */
+  onParsed(id: number, responder: Responder): void {
     const open = this.open.get(id);
-    if (open !== undefined) open.answers = answers;
+    if (open !== undefined) open.responder = responder;
   }
 
-  /** A request with a trace has come so far. */
+  /** A request with a trace has reached this stage. */
   reach(id: number, stage: string, index: number): void {
     this.open.get(id)?.request.trace?.reach(stage, index);
   }
 
   reply(id: number, result: unknown): void {
-    const { request, answers } = this.remove(id) ?? {};
-    if (request === undefined || answers === undefined) return;
-    const error = this.replyWith(request, answers, result);
+    const { request, responder } = this.remove(id) ?? {};
+    if (request === undefined || responder === undefined) return;
+    const error = this.replyWith(request, responder, result);
     if (error !== undefined) request.refuse(error);
-    answers.onAnswered?.(error);
+    responder.onReplied?.(error);
   }
 
   /** Replies, or returns the error to refuse the request with. */
-  private replyWith(request: Request, answers: RequestAnswers, result: unknown): ErrorBody | undefined {
-    const { reply, writes, fit } = answers;
+  private replyWith(request: Request, responder: Responder, result: unknown): ErrorBody | undefined {
+    const { reply, writes, fit } = responder;
     if (!writes && this.isCongested()) return congested;
     try {
       const body = reply(result);
@@ -128,10 +128,10 @@ export class OpenRequests {
   }
 }
 
-function refuse({ request, reads, answers }: OpenRequest, error: ErrorBody): void {
-  const whole = outcomeOf(error, answers?.writes ?? !reads);
+function refuse({ request, reads, responder }: OpenRequest, error: ErrorBody): void {
+  const whole = outcomeOf(error, responder?.writes ?? !reads);
   request.refuse(whole);
-  answers?.onAnswered?.(whole);
+  responder?.onReplied?.(whole);
 }
 
 /** Returns the error with its outcome for this request: one that changes nothing and fails is not done. */
@@ -140,8 +140,8 @@ export function outcomeOf(error: ErrorBody, writes: boolean): ErrorBody {
 }
 
 const tooMany = {
-  not_done: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their answers`, 'not_done'),
-  unknown: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their answers`, 'unknown'),
+  not_done: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their replies`, 'not_done'),
+  unknown: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their replies`, 'unknown'),
 };
 
 const congested = refusal('too many replies wait to be sent', 'not_done');

@@ -62,7 +62,7 @@ export class RequestHandler {
   }
 
   /**
-   * Receives a request, or refuses it where there is no room.
+   * Receives a request, or refuses it if there is no room.
    * @param enqueue is called with a function that parses it. That returns the input of the core; undefined: it was refused
    */
   receive(
@@ -98,7 +98,7 @@ export class RequestHandler {
       const { level, leader_id: leaderId } = core().summary();
       const decoded = { addressee, api, name, encoding, body: request.decode(), trace: request.trace?.traceparent };
       const parsed = parseRequest(decoded, service, { level, leaderId, generateId });
-      this.open.onParsed(id, this.answersOf(parsed, api, request));
+      this.open.onParsed(id, this.responderOf(parsed, api, request));
       return parsed.input(id);
     } catch (error) {
       // Nothing of the request has been done.
@@ -107,7 +107,7 @@ export class RequestHandler {
     }
   }
 
-  private answersOf(parsed: ParsedRequest, api: Api, { name, caller }: Request) {
+  private responderOf(parsed: ParsedRequest, api: Api, { name, caller }: Request) {
     const { service, core, publish, messageBytes } = this.ports;
     const { writes, audited } = parsed;
     return {
@@ -120,7 +120,7 @@ export class RequestHandler {
       ...(audited === undefined
         ? {}
         : {
-            onAnswered: (error: ErrorBody | undefined) =>
+            onReplied: (error: ErrorBody | undefined) =>
               publish({ name: 'admin_command', detail: commandOutcome(audited, caller, error) }),
           }),
     };

@@ -1,4 +1,4 @@
-/** Connects to NATS with a login, and says why where that fails. */
+/** Connects to NATS with a login; the error of a failed attempt contains the reason. */
 import {
   AuthorizationError,
   connect,
@@ -13,13 +13,13 @@ import { LoginError } from './login-error.js';
 
 /**
  * Connects to the first server that takes the login.
- * @throws LoginError ELOGIN where one refuses it, or it lacks something; EUNREACHABLE where none answers
+ * @throws LoginError ELOGIN if a server refuses the login, or the login lacks something; EUNREACHABLE if no server answers
  */
 export async function connectWith(login: NatsLogin, options: NodeConnectionOptions = {}): Promise<NatsConnection> {
   const { reconnect = true, waitOnFirstConnect = false } = options;
   try {
     const base = { noRandomize: true, ...login.connectOptions(), ignoreAuthErrorAbort: true };
-    // A server that ends the connection within the login is reported at once only where the client would not try again.
+    // A server that ends the connection during the login is reported at once only if the client would not try again.
     const connection = await connectForReason({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
     optionsOf(connection).reconnect = reconnect;
     return connection;
@@ -33,7 +33,7 @@ export async function connectWith(login: NatsLogin, options: NodeConnectionOptio
 /**
  * Tries each server in turn, with a connection of its own.
  * @returns the place in the list of the first that takes the login
- * @throws LoginError as `connectWith`; what a server says of the login counts for more than that others cannot be reached
+ * @throws LoginError as `connectWith`; that a server rejects the login is reported rather than that others cannot be reached
  */
 export async function findServer(login: NatsLogin, timeout?: number): Promise<number> {
   const failures: LoginError[] = [];
@@ -110,7 +110,7 @@ function optionsOf(connection: NatsConnection): NodeConnectionOptions {
   return (connection as { readonly options?: NodeConnectionOptions }).options ?? {};
 }
 
-/** What the error says of the login, without secrets. */
+/** The part of the error that concerns the login, without secrets. */
 function explain(login: NatsLogin, error: unknown, servers: readonly string[]): LoginError {
   if (error instanceof LoginError && error.code !== 'EUNREACHABLE') return error;
   const where = servers.join(', ');

@@ -23,7 +23,7 @@ export interface Credentials {
   readonly closeReason?: () => string | undefined;
 }
 
-/** The settings that say how to log in. */
+/** The settings that define how to log in. */
 export type CredentialSettings = Pick<
   LoginSettings,
   'user' | 'password' | 'passwordFile' | 'token' | 'tokenFile' | 'nkey' | 'nkeyFile' | 'creds'
@@ -36,7 +36,7 @@ export function credentialSettings(layer: LoginSettings, urls: readonly ServerUr
   return Object.values(own).some((one) => one !== undefined) ? own : ofUrls(urls);
 }
 
-/** @throws LoginError EINVAL where there are several ways to log in, or half of one */
+/** @throws LoginError EINVAL if there are several ways to log in, or half of one */
 export function credentialsOf(settings: CredentialSettings): Credentials | undefined {
   const found = [userOf(settings), tokenOf(settings), nkeyOf(settings), credsOf(settings)].filter(
     (one) => one !== undefined,
@@ -105,13 +105,13 @@ function ofUrls(urls: readonly ServerUrl[]): CredentialSettings | undefined {
   return { user, password, token };
 }
 
-/** How a secret is read: that from the file, where both are given. */
+/** How a secret is read: from the file, if both are given. */
 function one(what: string, text: string | undefined, file: string | undefined): (() => string) | undefined {
   if (file !== undefined) return () => readSecret(what, file);
   return text === undefined ? undefined : () => text;
 }
 
-/** Without line breaks at the end. A file is empty for a moment where it is being replaced: then the last secret counts. */
+/** Without line breaks at the end. A file that is being replaced is empty for a moment: then the last secret is used. */
 function readSecret(what: string, file: string): string {
   const text = readSecretFile(what, file).replace(/[\r\n]+$/, '');
   if (text === '') throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${file} is empty`);

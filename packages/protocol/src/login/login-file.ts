@@ -24,7 +24,7 @@ export function shownName(file: string): string {
 
 /**
  * @param what for people: what the file holds
- * @returns its text. @throws LoginError ELOGIN, with the file's name, where it cannot be read, or only once
+ * @returns its text. @throws LoginError ELOGIN, with the file's name, if it cannot be read, or only once
  */
 export function readLoginFile(what: string, file: string): string {
   const isContent = `the ${what} for NATS cannot be read: the setting has the content of the file; it must name the file`;

@@ -2,7 +2,7 @@
  * A login to NATS: the servers, and what they are shown.
  *
  * Owns: which settings count. Invariants: 1. nothing that it shows holds a secret. 2. Credentials are read from their files at each
- * connection; where they cannot be read then, the last ones are used, as the library would give the connection up.
+ * connection; if they cannot be read then, the last ones are used, because the library would give the connection up.
  */
 import type { NodeConnectionOptions } from 'nats';
 import { type CredentialSettings, type Credentials, credentialSettings, credentialsOf } from './credentials.js';
@@ -35,9 +35,9 @@ export class NatsLogin {
   }
 
   /**
-   * The first of the layers that says how to log in counts, and so does for each other setting the first that has it: options before
+   * The first layer that defines how to log in is used, and for each other setting the first layer that has it: options before
    * the environment. Within a layer what is given itself counts, then the URLs' login, then the context.
-   * @throws LoginError EINVAL where they make no sense; ELOGIN where a context cannot be read
+   * @throws LoginError EINVAL if they make no sense; ELOGIN if a context cannot be read
    */
   static of(...layers: readonly LoginSettings[]): NatsLogin {
     const all = withContexts(layers);
@@ -57,7 +57,7 @@ export class NatsLogin {
     return new NatsLogin(urls, settings, layers, sources);
   }
 
-  /** The same login for a child process: the environment that says so. A context is named, so that the child reads it again too. */
+  /** The same login for a child process, as environment variables. A context is named, so that the child reads it again, too. */
   get environment(): Record<string, string> {
     const { tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix } = this.settings;
     const named = this.sources.find(({ context }) => context !== undefined);
@@ -91,13 +91,13 @@ export class NatsLogin {
     return 'perhaps the server does not accept the client certificate: --nats-tls-cert, --nats-tls-key';
   }
 
-  /** @throws LoginError EINVAL where its replies would go to subjects of Conclave or of NATS. @param prefix of Conclave's subjects */
+  /** @throws LoginError EINVAL if its replies would go to subjects of Conclave or of NATS. @param prefix of Conclave's subjects */
   checkInbox(prefix: string): void {
     const fault = inboxFault(this.settings.inboxPrefix ?? defaultInboxPrefix, prefix);
     if (fault !== undefined) throw new LoginError('EINVAL', fault);
   }
 
-  /** @throws LoginError ELOGIN where a file cannot be read, or holds something else */
+  /** @throws LoginError ELOGIN if a file cannot be read, or holds something else */
   check(): void {
     this.readContexts();
     this.credentials?.read();
@@ -163,7 +163,7 @@ function sourcesOf(layers: readonly LoginSettings[]): readonly LoginSettings[] {
   return completion === undefined ? [first] : [first, completion];
 }
 
-/** A user and a password may be given in two places: the user as an option, say, and the password in the environment. */
+/** A user and a password may be given in two places: for example, the user as an option and the password in the environment. */
 function completionOf(layer: LoginSettings, later: readonly LoginSettings[]): LoginSettings | undefined {
   const hasPassword = ({ password, passwordFile }: LoginSettings): boolean => (password ?? passwordFile) !== undefined;
   if (layer.user !== undefined && !hasPassword(layer)) {

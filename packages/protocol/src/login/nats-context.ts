@@ -6,7 +6,7 @@ import { LoginError } from './login-error.js';
 import { mayBeContent, readLoginFile, shownName } from './login-file.js';
 import type { LoginSettings } from './settings.js';
 
-/** The fields of a context's file that say how to log in. */
+/** The fields of a context's file that define how to log in. */
 interface ContextFile {
   readonly url?: string;
   readonly user?: string;
@@ -25,7 +25,7 @@ interface ContextFile {
 /** Fields that other ways to log in have, which Conclave does not take. */
 const unsupported = ['nsc', 'user_jwt', 'user_seed', 'socks_proxy', 'windows_cert_store'];
 
-/** @throws LoginError ELOGIN where the file cannot be read; EINVAL where it is no context, or one that is not supported */
+/** @throws LoginError ELOGIN if the file cannot be read; EINVAL if it is no context, or one that is not supported */
 export function readNatsContext(name: string, environment: NodeJS.ProcessEnv = process.env): LoginSettings {
   const file = contextFile(name, environment);
   if (mayBeContent(name) && !existsSync(file)) {

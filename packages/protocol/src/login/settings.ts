@@ -21,7 +21,7 @@ export interface LoginSettings {
   readonly creds?: string | undefined;
   /** A file with the certificates of the authorities that the server's certificate may be signed by. */
   readonly tlsCa?: string | undefined;
-  /** Files with this process's own certificate and its key, where the server verifies its clients. */
+  /** Files with this process's own certificate and its key, if the server verifies its clients. */
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
   /** TLS starts before the server's first line (`handshake_first` in the server's configuration). */
@@ -71,7 +71,7 @@ const serversVariable = 'NATS_URL';
 /** Set for a child process: the environment holds all of its login, and a configuration file or a context adds nothing. */
 const wholeVariable = 'CONCLAVE_NATS_LOGIN_WHOLE';
 
-/** What the environment says. Variables that are empty are not set. */
+/** The settings in the environment. An empty variable counts as not set. */
 export function settingsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): LoginSettings {
   const variables = [
     ['servers', serversVariable] as const,

@@ -20,7 +20,7 @@ const remembered = new Map<string, Authenticator>();
  * @param secret from which `ofLibrary` was made
  * @param seed in it: `SU...`
  * @param ofLibrary makes the authenticator that checks the seed and knows the public key
- * @returns one that answers the same. @throws Error where that of the library does
+ * @returns an authenticator with the same results. @throws Error if the library's authenticator throws
  */
 export function signingAuthenticator(secret: string, seed: string, ofLibrary: () => Authenticator): Authenticator {
   const known = remembered.get(secret);

@@ -9,7 +9,7 @@ import type { LoginSettings } from './settings.js';
 
 type TlsSettings = Pick<LoginSettings, 'tlsCa' | 'tlsCert' | 'tlsKey' | 'tlsFirst'>;
 
-/** Undefined: TLS is used where the server has it, with the authorities that Node.js knows. */
+/** Undefined: TLS is used if the server offers it, with the authorities that Node.js knows. */
 export function tlsOf(settings: TlsSettings, urls: readonly ServerUrl[]): TlsOptions | undefined {
   const { tlsCa, tlsCert, tlsKey, tlsFirst } = settings;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
@@ -41,7 +41,7 @@ function identityFault(host: string, certificate: PeerCertificate, urls: readonl
 
 /**
  * Node's TLS would ignore what is no certificate among the authorities, and does not name the file that it cannot use.
- * @throws LoginError ELOGIN where a file cannot be read, or holds something else
+ * @throws LoginError ELOGIN if a file cannot be read, or holds something else
  */
 export function checkTlsFiles({ tlsCa, tlsCert, tlsKey }: TlsSettings): void {
   if (tlsCa !== undefined) certificatesIn(tlsCa);

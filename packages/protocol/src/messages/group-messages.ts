@@ -35,7 +35,7 @@ export const groupMessages = {
   ),
   'node.state_digest': define(
     'node of a member',
-    'answers `compare_state`',
+    'the reply to `compare_state`',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -89,7 +89,7 @@ export const groupMessages = {
   ),
   'replicator.identity': define(
     'node',
-    'answers `identify`',
+    'the reply to `identify`',
     z.object({
       ...group,
       peer_id: PeerId,

@@ -45,8 +45,8 @@ export const snapshotMessages = {
       number: Count,
     }),
   ),
-  'node.snapshot_chunk': define('log-store', 'answers `read_snapshot`', z.object(snapshotChunk)),
-  'replicator.snapshot_chunk': define('log-store', 'answers `read_snapshot`', z.object(snapshotChunk)),
+  'node.snapshot_chunk': define('log-store', 'the reply to `read_snapshot`', z.object(snapshotChunk)),
+  'replicator.snapshot_chunk': define('log-store', 'the reply to `read_snapshot`', z.object(snapshotChunk)),
   'node.install_snapshot': define(
     'replicator of the leader',
     'Raft’s InstallSnapshot: one chunk, or none, which asks how many are stored',

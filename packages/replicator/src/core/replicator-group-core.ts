@@ -91,7 +91,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     return this.drops.byReason;
   }
 
-  /** @throws InvariantError where the node breaks the order of its own log. */
+  /** @throws InvariantError if the node breaks the order of its own log. */
   step(input: ReplicatorGroupInput, at: Instant): readonly ReplicatorGroupEffect[] {
     this.effects = [];
     this.requestId ??= Math.floor(at.random * requestIdStarts);

@@ -11,7 +11,7 @@
 import { type Body, invariant, limits, type SnapshotHead, type SnapshotId } from '@conclave/protocol';
 import type { LeaderTerm } from './leader-term.js';
 
-type Answer = Body<'replicator.snapshot_chunk'>;
+type SnapshotChunk = Body<'replicator.snapshot_chunk'>;
 
 export interface Snapshot {
   readonly id: SnapshotId;
@@ -54,12 +54,12 @@ export class SnapshotSource {
     return true;
   }
 
-  expects(body: Answer): boolean {
+  expects(body: SnapshotChunk): boolean {
     return this.reads.get(body.request_id)?.number === body.number;
   }
 
   /** Accepts the reply to a read in progress. @returns `replaced`: the log-store has a newer snapshot; all chunks of the old one are dropped */
-  onChunk(body: Answer): 'accepted' | 'replaced' | 'no_snapshot' | 'read_refused' | 'malformed_chunk' {
+  onChunk(body: SnapshotChunk): 'accepted' | 'replaced' | 'no_snapshot' | 'read_refused' | 'malformed_chunk' {
     this.reads.delete(body.request_id);
     switch (body.refusal) {
       case '':
@@ -100,7 +100,7 @@ export class SnapshotSource {
     }
   }
 
-  private keep({ snapshot_id: id, head, number, chunk }: Answer): 'accepted' | 'malformed_chunk' {
+  private keep({ snapshot_id: id, head, number, chunk }: SnapshotChunk): 'accepted' | 'malformed_chunk' {
     const known = this.snapshot?.id ?? id;
     if (id === '' || head === null || id !== known || number >= head.chunks || chunk.length === 0) {
       this.waitsForTick = true;

@@ -9,7 +9,7 @@
 export class TargetFeed {
   private state: 'unsubscribed' | 'requested' | 'subscribed' = 'unsubscribed';
 
-  /** Whether the target should receive the feed, as each AppendEntries to it says. */
+  /** Whether the target should receive the feed; each AppendEntries to it contains this. */
   get isWanted(): boolean {
     return this.state !== 'unsubscribed';
   }

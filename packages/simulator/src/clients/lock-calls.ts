@@ -86,7 +86,7 @@ export class LockCalls {
   }
 }
 
-/** Whether the error says that the lease does not exist any more. */
+/** Whether the error means that the lease does not exist any more. */
 function hasEnded(code: string): boolean {
   return code === 'ENOENT' || code === 'EHISTORY';
 }

@@ -148,8 +148,8 @@ export class VirtualClients {
 
   private onSettled(recorded: RecordedCall, settlement: Settlement, groupUid: string | undefined): void {
     const { operation, client, key } = recorded;
-    const asked = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
-    this.mesh.coverage.count(`answer ${asked} ${settlementText(settlement)}`);
+    const name = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
+    this.mesh.coverage.count(`answer ${name} ${settlementText(settlement)}`);
     recorded.answeredMs = this.mesh.nowMs;
     if (settlement.outcome !== 'done') {
       recorded.outcome = settlement.outcome;

@@ -108,7 +108,7 @@ export function failureOf(
   return { seed, commit, violation, commands: script.length, shrunk };
 }
 
-/** Returns the commit of the sources, with `+` where files differ from it; `unknown` where git cannot tell. */
+/** Returns the commit of the sources, with `+` if files differ from it; `unknown` if git reports none. */
 export function gitCommit(): string {
   try {
     const commit = git('rev-parse', '--short=12', 'HEAD');

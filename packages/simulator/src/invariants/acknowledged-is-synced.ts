@@ -6,7 +6,7 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt, entryText, hasEntry } from './record/log-tree.js';
 
@@ -111,7 +111,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     this.proposed.set(requestId, { payload, behind: this.record.commits.last?.index ?? 0 });
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const proposed = this.proposed.get(requestId);
     if (proposed === undefined) return;
     this.proposed.delete(requestId);

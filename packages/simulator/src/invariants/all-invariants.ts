@@ -5,7 +5,7 @@ import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
 import type { ActorKind, ConclaveEvent, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer, ClientStep, RunObserver, SentHandlers, Served } from '../mesh/run-observer.js';
+import type { ClientStep, NodeReply, RunObserver, SentHandlers, Served } from '../mesh/run-observer.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
 import { CallsAreOfOneHistory } from './calls-are-of-one-history.js';
 import { ClientsReportAHistoryOnce } from './clients-report-a-history-once.js';
@@ -170,7 +170,7 @@ export class Invariants implements RunObserver {
   private readonly applied: readonly Invariant[];
   private readonly digests: readonly Invariant[];
   private readonly delivered: readonly Invariant[];
-  private readonly answered: readonly Invariant[];
+  private readonly replied: readonly Invariant[];
 
   constructor(
     readonly record: RunRecord,
@@ -182,7 +182,7 @@ export class Invariants implements RunObserver {
     this.applied = all.filter(({ onApplied }) => onApplied !== undefined);
     this.digests = all.filter(({ onDigest }) => onDigest !== undefined);
     this.delivered = all.filter(({ onDelivered }) => onDelivered !== undefined);
-    this.answered = all.filter(({ onAnswered }) => onAnswered !== undefined);
+    this.replied = all.filter(({ onReplied }) => onReplied !== undefined);
     this.results = all.filter(({ onResult }) => onResult !== undefined);
     this.written = all.filter(({ onWritten }) => onWritten !== undefined);
     this.served = all.filter(({ onServed }) => onServed !== undefined);
@@ -275,8 +275,8 @@ export class Invariants implements RunObserver {
     for (const invariant of this.delivered) invariant.onDelivered?.(attempt, requestId);
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
-    for (const invariant of this.answered) invariant.onAnswered?.(requestId, answer);
+  onReplied(requestId: number, answer: NodeReply): void {
+    for (const invariant of this.replied) invariant.onReplied?.(requestId, answer);
   }
 
   onServed(actor: Actor, served: Served, reply: unknown): void {

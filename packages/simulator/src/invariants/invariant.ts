@@ -15,7 +15,7 @@ type Hooks = Pick<
   | 'onResult'
   | 'onRestored'
   | 'onWritten'
-  | 'onAnswered'
+  | 'onReplied'
   | 'onServed'
   | 'onClientStepped'
 >;

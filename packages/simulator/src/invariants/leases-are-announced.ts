@@ -6,7 +6,7 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 import type { Step } from './record/run-record.js';
@@ -28,7 +28,7 @@ export class LeasesAreAnnounced extends Rule implements Invariant {
   /** By term and tick: what its node permits. */
   private readonly permissions = new Map<string, number | undefined>();
   /** The last read by lease that arrived, and in which step. */
-  private asked: { readonly requestId: number; readonly step: Step | undefined } | undefined;
+  private leaseRead: { readonly requestId: number; readonly step: Step | undefined } | undefined;
 
   readonly sent = {
     'replicator.tick': (body: Body<'replicator.tick'>, { core }: Actor) => {
@@ -67,16 +67,16 @@ export class LeasesAreAnnounced extends Rule implements Invariant {
     if (actor.kind !== 'node') return;
     const { type, requestId, consistency } = input as { type: string; requestId: number; consistency: string };
     const { step } = this.record;
-    if (type === 'read' && consistency === 'lease') this.asked = { requestId, step };
+    if (type === 'read' && consistency === 'lease') this.leaseRead = { requestId, step };
     const { message } = step ?? {};
     if (message?.name !== 'node.confirmed') return;
     const leading = this.leadingOf(actor.core, message.body.term);
     leading.sessionTickId = Math.max(leading.sessionTickId, message.body.session_tick_id);
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const { step } = this.record;
-    if (step === undefined || this.asked?.step !== step || this.asked.requestId !== requestId) return;
+    if (step === undefined || this.leaseRead?.step !== step || this.leaseRead.requestId !== requestId) return;
     if ('result' in answer) this.judge(step.actor);
   }
 

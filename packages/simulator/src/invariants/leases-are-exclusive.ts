@@ -4,7 +4,7 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 import type { Step } from './record/run-record.js';
@@ -15,7 +15,7 @@ export class LeasesAreExclusive extends Rule implements Invariant {
   readonly inputs = ['read'] as const;
   private latestTerm = 0;
   /** The last read by lease that arrived, and in which step. A reply in a later step is confirmed by a round. */
-  private asked: { readonly requestId: number; readonly step: Step | undefined } | undefined;
+  private leaseRead: { readonly requestId: number; readonly step: Step | undefined } | undefined;
 
   readonly sent = {
     // A new leader sends this at once.
@@ -31,12 +31,12 @@ export class LeasesAreExclusive extends Rule implements Invariant {
   onStepping(actor: Actor, input: unknown): void {
     if (actor.kind !== 'node') return;
     const { type, requestId, consistency } = input as { type: string; requestId: number; consistency: string };
-    if (type === 'read' && consistency === 'lease') this.asked = { requestId, step: this.record.step };
+    if (type === 'read' && consistency === 'lease') this.leaseRead = { requestId, step: this.record.step };
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const { step } = this.record;
-    if (step === undefined || this.asked?.step !== step || this.asked.requestId !== requestId) return;
+    if (step === undefined || this.leaseRead?.step !== step || this.leaseRead.requestId !== requestId) return;
     if ('result' in answer) this.judge(step.actor);
   }
 

@@ -1,12 +1,12 @@
 /**
  * A request that was answered `not_done` is never committed. A client's message may reach two nodes that both consider
- * themselves leader: if one of them answers that the request is not done, no entry that the other has appended for it
+ * themselves leader: if one of them replies that the request is not done, no entry that the other has appended for it
  * is committed. So `not_done` is true of each attempt, not only of what the client concludes from all of them (DESIGN,
  * section 3).
  */
 import { type Body, batchHeader, batchPayloads, type LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 interface Attempt {
@@ -68,7 +68,7 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
     }
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const attempt = this.attemptOf.get(requestId);
     const name = this.waiting.get(requestId)?.actor.name ?? 'a node';
     this.attemptOf.delete(requestId);
@@ -80,7 +80,7 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
     for (const { index } of attempt.appended) this.judge(attempt, index);
   }
 
-  onApplied(_life: object, index: LogIndex): void {
+  onApplied(_generation: object, index: LogIndex): void {
     for (const attempt of this.byIndex.get(index) ?? []) this.judge(attempt, index);
   }
 
@@ -89,7 +89,8 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
     const found = appended.find((one) => one.index === index && one.term === committed?.term);
     this.check(
       notDone === undefined || found === undefined,
-      () => `${notDone} says that a request is not done, and ${found?.by} has appended it: entry ${index} is committed`,
+      () =>
+        `${notDone} replies that a request is not done, and ${found?.by} has appended it: entry ${index} is committed`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A node that does not lead, or whose last confirmed tick was sent longer than an election timeout ago, by its own
  * clock, answers no write and no read on the group's subjects in the step that receives it: its error must not
- * overtake the answer of the present leader (DESIGN, section 3). The same holds of a leader whose last confirmed tick, or a later
+ * overtake the reply of the present leader (DESIGN, section 3). The same holds of a leader whose last confirmed tick, or a later
  * one, permitted the voters to replace it by now. Exempt are a fenced node, a leader that needs nobody
  * else, and a leader that may roll a joint configuration back with its old peers alone: in the joint stage of a change
  * that it has begun, and until the rollback is committed. A leader whose change proceeds to the new peers is checked.
@@ -27,7 +27,7 @@ interface Lease {
   confirmedMs: number;
 }
 
-interface Asked {
+interface HeldRequest {
   readonly actor: Actor;
   readonly requestId: number;
   readonly step: Step | undefined;
@@ -40,8 +40,8 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   readonly watched = ['node'] as const;
   readonly after = ['propose', 'read', 'node.confirmed'] as const;
   private readonly leases = new WeakMap<object, Lease>();
-  /** The last request that must not be answered in the step that receives it. */
-  private asked: Asked | undefined;
+  /** The last request that the node must not answer in the step that receives it. */
+  private mustHold: HeldRequest | undefined;
 
   readonly sent = {
     'replicator.tick': (body: Body<'replicator.tick'>, { core }: Actor) => {
@@ -85,11 +85,11 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     const { step } = this.record;
     const silentMs = nowMs - lease.confirmedMs;
     if (role !== 'leader') {
-      this.asked = { actor, requestId, step, why: 'does not lead', isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: 'does not lead', isAnswered: false };
     } else if (silentMs > this.record.electionTimeoutMs(actor.peerId)) {
-      this.asked = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
     } else if (!mayDoWithout && [...lease.ticks.values()].some(({ replaceableMs }) => replaceableMs < nowMs)) {
-      this.asked = { actor, requestId, step, why: 'has permitted its voters to replace it', isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: 'has permitted its voters to replace it', isAnswered: false };
     }
   }
 
@@ -105,15 +105,18 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     return isOwn(before, term) && sameMembers(configuration.peers, before.configuration.old_peers);
   }
 
-  onAnswered(requestId: number): void {
-    if (this.asked?.requestId === requestId) this.asked.isAnswered = true;
+  onReplied(requestId: number): void {
+    if (this.mustHold?.requestId === requestId) this.mustHold.isAnswered = true;
   }
 
   onStepped(actor: Actor): void {
-    const { asked } = this;
-    if (asked !== undefined && asked.actor === actor && asked.step === this.record.step) {
-      this.asked = undefined;
-      this.check(!asked.isAnswered, () => `${actor.name} answers request ${asked.requestId}, and ${asked.why}`);
+    const { mustHold } = this;
+    if (mustHold !== undefined && mustHold.actor === actor && mustHold.step === this.record.step) {
+      this.mustHold = undefined;
+      this.check(
+        !mustHold.isAnswered,
+        () => `${actor.name} answers request ${mustHold.requestId}, and ${mustHold.why}`,
+      );
     }
     const { message } = this.record.step ?? {};
     if (message?.name !== 'node.confirmed' || actor.kind !== 'node') return;

@@ -5,7 +5,7 @@
 import type { NodeCore } from '@conclave/node';
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
@@ -42,7 +42,7 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
     for (const [requestId] of held) this.hopeless.delete(requestId);
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const actor = this.hopeless.get(requestId);
     if (actor === undefined) return;
     this.hopeless.delete(requestId);

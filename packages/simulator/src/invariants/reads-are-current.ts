@@ -5,11 +5,11 @@
  */
 import type { LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 
-interface Asked {
+interface PendingRead {
   readonly actor: Actor;
   /** The highest index that any node had applied by then. */
   readonly applied: number;
@@ -21,11 +21,11 @@ export class ReadsAreCurrent extends Rule implements Invariant {
   readonly name = 'reads-are-current';
   readonly watched = ['node'] as const;
   readonly inputs = ['read'] as const;
-  private readonly asked = new Map<number, Asked>();
+  private readonly pending = new Map<number, PendingRead>();
   private applied = 0;
   private resets = 0;
 
-  onApplied(_life: object, index: LogIndex): void {
+  onApplied(_generation: object, index: LogIndex): void {
     this.forgetLostHistory();
     this.applied = Math.max(this.applied, index);
   }
@@ -36,7 +36,7 @@ export class ReadsAreCurrent extends Rule implements Invariant {
     this.forgetLostHistory();
     // Peers of a lost history may still apply it.
     this.applied = Math.min(this.applied, this.record.commits.last?.index ?? 0);
-    this.asked.set(read.requestId, { actor, applied: this.applied, resets: this.record.resets.size });
+    this.pending.set(read.requestId, { actor, applied: this.applied, resets: this.record.resets.size });
   }
 
   /** A reset may have lost applied entries, and other entries may get their indexes. */
@@ -45,16 +45,16 @@ export class ReadsAreCurrent extends Rule implements Invariant {
     this.resets = this.record.resets.size;
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
-    const asked = this.asked.get(requestId);
-    if (asked === undefined) return;
-    this.asked.delete(requestId);
-    if (!('result' in answer) || asked.resets < this.record.resets.size) return;
-    const { applied_index } = summaryOf(asked.actor);
+  onReplied(requestId: number, answer: NodeReply): void {
+    const read = this.pending.get(requestId);
+    if (read === undefined) return;
+    this.pending.delete(requestId);
+    if (!('result' in answer) || read.resets < this.record.resets.size) return;
+    const { applied_index } = summaryOf(read.actor);
     this.check(
-      applied_index >= asked.applied,
+      applied_index >= read.applied,
       () =>
-        `${asked.actor.peerId} answers a read as of entry ${applied_index}; ${asked.applied} was applied before it came`,
+        `${read.actor.peerId} answers a read as of entry ${applied_index}; ${read.applied} was applied before it came`,
     );
   }
 }

@@ -2,30 +2,30 @@
  * A linearizable read is answered only after a tick that the node sent since the read arrived: its own log-store has
  * confirmed its session at that tick and, unless the leader needs nobody else, a quorum has echoed it (Raft thesis,
  * section 6.4). A read index that a follower asks for is such a read. And a follower answers a read only after the
- * answer to a question that it first asked since the read arrived.
+ * reply to a request for a read index that it first sent after the read arrived.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 
-/** The latest ticks of a node, and the latest questions that it has asked a leader. */
+/** The latest ticks of a node, and its latest requests for a read index. */
 interface Ticks {
   sent: number;
   confirmed: number;
   effective: number;
-  asked: number;
-  answered: number;
+  lastIndexRequest: number;
+  lastIndexReply: number;
 }
 
-interface Asked {
+interface PendingRead {
   readonly actor: Actor;
   readonly core: object;
   /** The latest tick that had been sent when the read arrived, */
   readonly sent: number;
-  /** and the latest question that had been asked. */
-  readonly asked: number;
+  /** and the latest request for a read index that had been sent. */
+  readonly lastIndexRequest: number;
 }
 
 export class ReadsWaitForALaterRound extends Rule implements Invariant {
@@ -33,9 +33,9 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   readonly watched = ['node'] as const;
   readonly inputs = ['read', 'node.confirmed', 'node.in_force', 'node.read_index', 'node.read_index_answer'] as const;
   private readonly ticks = new WeakMap<object, Ticks>();
-  private readonly reads = new Map<number, Asked>();
-  /** By leader and question: the latest tick that had been sent when it first arrived. */
-  private readonly questions = new WeakMap<object, Map<string, number>>();
+  private readonly reads = new Map<number, PendingRead>();
+  /** By leader and request for a read index: the latest tick that had been sent when the request first arrived. */
+  private readonly indexRequests = new WeakMap<object, Map<string, number>>();
 
   readonly sent = {
     'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
@@ -46,16 +46,16 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
     },
     'node.read_index': ({ request_id }: Body<'node.read_index'>, { core }: Actor) => {
       const ticks = this.ticksOf(core);
-      ticks.asked = Math.max(ticks.asked, request_id);
+      ticks.lastIndexRequest = Math.max(ticks.lastIndexRequest, request_id);
     },
     'node.read_index_answer': (body: Body<'node.read_index_answer'>, from: Actor, to: string) =>
-      this.onIndexAnswered(body, from, to),
+      this.onIndexReturned(body, from, to),
   };
 
   private ticksOf(core: object): Ticks {
     let ticks = this.ticks.get(core);
     if (ticks === undefined) {
-      ticks = { sent: 0, confirmed: 0, effective: 0, asked: 0, answered: 0 };
+      ticks = { sent: 0, confirmed: 0, effective: 0, lastIndexRequest: 0, lastIndexReply: 0 };
       this.ticks.set(core, ticks);
     }
     return ticks;
@@ -67,7 +67,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
     const ticks = this.ticksOf(core);
     const read = input as { type: string; requestId: number; consistency: string };
     if (read.type === 'read' && read.consistency === 'linearizable') {
-      this.reads.set(read.requestId, { actor, core, sent: ticks.sent, asked: ticks.asked });
+      this.reads.set(read.requestId, { actor, core, sent: ticks.sent, lastIndexRequest: ticks.lastIndexRequest });
     }
     const { message } = this.record.step ?? {};
     switch (message?.name) {
@@ -78,39 +78,39 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
         ticks.effective = Math.max(ticks.effective, message.body.tick_id);
         return;
       case 'node.read_index_answer':
-        ticks.answered = Math.max(ticks.answered, message.body.request_id);
+        ticks.lastIndexReply = Math.max(ticks.lastIndexReply, message.body.request_id);
         return;
       case 'node.read_index':
-        return this.onIndexAsked(message.body, core, ticks);
+        return this.onIndexRequested(message.body, core, ticks);
     }
   }
 
-  private onIndexAsked(body: Body<'node.read_index'>, core: object, { sent }: Ticks): void {
+  private onIndexRequested(body: Body<'node.read_index'>, core: object, { sent }: Ticks): void {
     // A read by lease may be answered at once: `leases-are-exclusive` checks it.
     if (body.by_lease) return;
-    const questions = this.questions.get(core) ?? new Map<string, number>();
-    this.questions.set(core, questions);
+    const questions = this.indexRequests.get(core) ?? new Map<string, number>();
+    this.indexRequests.set(core, questions);
     const key = `${body.peer_id} ${body.session} ${body.request_id}`;
     if (!questions.has(key)) questions.set(key, sent);
   }
 
-  private onIndexAnswered(body: Body<'node.read_index_answer'>, from: Actor, to: string): void {
-    const sent = this.questions.get(from.core)?.get(`${to} ${body.session} ${body.request_id}`);
+  private onIndexReturned(body: Body<'node.read_index_answer'>, from: Actor, to: string): void {
+    const sent = this.indexRequests.get(from.core)?.get(`${to} ${body.session} ${body.request_id}`);
     if (sent === undefined) return;
     this.check(
       this.hasConfirmedSince(from, sent),
-      () => `${from.name} gives ${to} a read index, asked for after tick ${sent}; ${this.textOf(from.core)}`,
+      () => `${from.name} sends ${to} a read index, requested after tick ${sent}; ${this.textOf(from.core)}`,
     );
   }
 
-  onAnswered(requestId: number, answer: Answer): void {
+  onReplied(requestId: number, answer: NodeReply): void {
     const read = this.reads.get(requestId);
     if (read === undefined) return;
     this.reads.delete(requestId);
     if (!('result' in answer)) return;
-    const { actor, core, sent, asked } = read;
+    const { actor, core, sent, lastIndexRequest } = read;
     this.check(
-      this.ticksOf(core).answered > asked || this.hasConfirmedSince(actor, sent, core),
+      this.ticksOf(core).lastIndexReply > lastIndexRequest || this.hasConfirmedSince(actor, sent, core),
       () => `${actor.name} answers a read that came after tick ${sent}; ${this.textOf(core)}`,
     );
   }

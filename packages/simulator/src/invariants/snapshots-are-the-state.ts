@@ -29,7 +29,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     this.compare(pieces, entry, () => `the snapshot of ${peerId} at ${entryText(entry)} is not the state there`);
   }
 
-  onRestored(_life: object, pieces: () => readonly Uint8Array[]): void {
+  onRestored(_generation: object, pieces: () => readonly Uint8Array[]): void {
     const { message, actor } = this.record.step ?? {};
     if (message?.name !== 'node.snapshot_chunk') return;
     const entry = this.record.commits.at(decodeSnapshotChunk(message.body.chunk).index);

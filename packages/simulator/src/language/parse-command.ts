@@ -16,7 +16,7 @@ const parsers: Readonly<Record<Verb, (words: Tokens) => ScenarioCommand>> = {
 
 /**
  * Returns the command of one line.
- * @throws ScriptError that says what is wrong with it
+ * @throws ScriptError that contains what is wrong with it
  */
 export function parseCommand(line: string): ScenarioCommand {
   const [first = '', ...others] = line.trim().split(/\s+/);

@@ -6,50 +6,50 @@ import { asNumber, given, oneOf, ScriptError, Tokens } from './tokens.js';
 
 type RequestVerb = OperatorCommand['type'] | PlainRequest['operation'];
 
-export const requestParsers: Readonly<Record<RequestVerb, (words: Tokens) => OperatorCommand | PlainRequest>> = {
-  bootstrap: (words) => {
-    const [at, peers] = [words.next('a peer'), words.some('a peer')];
-    const isNew = words.option('new') === 'yes' ? { isNew: true } : {};
-    return { type: 'bootstrap', at, peers, ...timeout(words), ...isNew };
+export const requestParsers: Readonly<Record<RequestVerb, (tokens: Tokens) => OperatorCommand | PlainRequest>> = {
+  bootstrap: (tokens) => {
+    const [at, peers] = [tokens.next('a peer'), tokens.some('a peer')];
+    const isNew = tokens.option('new') === 'yes' ? { isNew: true } : {};
+    return { type: 'bootstrap', at, peers, ...timeout(tokens), ...isNew };
   },
-  reset: (words) => ({ type: 'reset', at: words.next('a peer'), peers: words.some('a peer') }),
-  change: (words) => ({ type: 'change', peers: words.some('a peer'), ...timeout(words) }),
-  add: (words) => ({ type: 'add', peer: words.next('a peer'), ...timeout(words) }),
-  remove: (words) => ({ type: 'remove', peer: words.next('a peer'), ...timeout(words) }),
+  reset: (tokens) => ({ type: 'reset', at: tokens.next('a peer'), peers: tokens.some('a peer') }),
+  change: (tokens) => ({ type: 'change', peers: tokens.some('a peer'), ...timeout(tokens) }),
+  add: (tokens) => ({ type: 'add', peer: tokens.next('a peer'), ...timeout(tokens) }),
+  remove: (tokens) => ({ type: 'remove', peer: tokens.next('a peer'), ...timeout(tokens) }),
   cancel: () => ({ type: 'cancel' }),
   raise: () => ({ type: 'raise' }),
-  'read-only': (words) => {
-    const peer = words.next('a peer');
-    return { type: 'read-only', peer, on: oneOf(words.next('on or off'), ['on', 'off']) === 'on' };
+  'read-only': (tokens) => {
+    const peer = tokens.next('a peer');
+    return { type: 'read-only', peer, on: oneOf(tokens.next('on or off'), ['on', 'off']) === 'on' };
   },
-  snapshot: (words) => ({ type: 'snapshot', peer: words.next('a peer') }),
-  transfer: (words) => {
-    const [peer] = words.peek() === undefined ? [] : [words.next('a peer')];
+  snapshot: (tokens) => ({ type: 'snapshot', peer: tokens.next('a peer') }),
+  transfer: (tokens) => {
+    const [peer] = tokens.peek() === undefined ? [] : [tokens.next('a peer')];
     return { type: 'transfer', ...given({ peer }) };
   },
-  put: (words) => {
-    const key = words.next('a key');
-    return { type: 'plain', operation: 'put', key, value: words.next('a value'), by: undefined };
+  put: (tokens) => {
+    const key = tokens.next('a key');
+    return { type: 'plain', operation: 'put', key, value: tokens.next('a value'), by: undefined };
   },
-  get: (words) => {
-    const key = words.next('a key');
-    const by = words.after('by');
+  get: (tokens) => {
+    const key = tokens.next('a key');
+    const by = tokens.after('by');
     return { type: 'plain', operation: 'get', key, value: '', by: by === undefined ? by : consistency(by) };
   },
 };
 
-function timeout(words: Tokens): { timeout?: number } {
-  return given({ timeout: words.numberOption('timeout') });
+function timeout(tokens: Tokens): { timeout?: number } {
+  return given({ timeout: tokens.numberOption('timeout') });
 }
 
 function consistency(word: string): PlainRequest['by'] {
   return oneOf(word, Consistency.options);
 }
 
-/** @throws ScriptError if the words are no command, or one that is not answered */
+/** @throws ScriptError if the words are no command, or a command that gets no reply */
 export function parseRequest([first = '', ...others]: readonly string[]): AnsweredRequest {
   if (isClient(first)) return parseClientCall(first, others);
-  if (!isRequestVerb(first)) throw new ScriptError(`${first} is not answered`);
+  if (!isRequestVerb(first)) throw new ScriptError(`${first} is no request, and gets no reply`);
   return Tokens.parseAll(others, requestParsers[first]);
 }
 
@@ -74,24 +74,31 @@ export function isClient(word: string): boolean {
 
 /** Parses what follows the client's name. Values may contain a `=`. */
 export function parseClientCall(client: string, others: readonly string[]): ClientCommand {
-  const words = new Tokens(others, false);
-  const parsed = clientCall(client, words);
-  words.end();
+  const tokens = new Tokens(others, false);
+  const parsed = clientCall(client, tokens);
+  tokens.end();
   return parsed;
 }
 
-function clientCall(client: string, words: Tokens): ClientCommand {
+function clientCall(client: string, tokens: Tokens): ClientCommand {
   const type = 'client';
-  const operation = words.next('an operation');
-  const key = words.next('a key');
+  const operation = tokens.next('an operation');
+  const key = tokens.next('a key');
   switch (operation) {
     case 'put':
-      return { type, client, operation, key, value: words.next('a value'), ...given({ lease: words.after('lease') }) };
+      return {
+        type,
+        client,
+        operation,
+        key,
+        value: tokens.next('a value'),
+        ...given({ lease: tokens.after('lease') }),
+      };
     case 'grant':
-      return { type, client, operation, key, ttl: words.number('milliseconds') };
+      return { type, client, operation, key, ttl: tokens.number('milliseconds') };
     case 'get': {
-      const at = words.after('at');
-      const by = words.after('by');
+      const at = tokens.after('at');
+      const by = tokens.after('by');
       return { type, client, operation, key, at, by: by === undefined ? by : oneOf(by, ['quorum', 'lease'] as const) };
     }
     case 'delete':
@@ -101,17 +108,17 @@ function clientCall(client: string, words: Tokens): ClientCommand {
     case 'revoke':
       return { type, client, operation, key };
     case 'cas':
-      return { type, client, operation, key, revision: revision(words), value: words.next('a value') };
+      return { type, client, operation, key, revision: revision(tokens), value: tokens.next('a value') };
     case 'txn': {
-      const other = words.next('another key');
-      return { type, client, operation, key, other, revision: revision(words), value: words.next('a value') };
+      const other = tokens.next('another key');
+      return { type, client, operation, key, other, revision: revision(tokens), value: tokens.next('a value') };
     }
     default:
       throw new ScriptError(`there is no operation ${operation}`);
   }
 }
 
-function revision(words: Tokens): number | 'last' {
-  const word = words.next('a revision');
+function revision(tokens: Tokens): number | 'last' {
+  const word = tokens.next('a revision');
   return word === 'last' ? word : asNumber(word, 'revision');
 }

@@ -18,30 +18,30 @@ import {
 } from './scenario-command.js';
 import { asNumber, oneOf, ScriptError, type Tokens } from './tokens.js';
 
-/** How long `await` and `until` wait if they do not say it, in milliseconds. */
+/** How long `await` and `until` wait by default, in milliseconds. */
 const defaultWithinMs = 30_000;
 
 type ScenarioVerb = Exclude<ScenarioOnlyCommand['type'], PlainRequest['type']>;
 
-export const scenarioParsers: Readonly<Record<ScenarioVerb, (words: Tokens) => ScenarioOnlyCommand>> = {
+export const scenarioParsers: Readonly<Record<ScenarioVerb, (tokens: Tokens) => ScenarioOnlyCommand>> = {
   group,
   timeouts,
   given,
-  until: (words) => {
-    const within = words.numberOption('within') ?? defaultWithinMs;
-    return { type: 'until', condition: condition(words), within };
+  until: (tokens) => {
+    const within = tokens.numberOption('within') ?? defaultWithinMs;
+    return { type: 'until', condition: condition(tokens), within };
   },
-  ask: (words) => parseAsk(words.all()),
+  ask: (tokens) => parseAsk(tokens.all()),
   await: awaitCommand,
-  log: (words) => {
-    const from = words.numberOption('from') ?? 1;
-    return { type: 'log', peers: words.rest(), from };
+  log: (tokens) => {
+    const from = tokens.numberOption('from') ?? 1;
+    return { type: 'log', peers: tokens.rest(), from };
   },
   status: look('status'),
   progress: look('progress'),
   changes: look('changes'),
   dropped: look('dropped'),
-  value: (words) => ({ type: 'value', key: words.next('a key'), peers: words.rest() }),
+  value: (tokens) => ({ type: 'value', key: tokens.next('a key'), peers: tokens.rest() }),
   hold: keep('hold'),
   copy: keep('copy'),
   lose: keep('lose'),
@@ -49,22 +49,22 @@ export const scenarioParsers: Readonly<Record<ScenarioVerb, (words: Tokens) => S
   drop: endKeeping('drop'),
   show: shown('show'),
   hide: shown('hide'),
-  reports: (words) => ({ type: 'reports', on: oneOf(words.next('on or off'), ['on', 'off']) === 'on' }),
+  reports: (tokens) => ({ type: 'reports', on: oneOf(tokens.next('on or off'), ['on', 'off']) === 'on' }),
 };
 
 /** `group n1 n2 n3 | n4 n5`: after the bar the peers outside the group. */
 function group(tokens: Tokens): GroupCommand {
   const options = tokens.numberOptions(meshOptions);
-  const words = tokens.rest();
-  const bar = words.indexOf('|');
-  const peers = bar < 0 ? words : words.slice(0, bar);
+  const names = tokens.rest();
+  const bar = names.indexOf('|');
+  const peers = bar < 0 ? names : names.slice(0, bar);
   if (peers.length === 0) throw new ScriptError('expected a peer');
-  return { type: 'group', peers, spare: bar < 0 ? [] : words.slice(bar + 1), options };
+  return { type: 'group', peers, spare: bar < 0 ? [] : names.slice(bar + 1), options };
 }
 
-function timeouts(words: Tokens): TimeoutsCommand {
+function timeouts(tokens: Tokens): TimeoutsCommand {
   const ofPeers = new Map(
-    words.all().map((word) => {
+    tokens.all().map((word) => {
       const [peer = '', ms = ''] = word.split('=');
       const timeoutMs = asNumber(ms, `the timeout of ${peer}`);
       if (timeoutMs < 1000 || timeoutMs >= 2000) throw new ScriptError(`${word}: expected 1000 to 1999 ms`);
@@ -74,70 +74,70 @@ function timeouts(words: Tokens): TimeoutsCommand {
   return { type: 'timeouts', ofPeers };
 }
 
-function given(words: Tokens): GivenCommand {
-  const terms = listOption(words, 'terms').map((term) => asNumber(term, 'a term'));
+function given(tokens: Tokens): GivenCommand {
+  const terms = listOption(tokens, 'terms').map((term) => asNumber(term, 'a term'));
   const last = terms.at(-1) ?? 0;
   return {
     type: 'given',
-    peer: words.next('a peer'),
+    peer: tokens.next('a peer'),
     terms,
-    term: words.numberOption('term') ?? last,
-    vote: words.option('vote') ?? '',
-    commit: words.numberOption('commit') ?? 1,
-    peers: listOption(words, 'peers'),
-    foreign: words.option('group') === 'other',
+    term: tokens.numberOption('term') ?? last,
+    vote: tokens.option('vote') ?? '',
+    commit: tokens.numberOption('commit') ?? 1,
+    peers: listOption(tokens, 'peers'),
+    foreign: tokens.option('group') === 'other',
   };
 }
 
-function listOption(words: Tokens, name: string): string[] {
-  const text = words.option(name);
+function listOption(tokens: Tokens, name: string): string[] {
+  const text = tokens.option(name);
   return text === undefined || text === '' ? [] : text.split(',');
 }
 
-function condition(words: Tokens): Condition {
-  const first = words.next('a condition');
+function condition(tokens: Tokens): Condition {
+  const first = tokens.next('a condition');
   switch (first) {
     case 'leader':
-      return { type: 'leader', peer: words.peek() === undefined ? undefined : words.next('a peer') };
+      return { type: 'leader', peer: tokens.peek() === undefined ? undefined : tokens.next('a peer') };
     case 'no':
-      if (!words.has('leader')) throw new ScriptError('expected: no leader');
+      if (!tokens.has('leader')) throw new ScriptError('expected: no leader');
       return { type: 'no_leader' };
     case 'stage':
-      return { type: 'stage', stage: oneOf(words.next('a stage'), Stage.options) };
+      return { type: 'stage', stage: oneOf(tokens.next('a stage'), Stage.options) };
     case 'kept': {
-      const name = words.next('a name');
-      return { type: 'kept', name, count: words.peek() === undefined ? 1 : words.number('how many') };
+      const name = tokens.next('a name');
+      return { type: 'kept', name, count: tokens.peek() === undefined ? 1 : tokens.number('how many') };
     }
     case 'answered':
       return { type: 'answered' };
     default:
-      return conditionOfPeer(first, words);
+      return conditionOfPeer(first, tokens);
   }
 }
 
-function conditionOfPeer(peer: string, words: Tokens): Condition {
-  const what = words.next('what of the peer');
-  if (what === 'says') return { type: 'event', peer, event: oneOf(words.next('an event'), Object.keys(events)) };
+function conditionOfPeer(peer: string, tokens: Tokens): Condition {
+  const what = tokens.next('what of the peer');
+  if (what === 'says') return { type: 'event', peer, event: oneOf(tokens.next('an event'), Object.keys(events)) };
   const of = numbersOfPeer.find((number) => number === what);
-  if (of !== undefined) return { type: 'number', peer, of, atLeast: words.number('a number') };
+  if (of !== undefined) return { type: 'number', peer, of, atLeast: tokens.number('a number') };
   return { type: 'role', peer, role: oneOf(what, Role.options) };
 }
 
 /** `within` is an option of `await`; all others belong to the awaited request. */
-function awaitCommand(words: Tokens): AwaitCommand {
-  const within = words.numberOption('within') ?? defaultWithinMs;
-  const [first, ...others] = words.all();
+function awaitCommand(tokens: Tokens): AwaitCommand {
+  const within = tokens.numberOption('within') ?? defaultWithinMs;
+  const [first, ...others] = tokens.all();
   return { type: 'await', what: first === 'ask' ? parseAsk(others) : parseRequest([first ?? '', ...others]), within };
 }
 
-function look(type: LookCommand['type']): (words: Tokens) => LookCommand {
-  return (words) => ({ type, peers: words.rest() });
+function look(type: LookCommand['type']): (tokens: Tokens) => LookCommand {
+  return (tokens) => ({ type, peers: tokens.rest() });
 }
 
 /** `hold <name> <from> -> <to> <message> field=value ...` */
-function keep(type: KeepCommand['type']): (words: Tokens) => KeepCommand {
-  return (words) => {
-    const [name, from, arrow, to, message, ...fields] = words.all();
+function keep(type: KeepCommand['type']): (tokens: Tokens) => KeepCommand {
+  return (tokens) => {
+    const [name, from, arrow, to, message, ...fields] = tokens.all();
     if (name === undefined || from === undefined || arrow !== '->' || to === undefined || message === undefined) {
       throw new ScriptError(`expected: ${type} <name> <from> -> <to> <message>`);
     }
@@ -150,13 +150,13 @@ function keep(type: KeepCommand['type']): (words: Tokens) => KeepCommand {
   };
 }
 
-function endKeeping(type: EndKeepingCommand['type']): (words: Tokens) => EndKeepingCommand {
-  return (words) => {
-    const newest = words.numberOption('newest');
-    return { type, name: words.next('a name'), newest };
+function endKeeping(type: EndKeepingCommand['type']): (tokens: Tokens) => EndKeepingCommand {
+  return (tokens) => {
+    const newest = tokens.numberOption('newest');
+    return { type, name: tokens.next('a name'), newest };
   };
 }
 
-function shown(type: EventsCommand['type']): (words: Tokens) => EventsCommand {
-  return (words) => ({ type, events: words.some('an event').map((name) => oneOf(name, Object.keys(events))) });
+function shown(type: EventsCommand['type']): (tokens: Tokens) => EventsCommand {
+  return (tokens) => ({ type, events: tokens.some('an event').map((name) => oneOf(name, Object.keys(events))) });
 }

@@ -6,72 +6,72 @@ import { given, oneOf, ScriptError, type Tokens } from './tokens.js';
 
 type ScriptVerb = Exclude<Command['type'], ClientCommand['type'] | OperatorCommand['type']>;
 
-export const scriptParsers: Readonly<Record<ScriptVerb, (words: Tokens) => Command>> = {
-  peers: (words) => ({ type: 'peers', peers: words.some('a peer'), ...given(words.numberOptions(meshOptions)) }),
+export const scriptParsers: Readonly<Record<ScriptVerb, (tokens: Tokens) => Command>> = {
+  peers: (tokens) => ({ type: 'peers', peers: tokens.some('a peer'), ...given(tokens.numberOptions(meshOptions)) }),
   network,
-  run: (words) => {
-    const until = words.option('until');
-    const ms = words.number('milliseconds');
+  run: (tokens) => {
+    const until = tokens.option('until');
+    const ms = tokens.number('milliseconds');
     return { type: 'run', ms, ...(until === undefined ? {} : { until: oneOf(until, runUntil) }) };
   },
   crash: ofProcesses('crash'),
   start: ofProcesses('start'),
   pause: ofProcesses('pause'),
   resume: ofProcesses('resume'),
-  build: (words) => ({
+  build: (tokens) => ({
     type: 'build',
-    build: oneOf(words.next('old or new'), ['old', 'new']),
-    targets: words.some('who'),
+    build: oneOf(tokens.next('old or new'), ['old', 'new']),
+    targets: tokens.some('who'),
   }),
-  'duplicate-node': (words) => ({ type: 'duplicate-node', peer: words.next('a peer') }),
-  skew: (words) => ({
+  'duplicate-node': (tokens) => ({ type: 'duplicate-node', peer: tokens.next('a peer') }),
+  skew: (tokens) => ({
     type: 'skew',
-    target: words.next('an actor'),
-    rate: words.numberOption('rate') ?? 1,
-    offset: words.numberOption('offset') ?? 0,
+    target: tokens.next('an actor'),
+    rate: tokens.numberOption('rate') ?? 1,
+    offset: tokens.numberOption('offset') ?? 0,
   }),
-  cut: (words) => cut(words.some('who')),
+  cut: (tokens) => cut(tokens.some('who')),
   delay,
-  slow: (words) => {
-    const ms = words.numberOption('ms') ?? 0;
-    return { type: 'slow', peer: words.next('a peer'), ms };
+  slow: (tokens) => {
+    const ms = tokens.numberOption('ms') ?? 0;
+    return { type: 'slow', peer: tokens.next('a peer'), ms };
   },
   reconnect: () => ({ type: 'reconnect' }),
   nats,
-  'copy-disk': (words) => ({ type: 'copy-disk', peer: words.next('a peer') }),
-  'restore-disk': (words) => ({ type: 'restore-disk', peer: words.next('a peer') }),
+  'copy-disk': (tokens) => ({ type: 'copy-disk', peer: tokens.next('a peer') }),
+  'restore-disk': (tokens) => ({ type: 'restore-disk', peer: tokens.next('a peer') }),
   wipe,
-  disk: (words) => {
-    const peer = words.next('a peer');
-    const fail = words.has('fail');
-    return { type: 'disk', peer, ...given(words.numberOptions(['delay', 'free'])), fail };
+  disk: (tokens) => {
+    const peer = tokens.next('a peer');
+    const fail = tokens.has('fail');
+    return { type: 'disk', peer, ...given(tokens.numberOptions(['delay', 'free'])), fail };
   },
   flip,
-  corrupt: (words) => ({
+  corrupt: (tokens) => ({
     type: 'corrupt',
-    peer: words.next('a peer'),
-    part: oneOf(words.next('a part'), stateParts),
+    peer: tokens.next('a peer'),
+    part: oneOf(tokens.next('a part'), stateParts),
   }),
-  'reset-survivors': (words) => ({
+  'reset-survivors': (tokens) => ({
     type: 'reset-survivors',
-    alone: words.has('alone'),
-    ...(words.has('now') ? { now: true } : {}),
+    alone: tokens.has('alone'),
+    ...(tokens.has('now') ? { now: true } : {}),
   }),
-  recreate: (words) => {
-    const isRestored = (words.numberOption('backup') ?? 0) > 0;
-    return { type: 'recreate', peers: words.some('a peer'), ...(isRestored ? { backup: true } : {}) };
+  recreate: (tokens) => {
+    const isRestored = (tokens.numberOption('backup') ?? 0) > 0;
+    return { type: 'recreate', peers: tokens.some('a peer'), ...(isRestored ? { backup: true } : {}) };
   },
-  backup: (words) => ({ type: 'backup', peer: words.next('a peer') }),
-  watch: (words) => ({ type: 'watch', prefix: words.peek() === undefined ? '' : words.next('a prefix') }),
+  backup: (tokens) => ({ type: 'backup', peer: tokens.next('a peer') }),
+  watch: (tokens) => ({ type: 'watch', prefix: tokens.peek() === undefined ? '' : tokens.next('a prefix') }),
   quiesce: () => ({ type: 'quiesce' }),
 };
 
-function ofProcesses(type: ProcessCommand['type']): (words: Tokens) => ProcessCommand {
-  return (words) => ({ type, targets: words.some('who') });
+function ofProcesses(type: ProcessCommand['type']): (tokens: Tokens) => ProcessCommand {
+  return (tokens) => ({ type, targets: tokens.some('who') });
 }
 
-function network(words: Tokens): NetworkCommand {
-  return { type: 'network', ...given(words.numberOptions(['loss', 'repeat', 'delay', 'turn'])) };
+function network(tokens: Tokens): NetworkCommand {
+  return { type: 'network', ...given(tokens.numberOptions(['loss', 'repeat', 'delay', 'turn'])) };
 }
 
 function cut(words: readonly string[]): CutCommand {
@@ -89,34 +89,34 @@ function cut(words: readonly string[]): CutCommand {
 }
 
 /** `delay node.timeout_now ms=900`, or `delay n1.log-store -> n1.node ms=900`. */
-function delay(words: Tokens): Command {
-  const ms = words.numberOption('ms') ?? 0;
-  const first = words.next('a message, or an actor');
-  if (!words.has('->')) return { type: 'delay', message: first, ms };
-  return { type: 'delay', from: first, to: words.next('an actor'), ms };
+function delay(tokens: Tokens): Command {
+  const ms = tokens.numberOption('ms') ?? 0;
+  const first = tokens.next('a message, or an actor');
+  if (!tokens.has('->')) return { type: 'delay', message: first, ms };
+  return { type: 'delay', from: first, to: tokens.next('an actor'), ms };
 }
 
-function nats(words: Tokens): Command {
-  const state = words.next('up or down');
-  const server = words.next('a server');
+function nats(tokens: Tokens): Command {
+  const state = tokens.next('up or down');
+  const server = tokens.next('a server');
   if (state !== 'up' && state !== 'down') throw new ScriptError(`${state} is neither up nor down`);
   return { type: 'nats', state, server };
 }
 
-function wipe(words: Tokens): Command {
-  const peer = words.next('a peer');
-  const condition = words.option('if');
+function wipe(tokens: Tokens): Command {
+  const peer = tokens.next('a peer');
+  const condition = tokens.option('if');
   if (condition === 'held') return { type: 'wipe', peer, ifSpare: false, ifHeld: true };
   if (condition !== undefined && condition !== 'spare')
     throw new ScriptError(`if=${condition}: expected spare or held`);
   return { type: 'wipe', peer, ifSpare: condition === 'spare' };
 }
 
-function flip(words: Tokens): Command {
-  const peer = words.next('a peer');
-  const part = oneOf(words.next('a part'), diskParts);
-  const index = part === 'meta' ? 0 : words.number('an index');
-  const condition = words.option('if');
+function flip(tokens: Tokens): Command {
+  const peer = tokens.next('a peer');
+  const part = oneOf(tokens.next('a part'), diskParts);
+  const index = part === 'meta' ? 0 : tokens.number('an index');
+  const condition = tokens.option('if');
   if (condition !== undefined && condition !== 'spare') throw new ScriptError(`if=${condition}: expected if=spare`);
   return { type: 'flip', peer, part, index, ifSpare: condition !== undefined };
 }

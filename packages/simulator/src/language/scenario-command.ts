@@ -83,10 +83,10 @@ export interface AskCommand {
   readonly what: PlainRequest | OperatorCommand;
 }
 
-/** What is answered: in the output of a scenario, each answer stands with its request. */
+/** A request that gets a reply: the output of a scenario prints each reply with its request. */
 export type AnsweredRequest = PlainRequest | ClientCommand | OperatorCommand;
 
-/** Runs until this is answered. */
+/** Runs until the reply to this request arrives. */
 export interface AwaitCommand {
   readonly type: 'await';
   readonly what: AnsweredRequest | AskCommand;

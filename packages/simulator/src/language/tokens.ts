@@ -21,7 +21,7 @@ export class Tokens {
   }
 
   /** Returns what `parse` makes of all of these words. @throws ScriptError if it leaves some */
-  static parseAll<C>(words: readonly string[], parse: (words: Tokens) => C): C {
+  static parseAll<C>(words: readonly string[], parse: (tokens: Tokens) => C): C {
     const tokens = new Tokens(words);
     const parsed = parse(tokens);
     tokens.end();

@@ -1,14 +1,14 @@
 /**
  * Checks a history: whether all replies to clients fit one atomic key-value store.
  *
- * 1. What the replies say of each revision must be consistent (`revision-table.ts`).
+ * 1. The replies must agree about each revision (`revision-table.ts`).
  * 2. The revisions of the whole group must grow with time (`revision-order.ts`).
  * 3. The operations of each key must have an order (`key-search.ts`). Keys can be checked separately: a history has an
  *    order if the operations of each key have one (Herlihy and Wing 1990), except for what the revisions say, which is
  *    rule 2.
  *
  * Everything that is rejected is wrong. What is accepted has an order for each key; whether unknown outcomes of several
- * keys also fit into one sequence of revisions is checked by rule 2 only where it is unambiguous.
+ * keys also fit into one sequence of revisions is checked by rule 2 only if it is unambiguous.
  */
 
 import { numbersPerSecond } from '@conclave/protocol';

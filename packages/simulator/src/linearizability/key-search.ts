@@ -72,7 +72,7 @@ export class KeySearch {
 
   /**
    * @param statements all of one key; stale reads are ignored
-   * @param table what the replies say of revisions
+   * @param table what the replies show of revisions
    */
   constructor(
     key: string,

@@ -1,5 +1,5 @@
 /**
- * What the replies of a history say of each revision of the group: its key, its writer, and its value.
+ * What the replies of a history show of each revision of the group: its key, its writer, and its value.
  *
  * Owns the facts. Ignores times: what it finds wrong is wrong whenever it happened.
  *
@@ -16,7 +16,7 @@ export interface RevisionFact {
   readonly key: string;
   /** Whether the key existed then: false for a deletion. */
   readonly isPresent: boolean;
-  /** The operation whose reply says that it made it. */
+  /** The operation that wrote the revision, according to its reply. */
   readonly writer: Statement | undefined;
   /** Undefined: no reply names it. */
   value: string | undefined;
@@ -79,7 +79,7 @@ export class RevisionTable {
     if (first !== undefined) this.violations.push({ rule, key: first.key, message, operations });
   }
 
-  /** Records what one reply says. */
+  /** Records what one reply shows. */
   private readAnswer(statement: Statement): void {
     const { operation } = statement;
     if (operation.outcome !== 'done') return;

@@ -1,4 +1,4 @@
-/** What an operation says about its key, in the form that the checks use. */
+/** What an operation shows about its key, in the form that the checks use. */
 import type { Operation } from './operation.js';
 
 export type Claim =
@@ -20,7 +20,7 @@ export interface Statement {
   readonly returned: number;
 }
 
-/** Returns what the operation says; undefined: nothing. */
+/** Returns what the operation shows about its key; undefined: nothing. */
 export function statementOf(operation: Operation): Statement | undefined {
   const claim = claimOf(operation);
   if (claim === undefined) return undefined;
@@ -41,7 +41,7 @@ export function isStale({ operation }: Statement): boolean {
   return operation.name === 'get' && operation.consistency === 'stale';
 }
 
-/** Returns the same operation as if its reply were lost; undefined: then it says nothing. */
+/** Returns the same operation as if its reply were lost; undefined: without its reply it shows nothing. */
 export function withUnknownOutcome(statement: Statement): Statement | undefined {
   const { claim } = statement;
   switch (claim.type) {

@@ -70,7 +70,7 @@ function missedWrite(
   return undefined;
 }
 
-/** Returns the change that a client's reply says it made. */
+/** Returns the change that a client's call made, according to its reply. */
 function writeOf(operation: Operation): KeyChange | undefined {
   if (operation.outcome !== 'done' || operation.name === 'get') return undefined;
   const { key } = operation;

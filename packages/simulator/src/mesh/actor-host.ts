@@ -16,7 +16,7 @@ export interface ActorHost {
   /** Calls `run` after this many milliseconds of the run's time. */
   after(ms: number, run: () => void): void;
   /** Gives an actor something to do: now or, while it is paused, when it is resumed. */
-  hand(actor: Actor, run: () => void): void;
+  runOrDefer(actor: Actor, run: () => void): void;
   /** Has the actor's core take a step. `from`: where the input came from, for the trace. */
   step(actor: Actor, input: unknown, from: string): void;
 }

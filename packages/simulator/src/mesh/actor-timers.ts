@@ -15,7 +15,7 @@ export class ActorTimers {
     actor.timers.set(timer, id);
     const { generation } = actor;
     mesh.after(actor.clock.taken(afterMs), () => {
-      mesh.hand(actor, () => {
+      mesh.runOrDefer(actor, () => {
         if (actor.generation !== generation || actor.timers.get(timer) !== id) return;
         actor.timers.delete(timer);
         mesh.step(actor, { type: 'timer', timer }, 'clock');

@@ -26,7 +26,7 @@ import { type MessageGate, MessageRouter } from './message-router.js';
 import { Processes } from './processes.js';
 import { type PublishedEvent, PublishedEvents } from './published-events.js';
 import { Random } from './random.js';
-import type { Answer, RunObserver } from './run-observer.js';
+import type { NodeReply, RunObserver } from './run-observer.js';
 import { fieldsText, inputText } from './trace-text.js';
 import { FastestClock } from './virtual-clock.js';
 import { VirtualDisks } from './virtual-disks.js';
@@ -36,7 +36,7 @@ import { runBeginsMs, VirtualTime } from './virtual-time.js';
 
 export { Actor } from './actor.js';
 export { groupId } from './core-factory.js';
-export type { Answer, RunObserver } from './run-observer.js';
+export type { NodeReply, RunObserver } from './run-observer.js';
 
 export class CoreMesh extends Processes {
   /** How many inputs the cores have processed, without `idle`. */
@@ -136,9 +136,9 @@ export class CoreMesh extends Processes {
   }
 
   /** Replaces the core of a node that has requested a restart, in the same process. */
-  private startOver(actor: Actor, divergence: Divergence | undefined): void {
-    this.coverage.count('node restarted because its log-store restarted');
-    this.requests.onRestarted(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
+  private restartCore(actor: Actor, divergence: Divergence | undefined): void {
+    this.coverage.count('node restarted with a new core');
+    this.requests.onRestarted(actor, { code: 'EPERM', message: 'the node restarts', outcome: 'unknown' });
     this.serving.delete(actor);
     this.announcements.unsubscribe(actor);
     this.router.subscribeToPeerFeed(actor, '');
@@ -172,7 +172,7 @@ export class CoreMesh extends Processes {
     for (const kind of actorKinds) this.start(peerId, kind);
   }
 
-  /** Its clock jumps forward by `offsetMs`, and runs `rate` times as fast from now on. */
+  /** The actor's clock jumps forward by `offsetMs`, and runs `rate` times as fast from now on. */
   skew(actor: Actor, rate: number, offsetMs: number): void {
     actor.clock.skew(this.nowMs, rate, offsetMs);
     if (actor.kind === 'node') this.clocks.skew(actor.name, this.nowMs, rate, offsetMs);
@@ -244,8 +244,8 @@ export class CoreMesh extends Processes {
 
   // ---- steps -------------------------------------------------------------------------------------
 
-  /** Gives a process something to do: now or, while it is paused, when it is resumed. */
-  hand(actor: Actor, run: () => void): void {
+  /** Runs this at once or, while the process is paused, when it is resumed. */
+  runOrDefer(actor: Actor, run: () => void): void {
     if (actor.waiting === undefined) run();
     else actor.waiting.push(run);
   }
@@ -258,20 +258,20 @@ export class CoreMesh extends Processes {
   step(actor: Actor, input: unknown, from: string): void {
     this.steps += 1;
     this.trace?.(`${this.time()} ${actor.name} < ${from} ${inputText(input)}`);
-    this.take(actor, input);
+    this.passInput(actor, input);
     if (!actor.isUp || actor.isIdlePending) return;
     const { turn } = this.network.conditions;
-    if (turn === 0) return this.take(actor, { type: 'idle' });
+    if (turn === 0) return this.passInput(actor, { type: 'idle' });
     actor.isIdlePending = true;
     this.after(turn * actor.random.next(), () => {
-      this.hand(actor, () => {
+      this.runOrDefer(actor, () => {
         actor.isIdlePending = false;
-        if (actor.isUp) this.take(actor, { type: 'idle' });
+        if (actor.isUp) this.passInput(actor, { type: 'idle' });
       });
     });
   }
 
-  private take(actor: Actor, input: unknown): void {
+  private passInput(actor: Actor, input: unknown): void {
     this.perform(actor, this.effectsOf(actor, input));
     this.watcher?.onStepped(actor);
     this.observer.onStepped?.(actor);
@@ -321,7 +321,7 @@ export class CoreMesh extends Processes {
           this.reply(actor, effect.requestId, effect.result);
           break;
         case 'refuse':
-          this.requests.onAnswer(actor, effect.requestId, { error: effect.error });
+          this.requests.onReply(actor, effect.requestId, { error: effect.error });
           break;
         case 'publish':
           this.onPublished(actor, effect.watchId, effect.body);
@@ -353,7 +353,7 @@ export class CoreMesh extends Processes {
           this.requests.probeGroup(actor, effect);
           break;
         case 'restart':
-          this.startOver(actor, effect.divergence);
+          this.restartCore(actor, effect.divergence);
           return;
         default:
           this.diskDriver.perform(actor, effect);
@@ -362,10 +362,10 @@ export class CoreMesh extends Processes {
     }
   }
 
-  /** The core answers a request: the production code of its shell builds the reply. */
+  /** The core replies to a request: the production code of its shell builds the message. */
   private reply(actor: Actor, requestId: number, result: unknown): void {
     try {
-      this.requests.onAnswer(actor, requestId, { result });
+      this.requests.onReply(actor, requestId, { result });
     } catch (error) {
       throw coreViolation(actor, error);
     }
@@ -373,9 +373,9 @@ export class CoreMesh extends Processes {
 
   // ---- requests ----------------------------------------------------------------------------------
 
-  /** Gives a node a request that has been parsed. */
-  request(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
-    return this.requests.submit(actor, input, respond);
+  /** Passes a parsed request to a node. */
+  request(actor: Actor, input: (requestId: number) => NodeInput, onReply?: (answer: NodeReply) => void): number {
+    return this.requests.submit(actor, input, onReply);
   }
 }
 

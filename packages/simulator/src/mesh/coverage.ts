@@ -1,4 +1,4 @@
-/** What a run has reached, and how often: which of it is expected says `run/expected-coverage.ts`. */
+/** What a run has reached, and how often. `run/expected-coverage.ts` lists what is expected. */
 import type { ConclaveEvent, Message } from '@conclave/protocol';
 
 /** Counts what really happened in a run: a lost message, a stage of a change, an outcome of a call. */

@@ -1,6 +1,6 @@
 /**
  * Finds the hosts of the group over the virtual network, as `HostDiscovery` does over NATS: each node and log-store
- * that receives the question replies, also a fenced or an opening node, and replies that arrive in time count.
+ * that receives the request replies, also a fenced or an opening node, and replies that arrive in time count.
  */
 import type { LogStoreCore } from '@conclave/log-store';
 import type { GroupHost } from '@conclave/node';
@@ -21,7 +21,7 @@ export interface DiscoveryHost extends ActorHost {
 /** @param onFound called once, when the time is over; null: there is no connection to NATS */
 export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts: GroupHost[] | null) => void): void {
   const found = new Map<PeerId, GroupHost>();
-  const answered = (actor: Actor, store: GroupHost['store']): void => {
+  const onReply = (actor: Actor, store: GroupHost['store']): void => {
     const { peerId, kind } = actor;
     const before = found.get(peerId);
     found.set(peerId, {
@@ -35,9 +35,9 @@ export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts
       const actor = mesh.actor(peerId, processKind);
       if (actor?.isUp !== true) continue;
       mesh.network.sendOnce<Actor>(asker, actor.name, (to) => {
-        mesh.hand(to, () => {
+        mesh.runOrDefer(to, () => {
           const store = to.kind === 'log-store' ? storeOf(mesh, peerId) : null;
-          mesh.network.sendOnce<Actor>(to, asker.name, () => answered(to, store));
+          mesh.network.sendOnce<Actor>(to, asker.name, () => onReply(to, store));
         });
       });
     }

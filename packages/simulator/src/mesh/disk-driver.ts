@@ -25,7 +25,7 @@ export class DiskDriver {
   /** Maximum milliseconds of an access, if not the usual ones. */
   private readonly delays = new Map<PeerId, number>();
   private readonly failing = new Set<PeerId>();
-  /** Free bytes, where they were set. */
+  /** The free bytes of the disks for which they were set. */
   private readonly free = new Map<PeerId, number>();
 
   private readonly chances = new Map<PeerId, Random>();
@@ -53,7 +53,7 @@ export class DiskDriver {
     const freeBytes = this.free.get(actor.peerId);
     if (freeBytes === undefined) return;
     const { generation } = actor;
-    this.mesh.hand(actor, () => {
+    this.mesh.runOrDefer(actor, () => {
       if (actor.generation === generation) this.mesh.step(actor, { type: 'disk', freeBytes }, 'disk');
     });
     this.mesh.after(measureEveryMs, () => {
@@ -126,7 +126,7 @@ export class DiskDriver {
     this.mesh.after(this.random(peerId).next() * (delayMs ?? usualDelayMs), () => {
       if (actor.generation !== generation) return;
       const outcomeInput = this.tried(outcome);
-      this.mesh.hand(actor, () => {
+      this.mesh.runOrDefer(actor, () => {
         this.mesh.step(actor, outcomeInput, 'disk');
         if (isSync && actor.isUp) this.mesh.observer.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
       });

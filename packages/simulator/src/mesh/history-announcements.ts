@@ -35,7 +35,7 @@ export class HistoryAnnouncements {
     for (const { name } of mesh.servers) {
       if (name === from.name) continue;
       const arrivesMs = mesh.network.sendOnce<Actor>(from, name, (to) => {
-        const deliver = (): void => mesh.hand(to, () => this.deliver(from, to, body));
+        const deliver = (): void => mesh.runOrDefer(to, () => this.deliver(from, to, body));
         if (mesh.gate?.(from, to, announcement, deliver) !== false) deliver();
       });
       mesh.watcher?.onMessage(from, name, announcement, arrivesMs);

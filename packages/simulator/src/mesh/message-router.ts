@@ -64,7 +64,7 @@ export class MessageRouter {
     feedSubscribers.set(actor.name, peerId);
     const { generation } = actor;
     mesh.after(mesh.random.next() * mesh.network.conditions.delay, () => {
-      mesh.hand(actor, () => {
+      mesh.runOrDefer(actor, () => {
         if (actor.generation !== generation || feedSubscribers.get(actor.name) !== peerId) return;
         mesh.coverage.count('a follower subscribed to its leader’s feed');
         mesh.step(actor, { type: 'feed_subscribed', peerId }, 'shell');
@@ -101,7 +101,7 @@ export class MessageRouter {
     const actor = mesh.named(to.name);
     if (actor?.isUp !== true) return;
     mesh.watcher?.onDelivered(from, actor, message);
-    mesh.hand(actor, () => {
+    mesh.runOrDefer(actor, () => {
       if (actor.isUp) mesh.step(actor, { type: 'message', message }, from.name);
     });
   }

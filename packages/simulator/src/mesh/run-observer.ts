@@ -4,7 +4,7 @@ import type { LogStoreCore, StorageOperation } from '@conclave/log-store';
 import type { Body, ConclaveEvent, ErrorBody, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from './actor.js';
 
-export type Answer = { readonly result: unknown } | { readonly error: ErrorBody };
+export type NodeReply = { readonly result: unknown } | { readonly error: ErrorBody };
 
 /** A client's request to the key-value store, and the history of the node that answered it. */
 export interface Served {
@@ -42,7 +42,7 @@ export interface RunObserver {
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
   /** A client's message was delivered to a node as this request; `attempt`: the same object for each node that receives it. */
   onDelivered?(attempt: object, requestId: number): void;
-  onAnswered?(requestId: number, answer: Answer): void;
+  onReplied?(requestId: number, answer: NodeReply): void;
   /** A node sends a client this reply. */
   onServed?(actor: Actor, served: Served, reply: unknown): void;
   /** `client`: identifies this generation of the client's process. */

@@ -1,8 +1,8 @@
 /** Formats inputs and fields for the trace of a run. */
 
 /** Returns an input of a core as the trace shows it. */
-export function inputText(asked: unknown): string {
-  const input = asked as { readonly type: string };
+export function inputText(unparsed: unknown): string {
+  const input = unparsed as { readonly type: string };
   if (input.type !== 'message') return `${input.type} ${fieldsText({ ...input, type: undefined })}`;
   const { message } = input as unknown as { message: { name: string; body: object } };
   return `${message.name} ${fieldsText(message.body)}`;

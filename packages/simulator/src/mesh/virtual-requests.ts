@@ -1,5 +1,5 @@
 /**
- * Requests over the virtual network: which nodes receive them, and how their answers return. Each node handles its requests by
+ * Requests over the virtual network: which nodes receive them, and how their replies return. Each node handles its requests by
  * the `RequestHandler` of production, and bodies are encoded and decoded as there.
  *
  * Owns: the handlers of the nodes that run. Does not own the clients (`virtual-client.ts`).
@@ -23,7 +23,7 @@ import type { Actor } from './actor.js';
 import { countEvent } from './coverage.js';
 import { type DiscoveryHost, discoverHosts } from './discover-hosts.js';
 import type { MeshWatcher } from './mesh-watcher.js';
-import type { Answer } from './run-observer.js';
+import type { NodeReply } from './run-observer.js';
 import type { Endpoint } from './virtual-network.js';
 
 type Request = Parameters<RequestHandler['receive']>[2];
@@ -60,7 +60,7 @@ export class VirtualRequests {
 
   constructor(private readonly mesh: RequestHost) {}
 
-  /** Sends a request; calls `onReply` with each answer that comes back; there may be several. */
+  /** Sends a request; calls `onReply` with each reply that arrives; there may be several. */
   ask(from: Endpoint, target: RequestTarget, body: unknown, onReply: (reply: Reply) => void): void {
     const { connection } = from;
     if (connection.server === undefined) {
@@ -81,11 +81,11 @@ export class VirtualRequests {
     for (const listener of listeners) {
       const { generation } = listener;
       const arrivesMs = network.sendOnce<Actor>(from, listener.name, (actor) => {
-        // What was sent to an earlier run of its process is lost with that; to one that has stepped down since it still comes.
+        // A request to an earlier run of the process is lost; a node that has stepped down meanwhile still receives it.
         if (actor.generation !== generation) return;
-        this.mesh.hand(actor, () =>
+        this.mesh.runOrDefer(actor, () =>
           this.receive(actor, target, { attempt, bytes }, (answer) =>
-            this.answer(actor, from, target, answer, onReply),
+            this.sendReply(actor, from, target, answer, onReply),
           ),
         );
       });
@@ -99,24 +99,24 @@ export class VirtualRequests {
     const { mesh } = this;
     let status: StatusReply | null | undefined;
     let hosts: readonly GroupHost[] | null | undefined;
-    const answered = (): void => {
+    const finishIfComplete = (): void => {
       if (status === undefined || hosts === undefined || actor.generation !== generation) return;
       const input = { type: 'group_answered', askId, round, status, hosts } as const;
-      mesh.hand(actor, () => mesh.step(actor, input, 'group'));
+      mesh.runOrDefer(actor, () => mesh.step(actor, input, 'group'));
     };
-    const answeredByGroup = (answer: StatusReply | null): void => {
+    const onStatus = (answer: StatusReply | null): void => {
       if (status !== undefined) return;
       status = answer;
-      answered();
+      finishIfComplete();
     };
-    mesh.after(askTimeoutMs, () => answeredByGroup(null));
+    mesh.after(askTimeoutMs, () => onStatus(null));
     this.ask(actor, { api: 'admin', name: 'status' }, {}, (reply) => {
       const parsed = reply.type === 'body' ? StatusReply.safeParse(reply.body) : undefined;
-      answeredByGroup(parsed?.success === true ? parsed.data : null);
+      onStatus(parsed?.success === true ? parsed.data : null);
     });
     discoverHosts(mesh, actor, (found) => {
       hosts = found;
-      answered();
+      finishIfComplete();
     });
   }
 
@@ -140,7 +140,7 @@ export class VirtualRequests {
     coverage.count(mesh.servers.length > 0 ? 'probe unserved, though a node leads' : 'probe unserved');
     mesh.after(network.conditions.delay * mesh.random.next(), () => {
       if (actor.generation !== generation || connection.server === undefined) return;
-      mesh.hand(actor, () => mesh.step(actor, { type: 'group_unserved', probeId }, 'nats'));
+      mesh.runOrDefer(actor, () => mesh.step(actor, { type: 'group_unserved', probeId }, 'nats'));
     });
   }
 
@@ -149,7 +149,7 @@ export class VirtualRequests {
     return this.mesh.nodesOf(peerId);
   }
 
-  private answer(
+  private sendReply(
     actor: Actor,
     from: Endpoint,
     target: RequestTarget,
@@ -158,7 +158,7 @@ export class VirtualRequests {
   ): void {
     const bytes = encode(answer);
     const arrivesMs = this.mesh.network.send<Endpoint>(actor, from.name, (to) => {
-      // Its inbox was its own.
+      // A client that was replaced has another inbox.
       if (to !== from) return;
       onReply({ type: 'body', body: decode(bytes) });
     });
@@ -171,7 +171,7 @@ export class VirtualRequests {
     actor: Actor,
     { peerId, api, name }: RequestTarget,
     { attempt, bytes }: Delivered,
-    respond: (body: unknown) => void,
+    sendBody: (body: unknown) => void,
   ): void {
     const { mesh } = this;
     const addressee: Addressee = peerId === undefined ? 'group' : 'peer';
@@ -182,7 +182,7 @@ export class VirtualRequests {
         const { group_uid: groupUid } = summaryOf(actor);
         mesh.observer.onServed?.(actor, { operation: name, request: body, groupUid }, reply);
       }
-      respond(reply);
+      sendBody(reply);
     };
     const request = requestOf(name, bytes.length, {
       decode: () => {
@@ -204,16 +204,16 @@ export class VirtualRequests {
     });
   }
 
-  /** Gives a node an input as of a request that has been parsed. Returns its number. */
-  submit(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
+  /** Passes the input of a parsed request to a node. Returns the request's number. */
+  submit(actor: Actor, input: (requestId: number) => NodeInput, onReply?: (answer: NodeReply) => void): number {
     const { open } = this.handlerOf(actor);
     const request = requestOf('submitted', 0, {
       decode: () => undefined,
       reply: (result) => {
-        respond?.({ result });
+        onReply?.({ result });
         return true;
       },
-      refuse: (error) => respond?.({ error }),
+      refuse: (error) => onReply?.({ error }),
     });
     const requestId = open.add(request, false, () => 'unknown');
     if (requestId === undefined) throw new Error(`${actor.name} has no room for another request`);
@@ -222,11 +222,11 @@ export class VirtualRequests {
     return requestId;
   }
 
-  /** The node's core has answered a request. */
-  onAnswer(actor: Actor, requestId: number, answer: Answer): void {
+  /** The node's core has replied to a request. */
+  onReply(actor: Actor, requestId: number, answer: NodeReply): void {
     const { open } = this.handlerOf(actor);
     if (!open.has(requestId)) throw new Error(`request ${requestId} is answered twice, or after its node has died`);
-    this.mesh.observer.onAnswered?.(requestId, answer);
+    this.mesh.observer.onReplied?.(requestId, answer);
     if ('error' in answer) open.refuse(requestId, answer.error);
     else open.reply(requestId, answer.result);
   }
@@ -239,7 +239,7 @@ export class VirtualRequests {
   /** The node's core is replaced. */
   onRestarted(actor: Actor, error: ErrorBody): void {
     const { open } = this.handlerOf(actor);
-    for (const requestId of open.ids) this.mesh.observer.onAnswered?.(requestId, { error });
+    for (const requestId of open.ids) this.mesh.observer.onReplied?.(requestId, { error });
     open.refuseAll(error);
   }
 

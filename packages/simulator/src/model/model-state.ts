@@ -102,7 +102,7 @@ const pieceHeadBytes = 5;
 /**
  * The state that the pieces of a snapshot hold, as `linesOf` has it. Their form is that of `docs/storage.md`: each has
  * a number, a section and rows.
- * @throws where they are no pieces
+ * @throws if they are no pieces
  */
 export function linesOfPieces(pieces: readonly Uint8Array[]): string[] {
   const lines: Record<string, string[]> = { head: [], leases: [], keys: [], locks: [], sessions: [], results: [] };

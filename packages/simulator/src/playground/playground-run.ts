@@ -28,7 +28,7 @@ export type Opening =
   | { readonly question: Question }
   | { readonly members: readonly string[]; readonly spare: readonly string[]; readonly seed: number };
 
-/** What the records say since they were last taken. */
+/** What was recorded since the records were last taken. */
 export interface TakenRecords {
   /** A new story has begun: everything before is void. */
   readonly restarted: boolean;
@@ -219,7 +219,7 @@ export class PlaygroundRun implements StoryObserver {
     });
   }
 
-  onAnswer(line: string): void {
+  onRequestEnded(line: string): void {
     this.recorder.note(line);
     this.outcome = { text: line, ok: !/: (no answer|no responders|[A-Z]+ (not_done|unknown): )/.test(line) };
   }

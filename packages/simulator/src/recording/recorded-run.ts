@@ -7,7 +7,7 @@ import { RunRecorder, recordCommands } from './run-recorder.js';
 
 export interface RecordedRun {
   readonly result: RunResult;
-  /** If an invariant was broken, the last one says which. */
+  /** If an invariant was broken, the last one names it. */
   readonly records: readonly ViewRecord[];
 }
 

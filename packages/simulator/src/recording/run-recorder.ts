@@ -189,7 +189,7 @@ export class RunRecorder implements MeshWatcher {
   }
 }
 
-/** A second node of a peer is drawn where the first one is. */
+/** A second node of a peer is drawn in the place of the first one. */
 function placeOf({ peerId, kind }: Actor): Place {
   return { peer: peerId, actor: kind };
 }

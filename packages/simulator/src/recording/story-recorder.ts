@@ -23,7 +23,7 @@ export class StoryRecorder implements StoryObserver {
     recordCommands(simulation, this.recorder);
   }
 
-  onAnswer(line: string): void {
+  onRequestEnded(line: string): void {
     this.recorder?.note(line);
   }
 

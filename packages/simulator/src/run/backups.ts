@@ -8,7 +8,7 @@ import type { NodeInput } from '@conclave/node';
 import { type AdminReply, type PeerId, SnapshotAssembler, type SnapshotHead } from '@conclave/protocol';
 import type { Entry } from '../invariants/record/log-tree.js';
 import { restoredState } from '../invariants/record/model-states.js';
-import type { Answer } from '../mesh/run-observer.js';
+import type { NodeReply } from '../mesh/run-observer.js';
 import type { RunContext } from './run-context.js';
 
 export interface Backup {
@@ -126,16 +126,16 @@ export class Backups {
     at: PeerId,
     command: 'read_snapshot' | 'restore_chunk' | 'bootstrap',
     body: object,
-    respond: (answer: Answer) => void,
+    onReply: (answer: NodeReply) => void,
   ): void {
     const { mesh } = this.context;
     const actor = mesh.nodeActor(at);
-    if (!actor.isUp) return respond({ error: { code: 'EUNREACHABLE', message: `${at} is down`, outcome: 'not_done' } });
+    if (!actor.isUp) return onReply({ error: { code: 'EUNREACHABLE', message: `${at} is down`, outcome: 'not_done' } });
     mesh.request(
       actor,
       (requestId) => ({ type: 'admin', requestId, addressee: 'peer', command, body }) as NodeInput,
-      // The answer is passed on only after the step that produced it.
-      (answer) => mesh.after(0, () => respond(answer)),
+      // The reply is passed on only after the step that produced it.
+      (answer) => mesh.after(0, () => onReply(answer)),
     );
   }
 }

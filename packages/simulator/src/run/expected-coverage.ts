@@ -81,7 +81,7 @@ const eventsOfARun = [
     .map((event) => `event ${event}`),
   'log truncated',
   'client session expired',
-  'node restarted because its log-store restarted',
+  'node restarted with a new core',
   'fenced node started again',
   'request received by two nodes',
   'request without responders',

@@ -50,10 +50,10 @@ export class FinalFault {
     const current = peerIds(mesh.status(leader).configuration?.peers ?? []);
     const dying = mesh.peers.filter((peerId) => !current.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
-    const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
+    const change = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
     this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
     for (const peerId of dying) mesh.crashPeer(peerId);
-    const isRolledBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
+    const isRolledBack = () => change.settlement?.outcome === 'not_done' && mesh.leader === leader;
     this.expect('a-joint-stage-is-rolled-back', isRolledBack, defaultTimes.jointTimeoutMs + this.noticeMs);
     for (const peerId of dying) mesh.startPeer(peerId);
     mesh.coverage.count('joint stage rolled back without its new peers');
@@ -102,12 +102,12 @@ export class FinalFault {
 
   private operate(command: OperatorCommand, withinMs: number, isPossible: boolean): void {
     if (!isPossible) return;
-    let asked = this.context.clients.operate(command);
+    let call = this.context.clients.operate(command);
     const isServed = (): boolean => {
-      const { settlement } = asked;
+      const { settlement } = call;
       // A peer may still carry out an earlier command: the operator repeats this one.
       const isBusy = settlement?.outcome === 'not_done' && settlement.error.code === 'EBUSY';
-      if (isBusy) asked = this.context.clients.operate(command);
+      if (isBusy) call = this.context.clients.operate(command);
       return settlement?.outcome === 'done';
     };
     this.expect('an-operator-is-served', isServed, withinMs);

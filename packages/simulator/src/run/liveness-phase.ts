@@ -136,8 +136,8 @@ export class LivenessPhase {
     const [at] = mesh.peers;
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
-    const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
-    this.expect('groups-are-bootstrapped', () => asked.settlement !== undefined, 2 * answerMs);
+    const bootstrap = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
+    this.expect('groups-are-bootstrapped', () => bootstrap.settlement !== undefined, 2 * answerMs);
   }
 
   /** Does what an operator would do with read-only peers: makes them writable. */
@@ -146,8 +146,8 @@ export class LivenessPhase {
     for (const peer of mesh.peers) {
       // On the wire, `told` means: by an operator (decision 0113).
       if (mesh.status(peer).read_only !== 'told') continue;
-      const asked = clients.operate({ type: 'read-only', peer, on: false });
-      this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
+      const call = clients.operate({ type: 'read-only', peer, on: false });
+      this.expect('read-only-ends', () => call.settlement !== undefined, answerMs);
       this.expect('read-only-ends', () => mesh.lastStatus(peer).read_only === '', answerMs);
     }
   }

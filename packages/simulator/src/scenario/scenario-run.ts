@@ -51,8 +51,8 @@ export interface StoryObserver {
    * @param isHeld whether a message is held back or dropped if it arrives now
    */
   onStory(simulation: Simulation, isHeld: (from: Actor, to: Actor, message: Passing) => boolean): void;
-  /** A request was answered, or not within its time: as a scenario prints it. */
-  onAnswer(line: string): void;
+  /** A request has got its reply, or none in time; `line`: as a scenario prints it. */
+  onRequestEnded(line: string): void;
   /** A message is delivered that was held back, or its copy. */
   onReleased(from: Actor, to: Actor, message: Passing): void;
 }
@@ -268,7 +268,7 @@ export class ScenarioRun {
   private requestsOf(simulation: Simulation): Requests {
     return new Requests(simulation, (line) => {
       this.output.print(line);
-      if (this.isObserved) this.observer?.onAnswer(line);
+      if (this.isObserved) this.observer?.onRequestEnded(line);
     });
   }
 
@@ -354,7 +354,7 @@ function listeningTo(invariants: Invariants, onEvent: NonNullable<RunObserver['o
     onRestored: (...restored) => invariants.onRestored(...restored),
     onWritten: (...written) => invariants.onWritten(...written),
     onWiped: (peerId) => invariants.onWiped(peerId),
-    onAnswered: (...answered) => invariants.onAnswered(...answered),
+    onReplied: (...answered) => invariants.onReplied(...answered),
     onEvent: (...happened) => {
       onEvent(...happened);
       invariants.onEvent(...happened);

@@ -215,7 +215,7 @@ test('leases-are-announced reports a read by lease on echoes of ticks that permi
   const read = (requestId: number) => {
     const input = { type: 'read', requestId, addressee: 'group', consistency: 'lease' };
     group.invariants.onStepping(leader, input, at);
-    group.invariants.onAnswered(requestId, { result: [] });
+    group.invariants.onReplied(requestId, { result: [] });
   };
   const tick = { ...group.own(n1), leading: true, term, tick_id: 1_000_000, replaceable_after_ms: 250 };
   group.sendAs(n1, 'node', 'replicator.tick', tick);
@@ -283,7 +283,7 @@ test('leases-are-exclusive reports a read by lease while another peer leads a la
   group.sendAs(n2, 'node', 'ballot-box.lead', { ...group.own(n2), term: next(group.own(n1).term) });
   expectBroken(
     'leases-are-exclusive',
-    () => group.invariants.onAnswered(900, { result: [] }),
+    () => group.invariants.onReplied(900, { result: [] }),
     /n1\.node reads by its lease of term 2, and term 3 is led by another/,
   );
 });
@@ -296,7 +296,7 @@ test('reads-are-current reports a read at a node that has not applied what other
   group.invariants.onStepping(group.actor(n3, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
   expectBroken(
     'reads-are-current',
-    () => group.invariants.onAnswered(900, { result: [] }),
+    () => group.invariants.onReplied(900, { result: [] }),
     /n3 answers a read as of entry \d+/,
   );
 });

@@ -79,8 +79,8 @@ test('not-done-is-never-appended (promise 21) reports a request that one node re
   const error = { code: 'EREADONLY', message: 'a lie', outcome: 'not_done' } as const;
   expectBroken(
     'not-done-is-never-appended',
-    () => invariants.onAnswered(elsewhere, { error }),
-    /says that a request is not done, and n1.node has appended it: entry \d+ is committed/,
+    () => invariants.onReplied(elsewhere, { error }),
+    /replies that a request is not done, and n1.node has appended it: entry \d+ is committed/,
   );
 });
 
@@ -134,7 +134,7 @@ test('only-confirmed-leaders-answer reports a node that answers a write at once 
   group.invariants.onStepping(follower, { type: 'propose', requestId: 999 }, at);
   group.invariants.onStepped(follower);
   group.invariants.onStepping(follower, { type: 'propose', requestId: 999 }, at);
-  group.invariants.onAnswered(999, { result: {} });
+  group.invariants.onReplied(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(follower), /does not lead/);
 });
 
@@ -143,7 +143,7 @@ test('only-confirmed-leaders-answer reports a leader that answers a read at once
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
-  group.invariants.onAnswered(999, { result: {} });
+  group.invariants.onReplied(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
 
@@ -152,7 +152,7 @@ test('only-confirmed-leaders-answer reports a leader that answers when its ticks
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 400, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
-  group.invariants.onAnswered(999, { result: {} });
+  group.invariants.onReplied(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /permitted its voters/);
 });
 
@@ -168,7 +168,7 @@ function readAfterChange(stable: readonly PeerId[]): () => void {
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
-  group.invariants.onAnswered(999, { result: {} });
+  group.invariants.onReplied(999, { result: {} });
   return () => group.invariants.onStepped(leader);
 }
 
@@ -184,7 +184,7 @@ test('reads-wait-for-a-later-round reports a read that is answered without a lat
   group.invariants.onStepping(group.actor(n1, 'node'), read, at);
   expectBroken(
     'reads-wait-for-a-later-round',
-    () => group.invariants.onAnswered(999, { result: {} }),
+    () => group.invariants.onReplied(999, { result: {} }),
     /n1\.node answers a read that came after tick/,
   );
 });
@@ -203,7 +203,7 @@ test('reads-wait-for-a-later-round reports a follower that answers a read with a
   group.invariants.onStepping(follower, { type: 'message', message }, at);
   expectBroken(
     'reads-wait-for-a-later-round',
-    () => group.invariants.onAnswered(999, { result: {} }),
+    () => group.invariants.onReplied(999, { result: {} }),
     /n2\.node answers a read that came after tick/,
   );
 });
@@ -217,7 +217,7 @@ test('reads-wait-for-a-later-round reports a read index that no round has confir
   expectBroken(
     'reads-wait-for-a-later-round',
     () => group.sendAs(n1, 'node', 'node.read_index_answer', { ...question, peer_id: n1 } as never, n2),
-    /n1\.node gives n2 a read index/,
+    /n1\.node sends n2 a read index/,
   );
 });
 

@@ -218,7 +218,7 @@ test('acknowledged-is-synced reports an acknowledgement to a client of an uncomm
   group.invariants.onStepping(group.actor(n1, 'node'), { type: 'propose', requestId: 900, payload }, instant);
   expectBroken(
     'acknowledged-is-synced',
-    () => group.invariants.onAnswered(900, { result: {} }),
+    () => group.invariants.onReplied(900, { result: {} }),
     /write 900 is acknowledged, and not committed/,
   );
 });

@@ -196,7 +196,7 @@ test('read-only-peers-take-nothing reports an acknowledged write that arrived wh
   group.invariants.onStepping(group.actor(n1, 'node'), { type: 'propose', requestId: 77 }, at);
   expectBroken(
     'read-only-peers-take-nothing',
-    () => group.invariants.onAnswered(77, { result: {} }),
+    () => group.invariants.onReplied(77, { result: {} }),
     /a majority was read-only/,
   );
 });

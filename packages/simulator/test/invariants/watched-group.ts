@@ -55,7 +55,7 @@ export class WatchedGroup {
   /** Observes the run in addition to the mesh's own observer. */
   private watch(): void {
     const { invariants, mesh } = this;
-    const { onAnswered } = mesh.observer;
+    const { onReplied } = mesh.observer;
     mesh.observer = {
       onStepping: (...step) => invariants.onStepping(...step),
       onStepped: (actor) => invariants.onStepped(actor),
@@ -67,9 +67,9 @@ export class WatchedGroup {
       onRestored: (...restored) => invariants.onRestored(...restored),
       onWritten: (...written) => invariants.onWritten(...written),
       onWiped: (peerId) => invariants.onWiped(peerId),
-      onAnswered: (requestId, answer) => {
-        onAnswered?.(requestId, answer);
-        invariants.onAnswered(requestId, answer);
+      onReplied: (requestId, answer) => {
+        onReplied?.(requestId, answer);
+        invariants.onReplied(requestId, answer);
       },
     };
   }

@@ -2,15 +2,15 @@
 import { KvService } from '@conclave/kv';
 import type { NodeInput } from '@conclave/node';
 import { type AdminCommand, adminCommands, type PeerId } from '@conclave/protocol';
-import { type Answer, CoreMesh } from '../../src/index.js';
+import { CoreMesh, type NodeReply } from '../../src/index.js';
 
 export class DirectMesh extends CoreMesh {
-  private readonly answers = new Map<number, Answer>();
+  private readonly answers = new Map<number, NodeReply>();
   private readonly service = new KvService();
 
   constructor(peers: readonly PeerId[], seed = 1) {
     super(peers, seed);
-    this.observer = { onAnswered: (requestId, answer) => this.answers.set(requestId, answer) };
+    this.observer = { onReplied: (requestId, answer) => this.answers.set(requestId, answer) };
   }
 
   isAnswered(requestId: number): boolean {
@@ -18,9 +18,9 @@ export class DirectMesh extends CoreMesh {
   }
 
   /** Waits for the answer. */
-  answered(requestId: number, withinMs = 30_000): Answer {
+  answered(requestId: number, withinMs = 30_000): NodeReply {
     this.wait(`request ${requestId} is answered`, () => this.answers.has(requestId), withinMs);
-    return this.answers.get(requestId) as Answer;
+    return this.answers.get(requestId) as NodeReply;
   }
 
   /** Runs until the condition holds; throws if it does not within this many milliseconds. */

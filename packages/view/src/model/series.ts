@@ -42,7 +42,7 @@ export class SeriesFold {
   status({ status }: StatusRecord): void {
     if (status === null || status.role !== 'leader') return;
     const { series, peers } = this.state;
-    // A commit index of a status says nothing about when an entry was committed.
+    // A commit index in a status does not show when an entry was committed.
     this.open.pending = this.open.pending.filter(({ index }) => index > status.commit_index);
     if (this.open.committedBefore < 0) this.open.committedBefore = status.commit_index;
     for (const [name, { lag }] of Object.entries(peers)) {

@@ -115,7 +115,7 @@ export interface ElectionState {
   won: boolean;
 }
 
-/** Tones say how important an entry is: its colour, and a word for screen readers. */
+/** A tone is how important an entry is: it selects the colour, and a word for screen readers. */
 export type Tone = 'plain' | 'good' | 'warning' | 'bad';
 
 export interface TimelineEntry {

@@ -46,7 +46,7 @@ export function eventRecord<E extends EventName>(at: number, name: E, body: Even
 
 /** Returns the actor that sends a message. */
 function senderActor({ name, body }: Message): PlaceActor {
-  // The table names the sender for people: "replicator of the leader". Some messages have senders of several kinds, and say of which.
+  // The table names the sender for people: "replicator of the leader". Some messages have senders of several kinds, and name theirs.
   if ('reader' in body) return body.reader;
   if (name === 'node.ack') return body.actor;
   const words = messages[name].from;

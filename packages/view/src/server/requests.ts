@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ControlValue } from '../source/view-source.js';
 import type { Action } from './confirmed-actions.js';
 
-/** The admin commands of the page. The others are for the command line, where their texts say what is lost by them. */
+/** The admin commands of the page. The others are for the command line, whose help describes what is lost by them. */
 const offered = ['change_peers', 'cancel_change', 'transfer_leader', 'snapshot', 'read_only'] as const;
 
 const ActionRequest = z.object({

@@ -104,7 +104,7 @@ export class AdminRouter {
     }
   }
 
-  /** The next leader may lead already, and have received the same command: until that is known, no answer is certain. */
+  /** The next leader may lead already, and have received the same command: until that is known, no outcome is certain. */
   private hold(input: AdminInput): void {
     if (input.command === 'transfer_leader' || this.held.length >= limits.heldCommands) {
       return this.context.refuse(input.requestId, 'EBUSY', 'the leader is transferring its leadership', 'unknown');

@@ -227,7 +227,7 @@ export class StateComparison {
       unanswered: [...new Set(peerIds(members))].filter((peerId) => (digests.get(peerId) ?? '') === ''),
       has_majority: right !== undefined,
     };
-    this.answer(this.last);
+    this.replyToChecks(this.last);
     if (right === undefined && !isSplit) return;
     for (const { peer_id, store_id } of members) {
       const digest = digests.get(peer_id) ?? '';
@@ -243,7 +243,7 @@ export class StateComparison {
   }
 
   /** Answers the requests that wait; if a member was asked too late, which happens under many writes, after another try. */
-  private answer(last: CheckReply): void {
+  private replyToChecks(last: CheckReply): void {
     const again = this.waiting.filter((each) => {
       each.tries -= 1;
       return last.unanswered.length > 0 && each.tries > 0;

@@ -62,7 +62,7 @@ export class OtherHistory {
       });
       context.log('error', 'another history of this group has a leader: requests are refused', { ...body });
     }
-    // The other leader is answered at once, so that it stops, too. With three leaders, the answers are limited to one a tick.
+    // The other leader gets a reply at once, so that it stops, too. With three leaders, the replies are limited to one a tick.
     const isDue = isNew || context.nowMs - this.publishedMs >= context.options.heartbeatIntervalMs;
     const mustKnow = isNew || body.stopped_for !== state.groupUid;
     if (isDue && mustKnow && this.leadership.confirmation.isConfirmed()) this.publish();

@@ -67,7 +67,7 @@ export class PeerAlerts {
     const { context } = this;
     const silentMs = silent_ms < 0 ? this.unheardMs(peer_id) : silent_ms;
     if (silent_ms >= 0) this.unheardSinceMs.delete(peer_id);
-    // A refused peer is asked only once in an election timeout, and sends nothing but the answer.
+    // A refused peer receives a request only once in an election timeout, and sends nothing but the reply.
     const maxMs = (refusal === '' ? 1 : maxRefusedTimeouts) * context.options.electionTimeoutMs;
     if (silentMs <= maxMs) this.unreachable.delete(peer_id);
     else if (!this.unreachable.has(peer_id)) {

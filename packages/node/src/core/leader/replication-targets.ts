@@ -50,7 +50,7 @@ export class ReplicationTargets {
    * In a joint configuration that replaces a member's store, the member has two stores, of which one runs. For each such member: the
    * store that answered when the replicator expected the other one.
    */
-  private readonly answering = new Map<PeerId, StoreId>();
+  private readonly respondingStores = new Map<PeerId, StoreId>();
   private sentTargets = '';
   private isPayloadRequested = true;
 
@@ -64,7 +64,7 @@ export class ReplicationTargets {
   begin(): void {
     this.removedTargets.clear();
     this.newPeers = [];
-    this.answering.clear();
+    this.respondingStores.clear();
   }
 
   /** Whether the node must send the replicators the payload of each new entry: a target near the end of the log does not receive the feed. */
@@ -140,10 +140,10 @@ export class ReplicationTargets {
     this.isPayloadRequested = wants_content;
     const configuration = this.state.log.configuration?.configuration;
     // In a joint configuration a member may have two stores: not the one that the replicator expects may run, but the other one.
-    if (configuration === undefined || !isJoint(configuration)) return this.answering.clear();
+    if (configuration === undefined || !isJoint(configuration)) return this.respondingStores.clear();
     for (const { peer_id, refusal, found } of targets) {
       if (refusal !== 'ESTORE' || found === undefined || !isIn(configuration, peer_id, found.store_id)) continue;
-      this.answering.set(peer_id, found.store_id);
+      this.respondingStores.set(peer_id, found.store_id);
     }
     this.sync();
   }
@@ -182,7 +182,7 @@ export class ReplicationTargets {
       const known = targets.get(peer_id);
       // If a member has two stores, the target is the new one, unless only the lost one answers.
       const isKnown = known?.catching_up === false && isIn(configuration, peer_id, known.store_id);
-      if (replaced.has(peer_id) || (isKnown && this.answering.get(peer_id) !== store_id)) continue;
+      if (replaced.has(peer_id) || (isKnown && this.respondingStores.get(peer_id) !== store_id)) continue;
       targets.set(peer_id, { peer_id, store_id, catching_up: false });
     }
     targets.delete(this.state.peerId);

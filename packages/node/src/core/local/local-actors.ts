@@ -173,7 +173,7 @@ export class LocalActors {
     this.recordTerm(reset.term);
   }
 
-  /** Runs the function once the node's term is synced: at once where it is; otherwise the term is stored first. */
+  /** Runs the function once the node's term is synced: at once if it is; otherwise the term is stored first. */
   whenTermDurable(run: () => void): void {
     if (this.storeTerm()) this.runAfter(this.termSeq, run);
   }

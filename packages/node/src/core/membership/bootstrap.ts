@@ -46,10 +46,10 @@ interface Waiting {
 }
 
 /**
- * `bootstrap` requests that wait for the leader's answer, if this peer holds the group already. Their number is bounded by the
+ * `bootstrap` requests that wait for the leader's reply, if this peer holds the group already. Their number is bounded by the
  * open requests of a node.
  */
-interface Question {
+interface LeaderRequest {
   readonly askId: number;
   readonly requestIds: number[];
   readonly deadlineMs: number;
@@ -62,7 +62,7 @@ export class Bootstrap {
   private promisedTo: { readonly peerId: PeerId; readonly untilMs: number } | undefined;
   private lastAskId = 0;
   /** This peer holds the group: it asks the leader for the configuration, on behalf of the `bootstrap` requests that wait. */
-  private question: Question | undefined;
+  private leaderRequest: LeaderRequest | undefined;
   private readonly firstEntry: FirstEntry;
 
   constructor(
@@ -137,18 +137,18 @@ export class Bootstrap {
 
   /** Asks the leader: this peer may lag, or may have been removed. Without a leader it replies from its own log. */
   private askExistingGroup(requestId: number, timeoutMs: number): void {
-    const { context, question } = this;
+    const { context, leaderRequest } = this;
     if (this.state.role === 'leader') return context.reply(requestId, this.existingGroup());
-    if (question !== undefined) return void question.requestIds.push(requestId);
+    if (leaderRequest !== undefined) return void leaderRequest.requestIds.push(requestId);
     this.lastAskId += 1;
     const deadlineMs = context.nowMs + Math.min(shareOfWait * timeoutMs, roundLostMs);
-    this.question = { askId: this.lastAskId, requestIds: [requestId], deadlineMs };
+    this.leaderRequest = { askId: this.lastAskId, requestIds: [requestId], deadlineMs };
     context.emit({ type: 'ask_group', askId: this.lastAskId, round: 1 });
   }
 
-  private answerQuestion(found: BootstrapReply): void {
-    const requestIds = this.question?.requestIds ?? [];
-    this.question = undefined;
+  private replyToWaiting(found: BootstrapReply): void {
+    const requestIds = this.leaderRequest?.requestIds ?? [];
+    this.leaderRequest = undefined;
     for (const requestId of requestIds) this.context.reply(requestId, found);
   }
 
@@ -189,8 +189,9 @@ export class Bootstrap {
   }
 
   onTick(): void {
-    const { founding, waiting, question, context } = this;
-    if (question !== undefined && context.nowMs >= question.deadlineMs) this.answerQuestion(this.existingGroup());
+    const { founding, waiting, leaderRequest, context } = this;
+    if (leaderRequest !== undefined && context.nowMs >= leaderRequest.deadlineMs)
+      this.replyToWaiting(this.existingGroup());
     if (waiting !== undefined && context.nowMs >= waiting.deadlineMs) {
       this.waiting = undefined;
       context.refuse(waiting.requestId, 'ETIMEDOUT', 'the group is founded, and has no leader yet', 'unknown');
@@ -255,8 +256,8 @@ export class Bootstrap {
 
   onGroupAnswered({ askId, round, status, hosts }: GroupAnswered): void {
     const { founding, context } = this;
-    if (askId === this.question?.askId) {
-      return this.answerQuestion(status === null ? this.existingGroup() : groupOf(status));
+    if (askId === this.leaderRequest?.askId) {
+      return this.replyToWaiting(status === null ? this.existingGroup() : groupOf(status));
     }
     if (founding === undefined || askId !== founding.options.askId) return context.drop('group_answer_not_asked_for');
     if (status === null) {
@@ -335,8 +336,8 @@ export class Bootstrap {
 
   /** This node is fenced. */
   onFenced(reason: string): void {
-    for (const requestId of this.question?.requestIds ?? []) this.context.refuse(requestId, 'EFENCED', reason);
-    this.question = undefined;
+    for (const requestId of this.leaderRequest?.requestIds ?? []) this.context.refuse(requestId, 'EFENCED', reason);
+    this.leaderRequest = undefined;
     if (this.founding !== undefined) this.context.refuse(this.founding.options.requestId, 'EFENCED', reason);
     this.founding = undefined;
     this.abandon(reason);

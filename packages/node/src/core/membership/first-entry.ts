@@ -95,7 +95,7 @@ export class FirstEntry {
     return level === 0 ? founding : { ...founding, level };
   }
 
-  /** Unique: a node founds once for each of its questions to other peers. */
+  /** Unique: a node founds at most once for each of its rounds of requests to other peers. */
   private newGroupUid({ options: { askId } }: Founding): GroupUid {
     return `${this.context.options.incarnation}.${askId}` as GroupUid;
   }

@@ -1,11 +1,11 @@
 /**
  * Linearizable reads on a peer's own subject: it requests a read index from the leader, and answers once it has applied all
  * entries up to it (Raft thesis, end of section 6.4).
- * Owns: the reads that wait and the questions to the leader. Does not own the leader's side (`leader-reads.ts`).
+ * Owns: the reads that wait and the requests for a read index. Does not own the leader's side (`leader-reads.ts`).
  * Invariants:
- * 1. A question serves only the reads that arrived before it was first sent.
+ * 1. A request for a read index serves only the reads that arrived before it was first sent.
  * 2. Each read is answered, or refused as not done within two election timeouts and a heartbeat.
- * 3. An answer is used once, and only in the session of its question.
+ * 3. A reply of the leader is used once, and only in the session of its request.
  * 4. A turn answers as many reads as its budget allows (`ReadBudget`).
  */
 import type { StateMachine } from '@conclave/actor/core';
@@ -16,20 +16,20 @@ import type { StepContext } from '../step-context.js';
 import type { Read } from './leader-reads.js';
 import type { ReadBudget } from './read-budget.js';
 
-interface Question {
+interface IndexRequest {
   readonly requestId: number;
   readonly byLease: boolean;
   reads: readonly Read[];
-  /** The leader's answer. */
+  /** The read index in the leader's reply; undefined: no reply has arrived yet. */
   readIndex: LogIndex | undefined;
 }
 
-/** Questions in flight at the same time, of each kind; reads that arrive meanwhile share the next one. */
-const questionsInFlight = 2;
+/** Requests in flight at the same time, of each kind; reads that arrive meanwhile share the next one. */
+const requestsInFlight = 2;
 
 export class FollowerReads {
   private waiting = { lease: [] as Read[], quorum: [] as Read[] };
-  private questions: Question[] = [];
+  private requests: IndexRequest[] = [];
   private lastRequestId = 0;
   private count = 0;
 
@@ -57,17 +57,17 @@ export class FollowerReads {
     if (this.count === 0 || this.state.leaderId === '') return;
     for (const kind of ['lease', 'quorum'] as const) {
       const byLease = kind === 'lease';
-      const inFlight = this.questions.filter((one) => one.byLease === byLease && one.readIndex === undefined).length;
-      if (this.waiting[kind].length === 0 || inFlight >= questionsInFlight) continue;
+      const inFlight = this.requests.filter((one) => one.byLease === byLease && one.readIndex === undefined).length;
+      if (this.waiting[kind].length === 0 || inFlight >= requestsInFlight) continue;
       this.lastRequestId += 1;
-      const question = { requestId: this.lastRequestId, byLease, reads: this.waiting[kind], readIndex: undefined };
+      const request = { requestId: this.lastRequestId, byLease, reads: this.waiting[kind], readIndex: undefined };
       this.waiting[kind] = [];
-      this.questions.push(question);
-      this.ask(question);
+      this.requests.push(request);
+      this.send(request);
     }
   }
 
-  private ask({ requestId, byLease }: Question): void {
+  private send({ requestId, byLease }: IndexRequest): void {
     const { state, context } = this;
     if (state.leaderId === '') return;
     context.send(state.leaderId, {
@@ -83,14 +83,14 @@ export class FollowerReads {
     });
   }
 
-  onAnswer(body: Body<'node.read_index_answer'>): void {
+  onReadIndex(body: Body<'node.read_index_answer'>): void {
     const { state, context, roles } = this;
-    const question = this.questions.find(({ requestId }) => requestId === body.request_id);
+    const request = this.requests.find(({ requestId }) => requestId === body.request_id);
     const isMine = body.session === state.session && body.group_uid === state.groupUid;
-    if (!isMine || question === undefined || question.readIndex !== undefined) {
+    if (!isMine || request === undefined || request.readIndex !== undefined) {
       return context.drop('read_index_answer_stale');
     }
-    question.readIndex = body.read_index;
+    request.readIndex = body.read_index;
     // A log with the entry of the read index has every committed entry: no need to wait for the next commit index.
     const isHere = body.index_term > 0 && state.log.termAt(body.read_index) === body.index_term;
     if (isHere && state.role === 'follower') roles.commitTo(asLogIndex(body.read_index));
@@ -99,18 +99,18 @@ export class FollowerReads {
 
   /** Answers the reads whose entries are applied. */
   serve(): void {
-    if (this.questions.length === 0) return;
+    if (this.requests.length === 0) return;
     const { appliedIndex } = this.state;
-    this.questions = this.questions.filter((question) => {
-      const { readIndex } = question;
+    this.requests = this.requests.filter((request) => {
+      const { readIndex } = request;
       if (readIndex === undefined || readIndex > appliedIndex) return true;
-      const answered = this.budget.answer(question.reads, (read) => this.reply(read));
-      question.reads = question.reads.slice(answered);
-      this.count -= answered;
-      return question.reads.length > 0;
+      const served = this.budget.serve(request.reads, (read) => this.reply(read));
+      request.reads = request.reads.slice(served);
+      this.count -= served;
+      return request.reads.length > 0;
     });
     if (this.state.stopped !== '') this.refuseUnreachable();
-    if (this.budget.isSpent && this.questions.length > 0) this.context.setTimer('reads', 0);
+    if (this.budget.isSpent && this.requests.length > 0) this.context.setTimer('reads', 0);
   }
 
   private reply({ requestId, query }: Read): void {
@@ -119,16 +119,16 @@ export class FollowerReads {
     this.context.reply(requestId, result);
   }
 
-  /** Repeats the questions, and refuses reads that have waited for too long. */
+  /** Repeats the requests, and refuses reads that have waited for too long. */
   onTick(): void {
     if (this.count === 0) return;
     if (this.state.stopped !== '') return this.refuseUnreachable();
     const since = this.context.nowMs - 2 * this.context.options.electionTimeoutMs;
     const inTime = (reads: readonly Read[]): Read[] => reads.filter((read) => this.isInTime(read, since));
     this.waiting = { lease: inTime(this.waiting.lease), quorum: inTime(this.waiting.quorum) };
-    for (const question of this.questions) question.reads = inTime(question.reads);
-    this.questions = this.questions.filter(({ reads }) => reads.length > 0);
-    for (const question of this.questions) if (question.readIndex === undefined) this.ask(question);
+    for (const request of this.requests) request.reads = inTime(request.reads);
+    this.requests = this.requests.filter(({ reads }) => reads.length > 0);
+    for (const request of this.requests) if (request.readIndex === undefined) this.send(request);
     this.requestReadIndexes();
   }
 
@@ -151,7 +151,7 @@ export class FollowerReads {
     this.waiting = { lease: [], quorum: [] };
     this.count -= lease.length + quorum.length;
     for (const { requestId } of [...lease, ...quorum]) this.refuseStopped(requestId);
-    this.questions = this.questions.filter(({ readIndex, reads }) => {
+    this.requests = this.requests.filter(({ readIndex, reads }) => {
       if (readIndex !== undefined && readIndex <= appliedIndex) return true;
       this.count -= reads.length;
       for (const { requestId } of reads) this.refuseStopped(requestId);
@@ -161,10 +161,10 @@ export class FollowerReads {
 
   /** This node is fenced, or restarts (EFENCED); or its history has ended, and the reads were of that (EHISTORY). */
   refuseAll(reason: string, code: 'EFENCED' | 'EHISTORY' = 'EFENCED'): void {
-    const reads = [...this.waiting.lease, ...this.waiting.quorum, ...this.questions.flatMap((one) => one.reads)];
+    const reads = [...this.waiting.lease, ...this.waiting.quorum, ...this.requests.flatMap((one) => one.reads)];
     for (const { requestId } of reads) this.context.refuse(requestId, code, reason);
     this.waiting = { lease: [], quorum: [] };
-    this.questions = [];
+    this.requests = [];
     this.count = 0;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The ticks of a node, and the answers to them. A node sends ticks to its own actors. A leader's tick also begins a round: the
+ * The ticks of a node, and the replies to them. A node sends ticks to its own actors. A leader's tick also begins a round: the
  * heartbeats of its replicators carry it to the followers, whose echoes confirm it. If reads wait, the leader's node sends an
  * additional tick directly to the followers (`node.read_tick`).
  * Owns nothing: `LeaderConfirmation` owns what is confirmed, `LeaderReads` the reads that wait.

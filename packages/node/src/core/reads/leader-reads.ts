@@ -104,17 +104,17 @@ export class LeaderReads {
   /** A follower requests a read index. It repeats the request until it receives a reply; repetitions are dropped. */
   onReadIndex(body: ReadIndex): void {
     const isSame = (other: ReadIndex): boolean => other.peer_id === body.peer_id && other.session === body.session;
-    const isAsked = [this.indexRequests, ...this.rounds.map(({ indexRequests }) => indexRequests)].some((asks) =>
+    const isRepeated = [this.indexRequests, ...this.rounds.map(({ indexRequests }) => indexRequests)].some((asks) =>
       asks.some((other) => isSame(other) && other.request_id === body.request_id),
     );
-    if (isAsked) return this.context.drop('read_index_repeated');
+    if (isRepeated) return this.context.drop('read_index_repeated');
     if (this.count >= limits.pendingReads) return this.context.drop('read_index_too_many');
     this.count += 1;
     this.indexRequests.push(body);
   }
 
   /** Sends a read index to a follower: the follower may read once it has applied all entries up to it. */
-  answer(body: ReadIndex, readIndex: LogIndex): void {
+  sendReadIndex(body: ReadIndex, readIndex: LogIndex): void {
     const { state, context } = this;
     context.send(body.peer_id, {
       name: 'node.read_index_answer',
@@ -177,13 +177,13 @@ export class LeaderReads {
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
       if (!isComplete(round)) return;
-      for (const body of round.indexRequests) this.answer(body, round.readIndex);
+      for (const body of round.indexRequests) this.sendReadIndex(body, round.readIndex);
       this.count -= round.indexRequests.length;
       round.indexRequests = [];
       if (round.readIndex > this.state.appliedIndex) return;
-      const answered = this.budget.answer(round.reads, (read) => this.reply(read));
-      round.reads.splice(0, answered);
-      this.count -= answered;
+      const served = this.budget.serve(round.reads, (read) => this.reply(read));
+      round.reads.splice(0, served);
+      this.count -= served;
       if (round.reads.length > 0) return this.context.setTimer('reads', 0);
       this.rounds.shift();
     }

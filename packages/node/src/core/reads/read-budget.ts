@@ -25,14 +25,14 @@ export class ReadBudget {
     this.left -= fixedRows + rows;
   }
 
-  /** Answers the first ones of these reads, until the budget is spent: `answer` counts each. @returns how many */
-  answer<Read>(reads: readonly Read[], answer: (read: Read) => void): number {
-    let answered = 0;
+  /** Replies to the first ones of these reads, until the budget is spent: `reply` counts each. @returns how many */
+  serve<Read>(reads: readonly Read[], reply: (read: Read) => void): number {
+    let served = 0;
     for (const read of reads) {
       if (this.isSpent) break;
-      answer(read);
-      answered += 1;
+      reply(read);
+      served += 1;
     }
-    return answered;
+    return served;
   }
 }

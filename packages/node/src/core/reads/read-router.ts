@@ -76,7 +76,7 @@ export class ReadRouter {
     if (body.group_uid !== state.groupUid || state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()) {
       return context.drop('read_index_to_no_leader');
     }
-    if (body.by_lease && this.useLease()) return this.leaderReads.answer(body, state.commitIndex);
+    if (body.by_lease && this.useLease()) return this.leaderReads.sendReadIndex(body, state.commitIndex);
     this.leaderReads.onReadIndex(body);
   }
 

@@ -178,8 +178,8 @@ export class Watches {
   }
 
   /**
-   * Puts a watch where it belongs: with those that are caught up, with those that are behind, or, if its client must renew it
-   * first, nowhere.
+   * Adds a watch to those that are caught up, or to those that are behind. A watch that its client must renew first is in neither
+   * set.
    */
   private place(watch: Watch): void {
     if (watch.unread >= limits.watchUnreadBytes) return;

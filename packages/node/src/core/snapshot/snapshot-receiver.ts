@@ -101,7 +101,7 @@ export class SnapshotReceiver {
     if (!this.leaderMessages.follow(body)) return;
     const needed = needsLevel(snapshotLevel(body.head), this.state.levels, 'this process');
     if (needed !== '') return this.refuseLevel(needed);
-    if (!this.isNeeded(body.head)) return this.answer(body, body.head.chunks, true);
+    if (!this.isNeeded(body.head)) return this.reportStored(body, body.head.chunks, true);
     // The next echo informs the leader.
     if (this.state.readOnlyReason !== '') return context.drop('install_read_only');
     const incoming = this.incomingFor(body);
@@ -109,7 +109,7 @@ export class SnapshotReceiver {
     incoming.receivedMs = context.nowMs;
     this.passOn(incoming, body);
     this.sendEndIfDue(incoming, body);
-    this.answer(body, incoming.given, false);
+    this.reportStored(body, incoming.given, false);
   }
 
   /** This process cannot read the group's snapshot: it is not installed, and this peer cannot make progress without it. */
@@ -219,7 +219,7 @@ export class SnapshotReceiver {
   }
 
   /** Reports to the leader how much is stored, once it is synced. */
-  private answer(body: InstallSnapshot, stored: number, installed: boolean): void {
+  private reportStored(body: InstallSnapshot, stored: number, installed: boolean): void {
     const { actors, context, state } = this;
     const message = {
       group_id: body.group_id,

@@ -81,7 +81,7 @@ export class LogView {
     return this.termAt(this.lastIndex) ?? asTerm(0);
   }
 
-  /** Returns the term of an entry, or of the base (0 for index 0); undefined where there is no such entry. */
+  /** Returns the term of an entry, or of the base (0 for index 0); undefined: there is no such entry. */
   termAt(index: LogIndex): Term | undefined {
     if (index <= this.compacted.index) return index === this.compacted.index ? this.compacted.term : undefined;
     return index > this.last ? undefined : this.runAt(index)?.term;
