@@ -21,7 +21,7 @@ export class FirstVersionPeers {
   constructor(
     connection: Connection,
     private readonly subjects: Subjects,
-    private readonly onChange: (areThere: boolean) => void,
+    private readonly onChange: (arePresent: boolean) => void,
   ) {
     const subject = subjects.ofFirstVersion(subjects.groupLists());
     const subscription = connection.subscribe(subject, (message) => this.onList(message));
@@ -30,7 +30,7 @@ export class FirstVersionPeers {
     };
   }
 
-  get areThere(): boolean {
+  get arePresent(): boolean {
     return this.receivedMs.size > 0;
   }
 
@@ -58,7 +58,7 @@ export class FirstVersionPeers {
   private forget(): void {
     const oldest = performance.now() - forgetMs;
     for (const [peerId, receivedMs] of this.receivedMs) if (receivedMs < oldest) this.receivedMs.delete(peerId);
-    if (this.areThere) return;
+    if (this.arePresent) return;
     clearInterval(this.timer);
     this.timer = undefined;
     this.onChange(false);

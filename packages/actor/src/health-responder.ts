@@ -10,7 +10,7 @@ export function serveHealth(
   connection: Connection,
   subjects: Subjects,
   address: ActorAddress & { readonly incarnation: string },
-  actorThere: Pick<Actor, 'health' | 'dropped'>,
+  hostedActor: Pick<Actor, 'health' | 'dropped'>,
   transport: Pick<Transport, 'dropped'>,
   /** The connections that the actor needs. */
   connections: readonly Pick<Connection, 'problem'>[] = [connection],
@@ -18,9 +18,9 @@ export function serveHealth(
   const { groupId, peerId, actor, incarnation } = address;
   const subject = subjects.health({ groupId, peerId, recipient: actor });
   const replyIn = oncePerTurn((encoding: Encoding) => {
-    const dropped = { ...connection.dropped, ...transport.dropped, ...actorThere.dropped };
+    const dropped = { ...connection.dropped, ...transport.dropped, ...hostedActor.dropped };
     const problem = connections.map((one) => one.problem).find((found) => found !== undefined);
-    const { healthy, reason } = problem === undefined ? actorThere.health() : { healthy: false, reason: problem };
+    const { healthy, reason } = problem === undefined ? hostedActor.health() : { healthy: false, reason: problem };
     const reply: HealthReply = { group_id: groupId, peer_id: peerId, actor, incarnation, healthy, reason, dropped };
     return encodeAs(reply, encoding);
   });

@@ -50,7 +50,7 @@ interface Sweep {
 }
 
 /** How long to wait for the replies of nodes, and then of log-store processes. */
-const answerMs = 300;
+const replyMs = 300;
 /** A log-store process publishes its list every second; the subscription is kept this long after the last sweep. */
 const listeningMs = 5000;
 const listIsFreshMs = 3000;
@@ -117,17 +117,17 @@ export class HostDiscovery {
     let replies = 0;
     const isCarriedOut = await this.collect(discoverySubject, (message) => {
       replies += 1;
-      if (replies > limits.discoveryAnswers) return;
+      if (replies > limits.discoveryReplies) return;
       const node = this.nodeOf(message);
       if (node !== undefined) nodes.set(`${node.groupId}.${node.peerId}`, node);
     });
     const lists = this.freshLists();
     const lookups = [...lists.keys()].map(async (peerId) => {
-      const parsed = ListGroupsReply.safeParse(await this.ask(this.subjects.host(peerId, 'list_groups'), answerMs));
+      const parsed = ListGroupsReply.safeParse(await this.ask(this.subjects.host(peerId, 'list_groups'), replyMs));
       return [peerId, parsed.success ? parsed.data : undefined] as const;
     });
     const stores = new Map(await Promise.all(lookups));
-    const isWhole = isCarriedOut && replies <= limits.discoveryAnswers && !this.hasTooManyLists;
+    const isWhole = isCarriedOut && replies <= limits.discoveryReplies && !this.hasTooManyLists;
     return { nodes, stores, lists, isWhole };
   }
 
@@ -136,20 +136,20 @@ export class HostDiscovery {
    * @returns whether NATS carried it out: there was a reply, NATS reported that there are no subscribers, or those that there are
    *   stayed silent, as a program does that subscribes to everything, while the connection was never lost
    */
-  private async collect(subject: string, onAnswer: (message: Msg) => void): Promise<boolean> {
+  private async collect(subject: string, onReply: (message: Msg) => void): Promise<boolean> {
     let isAnswered = false;
     try {
       const { nats } = this.connection;
       const before = this.connection.id;
-      const replies = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
+      const replies = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: replyMs });
       for await (const reply of replies) {
         isAnswered = true;
-        onAnswer(reply);
+        onReply(reply);
       }
       if (isAnswered) return true;
       // The server replies to this after it has received the request, if that is the same connection.
       const isReceived = nats.flush().then(() => this.connection.id === before);
-      return await Promise.race([isReceived, sleep(answerMs, false, { ref: false })]);
+      return await Promise.race([isReceived, sleep(replyMs, false, { ref: false })]);
     } catch (error) {
       return isAnswered || error instanceof NoRespondersError || (error as Error).name === 'NoResponders';
     }

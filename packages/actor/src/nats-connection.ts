@@ -303,11 +303,11 @@ export class Connection {
       this.internals.transport?.socket?.destroy();
       return;
     }
-    const onAnswer = (): void => {
+    const onPong = (): void => {
       this.silentCount = 0;
     };
     // If the connection is lost meanwhile, the next interval checks the next connection.
-    this.nats.flush().then(onAnswer, () => undefined);
+    this.nats.flush().then(onPong, () => undefined);
   }
 
   /** Finds out why the package cannot reconnect, with a connection of its own: the package does not report the reason. */

@@ -92,7 +92,7 @@ export class NatsTransport implements Transport {
     private readonly options: { readonly bundle: boolean } = { bundle: true },
   ) {
     this.drops = new DropCounter(onDropped);
-    this.firstVersion = new FirstVersionPeers(connection, subjects, (areThere) => this.onFirstVersion(areThere));
+    this.firstVersion = new FirstVersionPeers(connection, subjects, (arePresent) => this.onFirstVersion(arePresent));
     this.coalescer = new MessageCoalescer({
       publish: (peerId, message) => this.sendNow(peerId, message),
       publishBundle: (peerId, recipient, messages) => this.sendBundle(peerId, recipient, messages),
@@ -121,7 +121,7 @@ export class NatsTransport implements Transport {
     const subject = this.subjects.message(addressOf(peerId, message), token, this.own);
     if (!this.connection.publish(subject, data)) return 'not_published';
     this.publishedBytes.add(message.name, data.length);
-    if (this.firstVersion.areThere && (this.firstVersion.has(peerId) || isPeerFeedMessage(message.name))) {
+    if (this.firstVersion.arePresent && (this.firstVersion.has(peerId) || isPeerFeedMessage(message.name))) {
       this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
     return undefined;
@@ -239,7 +239,7 @@ export class NatsTransport implements Transport {
     subject: string,
     onMessage: SubjectSubscription['onMessage'],
   ): RetryingSubscription | undefined {
-    if (!this.firstVersion.areThere) return undefined;
+    if (!this.firstVersion.arePresent) return undefined;
     return this.connection.subscribe(this.subjects.ofFirstVersion(subject), (message) => onMessage(message, undefined));
   }
 
@@ -249,11 +249,11 @@ export class NatsTransport implements Transport {
     ofFirstVersion?.unsubscribe();
   }
 
-  private onFirstVersion(areThere: boolean): void {
+  private onFirstVersion(arePresent: boolean): void {
     if (this.connection.nats.isClosed()) return;
     for (const [subject, subscription] of [...this.subscriptions, ...this.bundleSubscriptions]) {
       subscription.ofFirstVersion?.unsubscribe();
-      subscription.ofFirstVersion = areThere
+      subscription.ofFirstVersion = arePresent
         ? this.subscribeToFirstVersion(subject, subscription.onMessage)
         : undefined;
     }

@@ -41,26 +41,26 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
   let moved = 0;
   for (const group of await groupsOf(level)) {
     const groupId = asGroupId(group);
-    let behind = `${group}/e/`;
+    let afterKey = `${group}/e/`;
     for (;;) {
-      const { batches, upTo } = await putSome(level, groupId, behind, moved === 0 ? onBegin : () => undefined);
+      const { batches, upTo } = await putSome(level, groupId, afterKey, moved === 0 ? onBegin : () => undefined);
       if (batches === 0) break;
       // Makes LevelDB write the new rows to a table of their own. A table with both the new rows and the deletions that follow would
       // overlap all other tables.
       await compact(level, batchKey(groupId, 0), batchKey(groupId, 0));
-      await level.clear({ gt: behind, lte: upTo });
+      await level.clear({ gt: afterKey, lte: upTo });
       // Writes the deletions to a table, too: `clear` does not sync them, and after a crash the deleted rows would exist again.
-      await compact(level, behind, upTo);
+      await compact(level, afterKey, upTo);
       moved += batches;
-      behind = upTo;
+      afterKey = upTo;
     }
   }
   return moved;
 }
 
-/** Puts the batches of a group after the old key `behind` under their new keys, until a stage is full. */
-async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: () => void): Promise<Stage> {
-  let stage: Stage = { batches: 0, upTo: behind };
+/** Puts the batches of a group after the old key `afterKey` under their new keys, until a stage is full. */
+async function putSome(level: Store, groupId: GroupId, afterKey: string, onBegin: () => void): Promise<Stage> {
+  let stage: Stage = { batches: 0, upTo: afterKey };
   let puts: Put[] = [];
   let [bytes, written] = [0, 0];
   const write = async (): Promise<void> => {
@@ -69,7 +69,7 @@ async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: 
     bytes = 0;
     puts = [];
   };
-  for await (const [key, value] of level.iterator({ gt: behind, lt: `${groupId}/e/~` })) {
+  for await (const [key, value] of level.iterator({ gt: afterKey, lt: `${groupId}/e/~` })) {
     if (stage.batches === 0) onBegin();
     puts.push({ type: 'put', key: batchKey(groupId, indexOfKey(key)), value });
     bytes += value.length;

@@ -43,7 +43,7 @@ export const limits = {
   /** Hosts of a group that are not listed and are asked for their data before the group is created. */
   foundingHosts: 256,
   /** Replies to one request of service discovery; with more, not all can be known. */
-  discoveryAnswers: 32_768,
+  discoveryReplies: 32_768,
   /** Peers whose lists of groups are kept while groups are created; with more, not all can be known. */
   discoveryPeers: 4096,
   /** Other histories of its group that a leader remembers. */

@@ -63,7 +63,7 @@ export function faultOf(bytes: Uint8Array): string | undefined {
   for (;;) {
     while (remaining === 0) {
       const further = outer.pop();
-      if (further === undefined) return at === end ? undefined : 'not msgpack: bytes behind the value';
+      if (further === undefined) return at === end ? undefined : 'not msgpack: bytes after the value';
       remaining = further;
     }
     remaining -= 1;

@@ -57,7 +57,7 @@ export interface SnapshotChunk {
   /** Pieces, or parts of one, as views. */
   readonly parts: readonly Uint8Array[];
   /** Whether the last part continues in the next chunk. */
-  readonly goesOn: boolean;
+  readonly continues: boolean;
 }
 
 /** Divides pieces into chunks of at most `chunkBytes` bytes. */
@@ -113,11 +113,11 @@ export class SnapshotChunker {
     this.bytes += 4 + part.length;
   }
 
-  private close(goesOn: boolean): void {
+  private close(continues: boolean): void {
     const chunk = new Uint8Array(this.bytes);
     const view = new DataView(chunk.buffer);
     view.setUint8(4, this.level === 0 ? versionOfLevel0 : versionOfLevels);
-    view.setUint8(5, goesOn ? 1 : 0);
+    view.setUint8(5, continues ? 1 : 0);
     view.setUint16(6, this.level);
     view.setBigUint64(8, BigInt(this.index));
     view.setUint32(16, this.number);
@@ -160,7 +160,7 @@ export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
     index: Number(view.getBigUint64(8)),
     number: view.getUint32(16),
     parts,
-    goesOn: view.getUint8(5) === 1,
+    continues: view.getUint8(5) === 1,
   };
 }
 
@@ -182,7 +182,7 @@ export class SnapshotAssembler {
    * @throws ConclaveError ECORRUPT if it is damaged, or not the next one
    */
   add(bytes: Uint8Array): Uint8Array[] {
-    const { index, number, parts, goesOn } = decodeSnapshotChunk(bytes);
+    const { index, number, parts, continues } = decodeSnapshotChunk(bytes);
     if (index !== this.index || number !== this.next) {
       throw new ConclaveError('ECORRUPT', `chunk ${number} of snapshot ${index} is where chunk ${this.next} should be`);
     }
@@ -190,7 +190,7 @@ export class SnapshotAssembler {
     const pieces: Uint8Array[] = [];
     for (const [place, part] of parts.entries()) {
       this.open.push(part);
-      if (goesOn && place === parts.length - 1) break;
+      if (continues && place === parts.length - 1) break;
       pieces.push(this.open.length === 1 ? part : concatenated(this.open));
       this.open = [];
     }

@@ -16,7 +16,7 @@ describe('msgpack', () => {
     ['nothing', []],
     ['a text cut short', [0xd9, 5, 0x61]],
     ['a length cut short', [0xda, 5]],
-    ['bytes behind the value', [0xc4, 1, 7, 7]],
+    ['bytes after the value', [0xc4, 1, 7, 7]],
     ['an extension', [0xd4, 1, 7]],
     ['a list that is longer than the message', [0xdd, 0xff, 0xff, 0xff, 0xff]],
     ['a type that is none', [0xc1]],

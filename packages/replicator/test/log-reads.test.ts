@@ -85,18 +85,18 @@ describe('a target that is further behind than memory', () => {
     // More than the window takes: the next read begins before that is sent.
     const room = Math.floor(limits.replicatorWindowBytes / large(1).length);
     let read = idOf(lines[1]);
-    const goesOn: boolean[] = [];
+    const continues: boolean[] = [];
     for (let last = 1; last < room + 12; last += 4) {
       const batches = [last + 1, last + 2, last + 3, last + 4].map(large);
       const ahead = group
         .receive(group.entries(read, last + 1, 4, batches))
         .find((line) => line.startsWith('read from'));
-      goesOn.push(ahead !== undefined);
+      continues.push(ahead !== undefined);
       if (ahead !== undefined) read = idOf(ahead);
       else break;
     }
     // What waits for room is bounded as well.
-    expect(goesOn).toEqual([true, true, true, true, true, false]);
+    expect(continues).toEqual([true, true, true, true, true, false]);
     expect(group.receive(stored('n2', 4)).some((line) => line.startsWith('read from'))).toBe(true);
   });
 

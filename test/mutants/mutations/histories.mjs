@@ -15,8 +15,8 @@ export const histories = [
     edits: [
       {
         file: nextConfiguration,
-        find: 'base: goesOn ? 0 : historyBase(wallTimeMs, history?.base ?? 0)',
-        replace: 'base: 0 * wallTimeMs * historyBase(1, goesOn ? 1 : 0)',
+        find: 'base: hasNoBase ? 0 : historyBase(wallTimeMs, history?.base ?? 0)',
+        replace: 'base: 0 * wallTimeMs * historyBase(1, hasNoBase ? 1 : 0)',
       },
     ],
     seeds: 60,

@@ -62,7 +62,7 @@ export const ofSnapshots = [
   },
   {
     id: 'base-of-another-term',
-    rule: 'The log goes on behind an entry whose term is known.',
+    rule: 'The log continues after an entry whose term is known.',
     edits: [
       {
         file: logSnapshots,
@@ -168,7 +168,7 @@ export const ofSnapshots = [
   },
   {
     id: 'restored-as-of-another-entry',
-    rule: 'What is applied after a restore begins behind the snapshot’s entry.',
+    rule: 'What is applied after a restore begins after the snapshot’s entry.',
     edits: [
       {
         file: restore,

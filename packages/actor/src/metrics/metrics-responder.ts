@@ -34,7 +34,7 @@ export function serveMetrics(
   connection: Connection,
   subjects: Subjects,
   address: ActorAddress & { readonly incarnation: string },
-  actorThere: Pick<Actor, 'health' | 'dropped' | 'samples'>,
+  hostedActor: Pick<Actor, 'health' | 'dropped' | 'samples'>,
   ofProcess?: () => ProcessSamples,
 ): Subscription {
   const { groupId, peerId, actor, incarnation } = address;
@@ -48,7 +48,7 @@ export function serveMetrics(
       peer_id: peerId,
       actor,
       incarnation,
-      samples: samplesOf(actorThere),
+      samples: samplesOf(hostedActor),
       ...(ofProcess === undefined ? {} : { process: ofProcess() }),
     };
     const data = encodeAs(reply, encoding);

@@ -65,7 +65,7 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
       process.exitCode = code;
     } finally {
       // A lost lock need not be released.
-      if (!lock.signal.aborted) await giveBack(lock, output);
+      if (!lock.signal.aborted) await releaseLock(lock, output);
     }
   });
 }
@@ -78,7 +78,7 @@ function textOfWait(name: string, group: string, wait: LockWait): string {
 }
 
 /** Releases the lock. The exit code is that of the command, even if the group does not reply now. */
-async function giveBack(lock: Lock, output: Output): Promise<void> {
+async function releaseLock(lock: Lock, output: Output): Promise<void> {
   try {
     await lock.release();
   } catch (error) {

@@ -65,7 +65,7 @@ async function restore(
   const { head } = reader.head;
   await checkHosts(adminClient, peers, Math.min(hostedWithinMs, timeoutMs));
   const restoreId = `restore-${randomUUID()}`;
-  await giveChunks(adminClient, reader, restoreId, founder, timeoutMs);
+  await sendChunks(adminClient, reader, restoreId, founder, timeoutMs);
   await begin(adminClient, peers, founder, { restore_id: restoreId, head }, timeoutMs, options.new === true);
   await compareFirst(adminClient, founder, digest, timeoutMs);
   const { group_uid, peers: taken } = await bootstrap(adminClient, peers, timeoutMs);
@@ -104,7 +104,7 @@ async function isListening(adminClient: AdminClient, peerId: PeerId, withinMs: n
   }
 }
 
-async function giveChunks(
+async function sendChunks(
   adminClient: AdminClient,
   reader: BackupReader,
   restoreId: string,

@@ -75,7 +75,7 @@ export function listenOption(): Option {
 
 function viewLive(output: Output, options: ViewOptions): Promise<void> {
   if (!isLoopback(options.listen.host)) {
-    output.note('everybody who reaches this address sees what the login of this command may see');
+    output.note('everybody with access to this address sees what the login of this command may see');
   }
   return withAdminClient(options, async (adminClient) => {
     await serve(output, await startLiveView(adminClient, options), adminClient.connection.closed());

@@ -70,7 +70,7 @@ export function makeCredentials(options: CredentialsOptions): string[] {
   ];
   for (const { name } of users) {
     files.write(`${name}/ca.pem`, authority.certificate, openMode);
-    if (owner !== undefined) files.giveTo(owner, [`${name}/login.nk`, `${name}/ca.pem`]);
+    if (owner !== undefined) files.changeOwner(owner, [`${name}/login.nk`, `${name}/ca.pem`]);
   }
   const routePassword = files.kept('nats/route-password', () => randomBytes(24).toString('base64url'), secretMode);
   files.write('nats/nats.conf', serverConfiguration({ users, folder: natsFolder, routes, routePassword }), secretMode);
@@ -132,15 +132,15 @@ class Files {
   }
 
   /** @throws Error if this process may not change the owner of files */
-  giveTo(owner: number, names: readonly string[]): void {
+  changeOwner(owner: number, names: readonly string[]): void {
     for (const name of names) chownSync(path.join(this.folder, name), owner, owner);
   }
 
   /** Writes the file if the content differs: after a crash it has the old content or the new one. */
   write(name: string, text: string, mode: number): void {
     const file = path.join(this.folder, name);
-    const isThere = existsSync(file);
-    if (isThere && readFileSync(file, 'utf8') === text) return;
+    const exists = existsSync(file);
+    if (exists && readFileSync(file, 'utf8') === text) return;
     makeFolder(path.dirname(file));
     writeFileSync(`${file}.new`, text, { mode });
     renameSync(`${file}.new`, file);

@@ -23,15 +23,15 @@ import type { z } from 'zod';
 import type { RunOptions } from './run-options.js';
 
 /**
- * The requests are repeated, because a process that is stopping may still reply. Each time all replies within `answerMs` are
+ * The requests are repeated, because a process that is stopping may still reply. Each time all replies within `replyMs` are
  * collected.
  */
-const asks = 3;
+const attempts = 3;
 /**
- * Of two processes that start at the same moment, one ends after `asks` requests; the other one continues beyond that.
+ * Of two processes that start at the same moment, one ends after `attempts` requests; the other one continues beyond that.
  */
-const asksOfFirst = 8;
-const answerMs = 400;
+const attemptsOfFirst = 8;
+const replyMs = 400;
 const startingReason = 'starting';
 /** The health of a fenced node begins with this word: the node does nothing any more, and may be replaced. */
 const fencedReason = 'fenced';
@@ -90,9 +90,9 @@ async function isServedByAnother(
   connection: Connection,
 ): Promise<boolean> {
   let canBeFirst = true;
-  for (let ask = 1; ask <= (canBeFirst ? asks : asksOfFirst); ask++) {
-    const answers = await repliesOn(subject, subjectOf, connection);
-    const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
+  for (let attempt = 1; attempt <= (canBeFirst ? attempts : attemptsOfFirst); attempt++) {
+    const replies = await repliesOn(subject, subjectOf, connection);
+    const others = replies.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
     // Otherwise both would wait for the other one to stop, or both would end.
     canBeFirst = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
@@ -118,8 +118,8 @@ async function repliesTo<T>(
 ): Promise<T[]> {
   const replies: T[] = [];
   try {
-    const answers = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
-    for await (const { data } of answers) {
+    const messages = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: replyMs });
+    for await (const { data } of messages) {
       const reply = schema.safeParse(decodedOf(data));
       if (reply.success) replies.push(reply.data);
       if (replies.length >= maxReplies) break;

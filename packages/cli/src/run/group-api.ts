@@ -115,7 +115,7 @@ export class GroupApi {
   }
 
   private onRequest(request: Request): void {
-    if (request.name === 'list_groups') return this.answerList(request);
+    if (request.name === 'list_groups') return this.replyWithList(request);
     if (this.waiting >= limits.hostCommands) return request.refuse(this.busy);
     this.waiting += 1;
     const performed = this.running.then(() => this.perform(request.name, request.decode()));
@@ -128,7 +128,7 @@ export class GroupApi {
     });
   }
 
-  private answerList(request: Request): void {
+  private replyWithList(request: Request): void {
     try {
       if (this.closed) throw stopping();
       check(hostCommands.list_groups.request.safeParse(request.decode()));
@@ -253,13 +253,13 @@ export class GroupApi {
     const others = actorKinds.filter((kind) => !own.includes(kind));
     const until = performance.now() + followWithinMs;
     for (;;) {
-      const lookups = others.map(async (kind) => ((await this.isThere(groupId, kind, wanted)) ? [kind] : []));
-      const there = (await Promise.all(lookups)).flat();
-      const done = wanted === 'started' ? there.length === others.length : there.length === 0;
+      const lookups = others.map(async (kind) => ((await this.isRunning(groupId, kind, wanted)) ? [kind] : []));
+      const running = (await Promise.all(lookups)).flat();
+      const done = wanted === 'started' ? running.length === others.length : running.length === 0;
       if (done || performance.now() > until || this.closed) {
-        return actorKinds.filter((kind) => there.includes(kind) || (wanted === 'started' && own.includes(kind)));
+        return actorKinds.filter((kind) => running.includes(kind) || (wanted === 'started' && own.includes(kind)));
       }
-      this.dependencies.log.write('debug', 'waiting for other processes', { group: groupId, peer, wanted, there });
+      this.dependencies.log.write('debug', 'waiting for other processes', { group: groupId, peer, wanted, running });
       await new Promise((resolve) => setTimeout(resolve, askAgainMs));
     }
   }
@@ -269,7 +269,7 @@ export class GroupApi {
    * replies is no actor (decision 0105). An actor has stopped once nobody subscribes to its subject: that it does not reply is not
    * enough, because its process may be paused.
    */
-  private async isThere(groupId: GroupId, recipient: ActorKind, wanted: 'started' | 'stopped'): Promise<boolean> {
+  private async isRunning(groupId: GroupId, recipient: ActorKind, wanted: 'started' | 'stopped'): Promise<boolean> {
     const { requests, subjects } = this.dependencies;
     const subject = subjects.health({ groupId, peerId: this.options.peer, recipient });
     if (wanted === 'stopped') return requests.isServed(subject, healthTimeoutMs);

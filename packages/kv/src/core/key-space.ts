@@ -63,7 +63,7 @@ export class KeySpace {
     this.written = new KeyHistory(0, historyBounds);
   }
 
-  /** The recent writes. Tell it which entry and which command is applied. */
+  /** The recent writes. The caller sets which entry and which command is applied. */
   get history(): KeyHistory {
     return this.written;
   }
@@ -160,9 +160,9 @@ export class KeySpace {
   range({ prefix, startAfter, limit, keysOnly }: RangeQuery): RangePage {
     const found: FoundKey[] = [];
     const { revision } = this;
-    const goesOn = startAfter !== undefined && compareKeys(startAfter, prefix) >= 0;
+    const continues = startAfter !== undefined && compareKeys(startAfter, prefix) >= 0;
     let room: number = limits.foundBytes;
-    for (const key of this.order.from(goesOn ? startAfter : prefix, !goesOn)) {
+    for (const key of this.order.from(continues ? startAfter : prefix, !continues)) {
       if (!key.startsWith(prefix)) break;
       const stored = this.stored.get(key);
       invariant(stored !== undefined, 'a key in the order is stored');

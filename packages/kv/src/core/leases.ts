@@ -234,14 +234,14 @@ export class Leases {
     if (lease === undefined || (secret !== '' && secret !== lease.secret)) {
       return { name, ttlMs: 0, remainingMs: null, keys: [], more: false };
     }
-    const behind = [...lease.keys].filter((key) => compareKeys(key, startAfter) > 0).sort(compareKeys);
+    const following = [...lease.keys].filter((key) => compareKeys(key, startAfter) > 0).sort(compareKeys);
     let room: number = limits.foundBytes;
-    const keys = behind.slice(0, limit).filter((key, at) => {
+    const keys = following.slice(0, limit).filter((key, at) => {
       room -= Buffer.byteLength(key);
       return room >= 0 || at === 0;
     });
     const remainingMs = clock === undefined ? null : this.remainingOf(lease, clock);
-    return { name, ttlMs: lease.ttlMs, remainingMs, keys, more: keys.length < behind.length };
+    return { name, ttlMs: lease.ttlMs, remainingMs, keys, more: keys.length < following.length };
   }
 
   /**

@@ -113,10 +113,10 @@ export class Locks {
 
   /** A page of the locks in the order of their names, after that name: as many as requested and as fit in a reply. */
   list(startAfter: string, limit: number): LocksPage {
-    const behind = [...this.locks.keys()].filter((name) => startAfter === '' || compareKeys(name, startAfter) > 0);
+    const following = [...this.locks.keys()].filter((name) => startAfter === '' || compareKeys(name, startAfter) > 0);
     const locks: LockRow[] = [];
     let room: number = limits.foundBytes;
-    for (const name of behind.sort(compareKeys)) {
+    for (const name of following.sort(compareKeys)) {
       const { holder, token, waiting } = this.locks.get(name) as Lock;
       room -= foundOverheadBytes + Buffer.byteLength(name) + Buffer.byteLength(holder.owner);
       if (locks.length === limit || (room < 0 && locks.length > 0)) return { locks, more: true };

@@ -37,7 +37,7 @@ export function transact(
   const operations = holds ? then : otherwise;
   const tieFault = validateTies(keys, operations);
   if (tieFault !== undefined) return tieFault;
-  const bytes = bytesToAnswer(keys, operations);
+  const bytes = replyBytes(keys, operations);
   const fault = room.faultOf(bytes);
   if (fault !== undefined) return roomFaults[fault];
   room.take(bytes);
@@ -129,7 +129,7 @@ function execute(keys: KeySpace, operation: Operation): OperationResult {
 }
 
 /** The size of the operations' results, computed in advance: a get reads what those before it have put. */
-function bytesToAnswer(keys: KeySpace, operations: readonly Operation[]): number {
+function replyBytes(keys: KeySpace, operations: readonly Operation[]): number {
   const written = new Map<string, number>();
   let bytes = 0;
   for (const operation of operations) {

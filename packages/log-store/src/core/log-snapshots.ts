@@ -89,8 +89,8 @@ export function withSnapshot(state: LogState, body: EndBody): LogState {
   if (replacesLog(state, body)) {
     return { ...counted, base, lastIndex: base.index, termRuns: [], configurations: head.configurations };
   }
-  const behind = state.configurations.filter(({ index }) => index > head.index);
-  return { ...from(counted, base), configurations: [...head.configurations, ...behind] };
+  const later = state.configurations.filter(({ index }) => index > head.index);
+  return { ...from(counted, base), configurations: [...head.configurations, ...later] };
 }
 
 /** The state with its base moved up to an entry of the log. */

@@ -99,15 +99,15 @@ function entriesReply(
 
 /** To the reader: a chunk of the current snapshot. */
 export function chunk(request: ChunkRequest, { snapshot_id, head }: KeptSnapshot, bytes: Uint8Array): Message {
-  return chunkAnswer(request, { snapshot_id, head, chunk: bytes, refusal: '' });
+  return chunkReply(request, { snapshot_id, head, chunk: bytes, refusal: '' });
 }
 
 /** To the reader: why there is no chunk. */
 export function noChunk(request: ChunkRequest, refusal: 'none' | 'replaced' | 'stale_term'): Message {
-  return chunkAnswer(request, { snapshot_id: request.snapshot_id, head: null, chunk: new Uint8Array(), refusal });
+  return chunkReply(request, { snapshot_id: request.snapshot_id, head: null, chunk: new Uint8Array(), refusal });
 }
 
-function chunkAnswer(
+function chunkReply(
   { group_id, store_id, session, request_id, number, reader }: ChunkRequest,
   found: Pick<Body<'node.snapshot_chunk'>, 'snapshot_id' | 'head' | 'chunk' | 'refusal'>,
 ): Message {

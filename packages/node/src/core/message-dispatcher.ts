@@ -39,7 +39,7 @@ export class MessageDispatcher {
       case 'node.timeout_now':
         return parts.election.onTimeoutNow(message.body);
       case 'node.compare_state':
-        return parts.comparison.onAsked(message.body);
+        return parts.comparison.onCompareState(message.body);
       case 'node.state_digest':
         return parts.comparison.onReported(message.body);
       case 'node.state_compared':

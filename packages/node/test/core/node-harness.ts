@@ -352,17 +352,17 @@ export class NodeHarness {
   /** What the log-store answers to a read of its snapshot. */
   chunkFor({ request_id, snapshot_id, number }: Body<'log-store.read_snapshot'>): NodeMessage {
     const { snapshot } = this;
-    const isThere = snapshot !== undefined && (snapshot_id === '' || snapshot_id === snapshot.id);
+    const hasSnapshot = snapshot !== undefined && (snapshot_id === '' || snapshot_id === snapshot.id);
     return {
       name: 'node.snapshot_chunk',
       body: {
         ...this.own,
         request_id,
-        snapshot_id: isThere ? snapshot.id : '',
-        head: isThere ? snapshot.head : null,
+        snapshot_id: hasSnapshot ? snapshot.id : '',
+        head: hasSnapshot ? snapshot.head : null,
         number,
-        chunk: (isThere ? snapshot.chunks[number] : undefined) ?? new Uint8Array(0),
-        refusal: isThere ? '' : 'none',
+        chunk: (hasSnapshot ? snapshot.chunks[number] : undefined) ?? new Uint8Array(0),
+        refusal: hasSnapshot ? '' : 'none',
       },
     };
   }

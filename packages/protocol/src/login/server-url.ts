@@ -34,7 +34,7 @@ export function parseServerUrl(text: string, place: number): ServerUrl {
   if (host === '') throw wrong('names no host');
   // A secret whose `/`, `?` or `#` is not written as %XX would end up here, and its first part as the host.
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {
-    throw wrong('has something behind its host (in a password / ? # are %2F %3F %23)');
+    throw wrong('has something after its host (in a password / ? # are %2F %3F %23)');
   }
   return {
     shown: `${scheme.toLowerCase()}://${url.hostname}:${url.port === '' ? defaultPort : url.port}`,

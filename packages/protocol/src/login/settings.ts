@@ -38,7 +38,7 @@ interface OptionDoc {
   readonly setting: LoginSetting;
   /** The option, without `--`. */
   readonly option: string;
-  /** What stands behind the option; none: it is a flag. */
+  /** The placeholder of the value in the help; undefined: the option is a flag. */
   readonly value?: string;
   readonly variable: string;
   readonly text: string;

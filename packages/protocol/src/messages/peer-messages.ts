@@ -108,7 +108,7 @@ export const peerMessages = {
   ),
   'node.read_index_answer': define(
     'node of the leader',
-    'reply to `read_index`: the commit index at some moment since the request, and no reply to anybody exceeded it before',
+    'reply to `read_index`: the commit index at a moment after the request; before that moment no client received the result of a later entry',
     z.object({
       ...group,
       group_uid: GroupUid,

@@ -53,8 +53,8 @@ export class WatchRules {
     const { generation } = actor;
     this.mesh.after(0, () => {
       // A paused leader would receive this when the watch may have ended.
-      const isThere = actor.isUp && actor.generation === generation && actor.waiting === undefined;
-      if (isThere && !this.closed.has(name)) this.tryToTakeOver(actor, watchId);
+      const isRunning = actor.isUp && actor.generation === generation && actor.waiting === undefined;
+      if (isRunning && !this.closed.has(name)) this.tryToTakeOver(actor, watchId);
     });
   }
 

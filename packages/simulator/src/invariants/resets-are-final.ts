@@ -1,5 +1,5 @@
 /**
- * Nothing that a reset has left behind reaches the peers that it has reset: no entry, no vote and no acknowledgement
+ * Nothing of the history before a reset reaches the peers that it has reset: no entry, no vote and no acknowledgement
  * of the old history counts in the new one (promise 15). A store moves to the history of a reset by that reset alone,
  * and never back; and a node that was reset accepts nothing from a leader of the old history. What a node had sent to its
  * log-store before the reset, it may send again: the link delivers it before the reset.

@@ -36,9 +36,9 @@ export class TransfersGoOn extends Rule implements Invariant {
     );
     if (incoming === undefined) return;
     const chunks = this.record.snapshots.chunks(peerId, incoming.slot);
-    const isThere = Array.from({ length: incoming.stored }, (_, number) => chunks[number]).every(
+    const hasAll = Array.from({ length: incoming.stored }, (_, number) => chunks[number]).every(
       (chunk) => chunk !== undefined,
     );
-    this.check(isThere, () => `${peerId} lacks a chunk of the ${incoming.stored} of ${incoming.snapshot_id}`);
+    this.check(hasAll, () => `${peerId} lacks a chunk of the ${incoming.stored} of ${incoming.snapshot_id}`);
   }
 }

@@ -1,7 +1,7 @@
 /** Formats a command as a line of text, which `parseCommand` parses to the same command. */
 import type { ClientCommand, Command, DiskCommand } from './command.js';
 import type { PlainRequest } from './scenario-command.js';
-import { optionWords } from './tokens.js';
+import { optionTokens } from './tokens.js';
 
 export function formatCommand(command: Command | PlainRequest): string {
   return wordsOf(command).join(' ');
@@ -11,14 +11,14 @@ function wordsOf(command: Command | PlainRequest): readonly (string | number)[] 
   switch (command.type) {
     case 'peers': {
       const { type, peers, ...options } = command;
-      return [type, ...peers, ...optionWords(options)];
+      return [type, ...peers, ...optionTokens(options)];
     }
     case 'network': {
       const { loss, repeat, delay, turn } = command;
-      return ['network', ...optionWords({ loss, repeat, delay, turn })];
+      return ['network', ...optionTokens({ loss, repeat, delay, turn })];
     }
     case 'run':
-      return ['run', command.ms, ...optionWords({ until: command.until })];
+      return ['run', command.ms, ...optionTokens({ until: command.until })];
     case 'crash':
     case 'start':
     case 'pause':
@@ -32,29 +32,29 @@ function wordsOf(command: Command | PlainRequest): readonly (string | number)[] 
     case 'restore-disk':
       return [command.type, command.peer];
     case 'wipe':
-      return ['wipe', command.peer, ...(command.ifHeld ? ['if=held'] : spareWords(command))];
+      return ['wipe', command.peer, ...(command.ifHeld ? ['if=held'] : spareTokens(command))];
     case 'skew':
-      return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
+      return ['skew', command.target, ...optionTokens({ rate: command.rate, offset: command.offset })];
     case 'cut':
       return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
     case 'slow':
-      return ['slow', command.peer, ...optionWords({ ms: command.ms })];
+      return ['slow', command.peer, ...optionTokens({ ms: command.ms })];
     case 'delay': {
       const what = 'message' in command ? [command.message] : [command.from, '->', command.to];
-      return ['delay', ...what, ...optionWords({ ms: command.ms })];
+      return ['delay', ...what, ...optionTokens({ ms: command.ms })];
     }
     case 'disk':
-      return diskWords(command);
+      return diskTokens(command);
     case 'flip': {
       const where = command.part === 'meta' ? [] : [command.index];
-      return ['flip', command.peer, command.part, ...where, ...spareWords(command)];
+      return ['flip', command.peer, command.part, ...where, ...spareTokens(command)];
     }
     case 'corrupt':
       return [command.type, command.peer, command.part];
     case 'nats':
       return ['nats', command.state, command.server];
     case 'client':
-      return clientWords(command);
+      return clientTokens(command);
     case 'plain': {
       const { operation, key, value, by } = command;
       if (operation === 'put') return [operation, key, value];
@@ -69,14 +69,14 @@ function wordsOf(command: Command | PlainRequest): readonly (string | number)[] 
         'bootstrap',
         command.at,
         ...command.peers,
-        ...optionWords({ timeout: command.timeout }),
+        ...optionTokens({ timeout: command.timeout }),
         ...(command.isNew === true ? ['new=yes'] : []),
       ];
     case 'change':
-      return ['change', ...command.peers, ...optionWords({ timeout: command.timeout })];
+      return ['change', ...command.peers, ...optionTokens({ timeout: command.timeout })];
     case 'add':
     case 'remove':
-      return [command.type, command.peer, ...optionWords({ timeout: command.timeout })];
+      return [command.type, command.peer, ...optionTokens({ timeout: command.timeout })];
     case 'read-only':
       return [command.type, command.peer, command.on ? 'on' : 'off'];
     case 'snapshot':
@@ -99,11 +99,11 @@ function wordsOf(command: Command | PlainRequest): readonly (string | number)[] 
   }
 }
 
-function diskWords({ type, peer, fail, delay, free }: DiskCommand): readonly (string | number)[] {
-  return [type, peer, ...(fail ? ['fail'] : []), ...optionWords({ delay, free })];
+function diskTokens({ type, peer, fail, delay, free }: DiskCommand): readonly (string | number)[] {
+  return [type, peer, ...(fail ? ['fail'] : []), ...optionTokens({ delay, free })];
 }
 
-function clientWords(command: ClientCommand): readonly (string | number)[] {
+function clientTokens(command: ClientCommand): readonly (string | number)[] {
   const { client, operation, key } = command;
   switch (operation) {
     case 'put':
@@ -127,7 +127,7 @@ function clientWords(command: ClientCommand): readonly (string | number)[] {
   }
 }
 
-function spareWords({ ifSpare }: { readonly ifSpare: boolean }): string[] {
+function spareTokens({ ifSpare }: { readonly ifSpare: boolean }): string[] {
   return ifSpare ? ['if=spare'] : [];
 }
 

@@ -114,8 +114,8 @@ export function oneOf<W extends string>(word: string, all: readonly W[]): W {
   return found;
 }
 
-/** Returns options as words, without undefined ones. */
-export function optionWords(options: Readonly<Record<string, number | string | undefined>>): string[] {
+/** Returns options as tokens, without undefined ones. */
+export function optionTokens(options: Readonly<Record<string, number | string | undefined>>): string[] {
   return Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }
 

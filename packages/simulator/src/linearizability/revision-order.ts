@@ -55,9 +55,9 @@ class KeyLine {
     const before = this.facts[gap - 1];
     const revision = before?.revision ?? 0;
     // A deletion without a reply has a revision of its own.
-    const wasThere = before?.isPresent === true;
-    if (wasThere && !this.mayBeRemoved) return undefined;
-    const first = 2 * (wasThere ? revision + 1 : revision) + 1;
+    const wasPresent = before?.isPresent === true;
+    if (wasPresent && !this.mayBeRemoved) return undefined;
+    const first = 2 * (wasPresent ? revision + 1 : revision) + 1;
     const next = this.facts[gap];
     const last = next === undefined ? Infinity : 2 * next.revision - 1;
     return first > last ? undefined : { first, last };

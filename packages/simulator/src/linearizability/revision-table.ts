@@ -36,7 +36,7 @@ export class RevisionTable {
     private readonly statements: readonly Statement[],
     private readonly taken: ReadonlySet<number> = new Set(),
   ) {
-    for (const statement of statements) this.readAnswer(statement);
+    for (const statement of statements) this.recordReply(statement);
     for (const statement of statements) if (isWrite(statement.claim)) this.readWrite(statement);
     for (const statement of statements) this.readSeen(statement);
     for (const [, facts] of this.byKey) facts.sort((a, b) => a.revision - b.revision);
@@ -80,7 +80,7 @@ export class RevisionTable {
   }
 
   /** Records what one reply shows. */
-  private readAnswer(statement: Statement): void {
+  private recordReply(statement: Statement): void {
     const { operation } = statement;
     if (operation.outcome !== 'done') return;
     const fault = faultOf(operation);

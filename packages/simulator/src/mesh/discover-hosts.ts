@@ -9,7 +9,7 @@ import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
 /** How long it waits for replies. */
-const answerMs = 300;
+const replyMs = 300;
 
 /** What a discovery needs of the mesh. */
 export interface DiscoveryHost extends ActorHost {
@@ -43,7 +43,7 @@ export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts
     }
   }
   const isConnected = asker.connection.server !== undefined;
-  mesh.after(answerMs, () => onFound(isConnected ? [...found.values()] : null));
+  mesh.after(replyMs, () => onFound(isConnected ? [...found.values()] : null));
 }
 
 function storeOf(mesh: DiscoveryHost, peerId: PeerId): GroupHost['store'] {

@@ -8,7 +8,7 @@ import { LastingFault } from './lasting-fault.js';
 import type { Expect, RunContext } from './run-context.js';
 
 /** Shorter than the time after which a client retries, and than the lease of a leader that transfers leadership. */
-const answerMs = 900;
+const replyMs = 900;
 /** Within this many election timeouts a peer detects a silent actor: after one, counted in ticks. */
 const noticeTimeouts = 1.5;
 const electionMs = 20_000;
@@ -32,7 +32,7 @@ export class FinalFault {
     const dice = random.next();
     if (dice < 0.15) this.restartHelper(random.pick(['ballot-box', 'replicator'] as const));
     else if (dice < 0.25) this.crashActorOfLeader(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
-    else if (dice < 0.35) this.operate({ type: 'transfer' }, answerMs, this.members.length > 1);
+    else if (dice < 0.35) this.operate({ type: 'transfer' }, replyMs, this.members.length > 1);
     else if (dice < 0.45) {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
@@ -78,10 +78,10 @@ export class FinalFault {
     const { leader } = this;
     const { term, last_index } = mesh.node(leader).summary();
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: kind });
-    this.expect('a-leader-appends', () => mesh.node(leader).summary().last_index > last_index, answerMs);
+    this.expect('a-leader-appends', () => mesh.node(leader).summary().last_index > last_index, replyMs);
     mesh.crash(leader, kind);
     mesh.start(leader, kind);
-    this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', answerMs);
+    this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', replyMs);
     mesh.run(2 * this.noticeMs);
     const stillLeads = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
     this.expect('a-leader-outlives-its-helpers', stillLeads, 0);

@@ -23,7 +23,7 @@ const startMs = 4000;
 /** How long the phase waits at most for each condition. */
 const leaderMs = 20_000;
 const changeMs = 60_000;
-const answerMs = 20_000;
+const replyMs = 20_000;
 const replacementMs = 60_000;
 const repairMs = 120_000;
 
@@ -56,14 +56,14 @@ export class LivenessPhase {
       return;
     }
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
-    this.expect('read-only-ends', () => this.isGroupWritable(), answerMs);
+    this.expect('read-only-ends', () => this.isGroupWritable(), replyMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
     this.expect('lost-stores-are-replaced', () => this.isStable() && this.areStoresBound(), replacementMs);
-    this.expect('snapshots-end', () => this.areSnapshotsOver(), answerMs);
-    this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
-    this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
-    this.expect('members-catch-up', () => this.haveMembersSameState(), answerMs);
+    this.expect('snapshots-end', () => this.areSnapshotsOver(), replyMs);
+    this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + replyMs);
+    this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, replyMs);
+    this.expect('members-catch-up', () => this.haveMembersSameState(), replyMs);
     this.expect('states-are-repaired', () => this.areStatesRepaired(), repairMs);
     this.compareWithTheModel();
     for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
@@ -136,8 +136,8 @@ export class LivenessPhase {
     const [at] = mesh.peers;
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
-    const bootstrap = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
-    this.expect('groups-are-bootstrapped', () => bootstrap.settlement !== undefined, 2 * answerMs);
+    const bootstrap = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: replyMs });
+    this.expect('groups-are-bootstrapped', () => bootstrap.settlement !== undefined, 2 * replyMs);
   }
 
   /** Does what an operator would do with read-only peers: makes them writable. */
@@ -147,8 +147,8 @@ export class LivenessPhase {
       // On the wire, `told` means: by an operator (decision 0113).
       if (mesh.status(peer).read_only !== 'told') continue;
       const call = clients.operate({ type: 'read-only', peer, on: false });
-      this.expect('read-only-ends', () => call.settlement !== undefined, answerMs);
-      this.expect('read-only-ends', () => mesh.lastStatus(peer).read_only === '', answerMs);
+      this.expect('read-only-ends', () => call.settlement !== undefined, replyMs);
+      this.expect('read-only-ends', () => mesh.lastStatus(peer).read_only === '', replyMs);
     }
   }
 
@@ -161,7 +161,7 @@ export class LivenessPhase {
   private writeOnce(): void {
     const { mesh, clients } = this.context;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
-    this.expect('writes-are-accepted', () => call.answeredMs !== undefined, answerMs);
+    this.expect('writes-are-accepted', () => call.answeredMs !== undefined, replyMs);
     if (call.outcome !== 'ok') {
       throw new InvariantViolation('writes-are-accepted', `the group accepts no write: ${call.outcome} ${call.code}`);
     }
@@ -174,8 +174,8 @@ export class LivenessPhase {
     const expect = this.expect.bind(this);
     new FinalFault(this.context, expect, leader, this.members()).run();
     this.expect('a-leader-is-elected', () => this.context.mesh.leader !== undefined, leaderMs);
-    this.expect('clients-are-answered', () => this.context.clients.openCalls === 0, callTimeoutMs + answerMs);
-    this.expect('members-catch-up', () => this.haveMembersSameState(), answerMs);
+    this.expect('clients-are-answered', () => this.context.clients.openCalls === 0, callTimeoutMs + replyMs);
+    this.expect('members-catch-up', () => this.haveMembersSameState(), replyMs);
   }
 
   private isStable(): boolean {

@@ -8,7 +8,7 @@ import type { Expect, RunContext } from './run-context.js';
 /** Within this time the last messages of a dead leader have arrived, and a started peer knows whether there is a leader. */
 const silenceMs = 4000;
 const electionMs = 20_000;
-const answerMs = 5000;
+const replyMs = 5000;
 
 export class QuorumLossCheck {
   constructor(
@@ -51,7 +51,7 @@ export class QuorumLossCheck {
         isDone = 'result' in answer;
       },
     );
-    this.expect('survivors-are-reset', () => isDone, answerMs);
+    this.expect('survivors-are-reset', () => isDone, replyMs);
   }
 
   private isLeaderAmong(survivors: readonly PeerId[]): boolean {

@@ -7,7 +7,7 @@ export function zshScript(places: readonly Place[]): string {
   return `#compdef conclave
 # zsh completion of conclave; made by \`conclave completion zsh\`
 
-# Sets \`reply\` to the candidates behind a path, each as \`word:meaning\`.
+# Sets \`reply\` to the candidates after a path, each as \`word:meaning\`.
 _conclave_offer() {
   reply=()
   case "$1" in

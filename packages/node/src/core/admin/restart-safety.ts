@@ -58,7 +58,7 @@ export function restartSafety(view: RestartView): Restart[] {
 function reasonAgainst(view: RestartView, set: Problems, without: PeerId): string {
   const others = [...set].filter(([{ peer_id }]) => peer_id !== without);
   const needed = majority(set.size);
-  if (others.length < needed) return `${needed} of ${set.size} are needed: nobody can be spared`;
+  if (others.length < needed) return `${needed} of ${set.size} are needed: no peer can be spared`;
   const storing = shortage(others, needed, ({ storing }) => storing);
   if (storing !== undefined) {
     return `without it ${storing.good} of ${set.size} would continue, and ${needed} are needed: ${storing.bad}`;

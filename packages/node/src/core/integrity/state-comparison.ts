@@ -123,7 +123,7 @@ export class StateComparison {
   }
 
   /** The leader requests the digest of an entry. */
-  onAsked(body: Body<'node.compare_state'>): void {
+  onCompareState(body: Body<'node.compare_state'>): void {
     const { state, context } = this;
     const isLeaders = body.leader_id === state.leaderId && body.term === state.term && state.role === 'follower';
     const isMeant = body.group_uid === state.groupUid && body.target_store_id === state.storeId;

@@ -210,7 +210,7 @@ export class LeaderConfirmation {
     // No tick of the last election timeout permitted early votes: a voter of the old members waits for a whole election timeout.
     return (
       this.rollbackVoters !== undefined &&
-      this.successorDelay.permittedNoneLately &&
+      this.successorDelay.permittedNoneRecently &&
       this.isMajorityReachable(this.rollbackVoters)
     );
   }

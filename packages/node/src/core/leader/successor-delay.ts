@@ -79,7 +79,7 @@ export class SuccessorDelay {
   }
 
   /** Whether no tick of the last election timeout permitted early votes. */
-  get permittedNoneLately(): boolean {
+  get permittedNoneRecently(): boolean {
     return this.context.nowMs - this.lastSentMs > this.context.options.electionTimeoutMs;
   }
 }

@@ -217,7 +217,7 @@ export class Applier {
   }
 
   /**
-   * Tells the state machine of a new history, or of a reset (`epoch`). From feature level 1 on, a state machine that supports
+   * Notifies the state machine of a new history, or of a reset (`epoch`). From feature level 1 on, a state machine that supports
    * histories is not informed of resets, because each reset begins a history.
    */
   private applyConfiguration({ epoch = 0, level = 0, history }: Configuration): void {

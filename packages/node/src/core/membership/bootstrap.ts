@@ -229,7 +229,7 @@ export class Bootstrap {
 
   onIdentity(body: Body<'node.identity'>): void {
     const { founding, context } = this;
-    if (founding === undefined || body.request_id !== founding.options.askId || !founding.isAsked(body.peer_id)) {
+    if (founding === undefined || body.request_id !== founding.options.askId || !founding.isContacted(body.peer_id)) {
       return context.drop('identity_not_asked_for');
     }
     if (body.group_uid !== noGroupUid) return this.onHolder(founding, body);

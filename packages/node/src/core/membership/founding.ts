@@ -78,7 +78,7 @@ export class Founding {
     return [...peers, ...this.otherHosts].filter((one) => one !== peerId);
   }
 
-  isAsked(peerId: PeerId): boolean {
+  isContacted(peerId: PeerId): boolean {
     return this.options.peers.includes(peerId) || this.otherHosts.has(peerId);
   }
 

@@ -32,6 +32,6 @@ function historyAfter(
   wallTimeMs: number,
 ): NonNullable<Configuration['history']> {
   if (history?.group_uid === group_uid) return history;
-  const goesOn = level < featureLevel.histories;
-  return { group_uid, base: goesOn ? 0 : historyBase(wallTimeMs, history?.base ?? 0) };
+  const hasNoBase = level < featureLevel.histories;
+  return { group_uid, base: hasNoBase ? 0 : historyBase(wallTimeMs, history?.base ?? 0) };
 }

@@ -92,8 +92,8 @@ export class FollowerReads {
     }
     request.readIndex = body.read_index;
     // A log with the entry of the read index has every committed entry: no need to wait for the next commit index.
-    const isHere = body.index_term > 0 && state.log.termAt(body.read_index) === body.index_term;
-    if (isHere && state.role === 'follower') roles.commitTo(asLogIndex(body.read_index));
+    const hasEntry = body.index_term > 0 && state.log.termAt(body.read_index) === body.index_term;
+    if (hasEntry && state.role === 'follower') roles.commitTo(asLogIndex(body.read_index));
     this.serve();
   }
 

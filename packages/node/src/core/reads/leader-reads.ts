@@ -104,8 +104,8 @@ export class LeaderReads {
   /** A follower requests a read index. It repeats the request until it receives a reply; repetitions are dropped. */
   onReadIndex(body: ReadIndex): void {
     const isSame = (other: ReadIndex): boolean => other.peer_id === body.peer_id && other.session === body.session;
-    const isRepeated = [this.indexRequests, ...this.rounds.map(({ indexRequests }) => indexRequests)].some((asks) =>
-      asks.some((other) => isSame(other) && other.request_id === body.request_id),
+    const isRepeated = [this.indexRequests, ...this.rounds.map(({ indexRequests }) => indexRequests)].some((requests) =>
+      requests.some((other) => isSame(other) && other.request_id === body.request_id),
     );
     if (isRepeated) return this.context.drop('read_index_repeated');
     if (this.count >= limits.pendingReads) return this.context.drop('read_index_too_many');

@@ -63,7 +63,7 @@ describe('promise 23: which peers may be restarted now', () => {
   test('no member of a group of one or two may be restarted', () => {
     const alone = leader('n1');
     expect(advice(alone)).toBe('n1*');
-    expect(reason(alone, 'n1')).toBe('1 of 1 are needed: nobody can be spared');
+    expect(reason(alone, 'n1')).toBe('1 of 1 are needed: no peer can be spared');
     expect(advice(leader('n1 n2', { peer: 'n2', match: 2 }))).toBe('n1* n2*');
   });
 

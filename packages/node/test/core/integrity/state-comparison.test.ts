@@ -81,7 +81,7 @@ class Member {
   }
 
   asked(index = 5): string[] {
-    return this.step(() => this.comparison.onAsked({ ...this.fromLeader, index: asLogIndex(index) }));
+    return this.step(() => this.comparison.onCompareState({ ...this.fromLeader, index: asLogIndex(index) }));
   }
 
   compared(agrees: boolean | null, digest = 'right'): string[] {
