@@ -1,4 +1,4 @@
-/** Processes that are killed in the middle of an install: the transfer goes on, and no write fails (promise 19). */
+/** Processes that are killed in the middle of an install: the transfer continues, and no write fails (promise 19). */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { Writers } from '../mesh/fault-writers.js';

@@ -452,7 +452,7 @@ export const chapters = [
       },
       { rule: 'One that holds no more than what is committed is not installed', mutants: ['older-snapshot-installed'] },
       {
-        rule: 'A transfer goes on from its last chunk, over losses and restarts (promise 19)',
+        rule: 'A transfer continues from its last chunk, over losses and restarts (promise 19)',
         mutants: ['lost-chunks-not-sent-again', 'incoming-chunks-forgotten-by-a-restart', 'incoming-chunks-cleared'],
       },
       {

@@ -19,7 +19,7 @@ import {
 } from '@conclave/protocol';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 
-/** Where the waiting messages are published. */
+/** Publishes the waiting messages. */
 export interface BundleSink {
   /** One message, on its own subject. */
   publish(peerId: PeerId, message: Message): void;

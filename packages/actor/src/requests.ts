@@ -46,7 +46,7 @@ export interface Request {
   decode(): unknown;
   /** Its encoding, which is that of the reply. */
   readonly encoding: Encoding;
-  /** Who sent it, as far as that is known. */
+  /** The sender of the request, as far as it is known. */
   readonly caller: Caller;
   /** Its trace, if its sender named one. */
   readonly trace?: RequestTrace | undefined;
@@ -59,7 +59,7 @@ export interface Request {
   drop(): void;
 }
 
-/** Where requests are received: on the group's subjects, or on a peer's. */
+/** The subjects on which requests are received: the group's, or a peer's. */
 export interface RequestAddress {
   readonly groupId: GroupId;
   readonly peerId?: PeerId;
@@ -82,7 +82,7 @@ export interface EndpointCounts {
   lastError: string;
   /** Between a request and its reply, the sum over all requests. */
   processingNs: number;
-  /** Where the time of each request is recorded; several endpoints may share it. */
+  /** Records the time of each request; several endpoints may share it. */
   readonly times?: RequestTimes;
 }
 

@@ -1,4 +1,4 @@
-/** Who sent a command, as the event about it says: NATS's word only where it is NATS's. */
+/** The sender of a command, in the event about it: it counts as reported by NATS only if NATS has reported it. */
 import { asPeerId, type Caller, Subjects } from '@conclave/protocol';
 import { NatsLogin } from '@conclave/protocol/login';
 import { connect, headers, type NatsConnection } from 'nats';

@@ -34,7 +34,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Answers requests on a subject with these bytes until it is stopped. */
+/** Replies to requests on a subject with these bytes until it is stopped. */
 async function answer(subject: string, bytes: Uint8Array | string): Promise<() => void> {
   const subscription = connection.subscribe(subject, { callback: (_error, message) => void message.respond(bytes) });
   await connection.flush();

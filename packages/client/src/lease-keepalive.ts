@@ -58,7 +58,7 @@ export class LeaseKeepalive {
     });
   }
 
-  /** Has a lease granted, and keeps it. */
+  /** Requests a lease, and keeps it alive. */
   static async grant(leases: LeaseApi, ttlMs: number, options: KeepOptions = {}): Promise<LeaseKeepalive> {
     const { timeoutMs, keepPastExpiry = false } = options;
     const sentMs = performance.now();

@@ -100,7 +100,7 @@ export class Driver {
     this.nowMs = untilMs;
   }
 
-  /** Has the session opened that the calls so far wait for, and sends them. */
+  /** Opens the session for which the calls so far wait, and sends them. */
   openSession(clientId = 7): void {
     this.idle();
     this.reply({ client_id: clientId });

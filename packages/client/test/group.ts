@@ -109,7 +109,7 @@ export class Group {
     return reply({ after: next - 1, revision, renewMs: 15_000 }, replyContext);
   }
 
-  /** Tells a watcher what has changed, or an error. */
+  /** Sends a watcher the changes, or an error. */
   notify(watchId: string, error?: ErrorBody): void {
     const watch = this.watches.get(watchId);
     if (watch === undefined) return;

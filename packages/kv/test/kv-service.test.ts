@@ -195,7 +195,7 @@ describe('the check by hand', () => {
   const accepts = (operation: 'batch' | 'batch_get', body: unknown) =>
     refusal(() => service.parse(operation, body)) === 'accepted';
 
-  /** Puts a part in the place of another, in the list or in one of those within. */
+  /** Replaces a part by another one, in the list or in a list within it. */
   const spoil = (list: unknown[], random: (below: number) => number): void => {
     const at = random(list.length + 1);
     const inner = list[at];

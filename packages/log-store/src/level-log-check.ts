@@ -12,7 +12,7 @@ import path from 'node:path';
 export const blockBytes = 32 * 1024;
 export const headerBytes = 7;
 
-/** Where a log is damaged in a way that no crash of a process or machine can cause. */
+/** A place at which a log is damaged in a way that no crash of a process or machine can cause. */
 export interface LogDamage {
   readonly file: string;
   /** Offset of the first damaged record, in bytes. */

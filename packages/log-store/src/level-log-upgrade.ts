@@ -58,7 +58,7 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
   return moved;
 }
 
-/** Puts the batches of a group after the old key `afterKey` under their new keys, until a stage is full. */
+/** Stores the batches of a group after the old key `afterKey` under their new keys, until a stage is full. */
 async function putSome(level: Store, groupId: GroupId, afterKey: string, onBegin: () => void): Promise<Stage> {
   let stage: Stage = { batches: 0, upTo: afterKey };
   let puts: Put[] = [];

@@ -21,7 +21,7 @@ afterAll(async () => {
   await folder.remove();
 });
 
-/** Lets the writer report so many writes, kills it, and answers the last one of each group that it had reported. */
+/** Waits until the writer has reported this many writes, kills it, and returns the last one of each group that it had reported. */
 async function writeAndKill(data: string, reports: number): Promise<Map<string, number>> {
   const reported = new Map<string, number>();
   const signal = await runAndKill([writer, data, ...groups], reports, (line) => {

@@ -13,7 +13,7 @@ export function killChildren(): void {
   for (const child of children) child.kill('SIGKILL');
 }
 
-/** Puts a program's sources into one file that Node runs, as unit tests build nothing else. Answers its path. */
+/** Bundles a program's sources into one file that Node runs, because unit tests build nothing else. Returns its path. */
 export async function bundled(name: string, outDir: string): Promise<string> {
   await build({
     configFile: false,

@@ -203,7 +203,7 @@ async function flipInTable(level: string, stored: Uint8Array): Promise<void> {
   throw new Error('it is in no table');
 }
 
-/** Gives the actor its turns until this holds; the test's own time limit ends it. */
+/** Runs turns of the actor until this holds; the test's own time limit ends it. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -140,7 +140,7 @@ afterEach(async () => {
   expect(failures).toEqual([]);
 });
 
-/** Answers each request with what it was given. */
+/** Replies to each request with its own body. */
 function answerAll(input: NodeInput): readonly NodeEffect[] {
   switch (input.type) {
     case 'start':

@@ -32,14 +32,14 @@ export const defaultPrefix = 'conclave';
 /** An actor of a peer, or the feed of the peer, to which several actors subscribe. */
 export type Recipient = ActorKind | 'feed';
 
-/** Where a message between actors goes. */
+/** The destination of a message between actors. */
 export interface Address {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
   readonly recipient: Recipient;
 }
 
-/** Who answers a request: the leader of the group, or one peer's node. */
+/** The actor that answers a request: the leader of the group, or one peer's node. */
 export type Api = 'admin' | 'kv';
 
 export type ParsedSubject =
@@ -61,16 +61,16 @@ export type ParsedSubject =
   | { readonly type: 'group_list'; readonly peerId: PeerId; readonly from: PeerId }
   | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient; readonly from?: PeerId };
 
-/** The name under which nodes answer NATS's service discovery (ADR-32), and what they are asked. */
+/** The name under which nodes answer NATS's service discovery (ADR-32), and the requests of that protocol. */
 export const serviceName = 'conclave';
 export const serviceVerbs = ['PING', 'INFO', 'STATS'] as const;
 
-/** Where the services of this name, and the one with this id, are asked; `*`: any id. */
+/** The subject of requests to the services of this name, and to the one with this id; `*`: any id. */
 export function serviceSubjects(verb: (typeof serviceVerbs)[number], id: string): string[] {
   return [`$SRV.${verb}`, `$SRV.${verb}.${serviceName}`, `$SRV.${verb}.${serviceName}.${id}`];
 }
 
-/** Where all nodes are asked which group and peer they are. */
+/** The subject on which all nodes are asked for their group and peer. */
 export const discoverySubject = `$SRV.INFO.${serviceName}`;
 
 /** Replaces the group's name in subjects that belong to no group. */
@@ -96,12 +96,12 @@ export class Subjects {
     return this.message(address, '*', '*');
   }
 
-  /** Where an actor is asked how it is. */
+  /** The subject of requests for the health of an actor. */
   health({ groupId, peerId, recipient }: Address): string {
     return `${this.prefix}.${groupId}.${peerId}.${recipient}.${healthToken}`;
   }
 
-  /** Where an actor is asked for its metrics. */
+  /** The subject of requests for the metrics of an actor. */
   metrics({ groupId, peerId, recipient }: Address): string {
     return `${this.prefix}.${groupId}.${peerId}.${recipient}.${metricsToken}`;
   }
@@ -128,7 +128,7 @@ export class Subjects {
     return `${this.prefix}.${groupId}.watch.${watchId}`;
   }
 
-  /** Where a leader publishes which history it leads; `*`: where all do. */
+  /** The subject on which a leader publishes which history it leads; `*`: the subjects of all leaders. */
   historyAnnouncement(groupId: GroupId, peerId: PeerId | '*'): string {
     return `${this.prefix}.${groupId}.history.${peerId}`;
   }

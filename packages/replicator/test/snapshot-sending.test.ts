@@ -39,7 +39,7 @@ function begun(chunks: number, has = 0): string[] {
   return group.receive(snapshotStored('n2', 4, 'z1', has));
 }
 
-/** Answers all reads among these lines; what follows. */
+/** Replies to all reads among these lines; returns what follows. */
 function readAll(lines: readonly string[], chunks: number, snapshotId = 'z1'): string[] {
   return lines.flatMap((line) => {
     const number = /^read chunk (\d+)/.exec(line)?.[1];

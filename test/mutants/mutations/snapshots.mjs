@@ -158,7 +158,7 @@ export const ofSnapshots = [
   },
   {
     id: 'lost-chunks-not-sent-again',
-    rule: 'A transfer goes on after a loss.',
+    rule: 'A transfer continues after a loss.',
     edits: [
       { file: installation, find: 'if (!isFinishing && !isSilent) return;', replace: 'if (!isFinishing) return;' },
     ],

@@ -40,7 +40,7 @@ export interface LinkAcceptorOptions {
   readonly levels?: Levels | undefined;
 }
 
-/** Where effects are collected. */
+/** Collects the effects. */
 interface Sink {
   push(send: Send<Message<'node.ack'>>): unknown;
 }

@@ -83,10 +83,10 @@ export interface StateCounts {
   readonly sessions?: number;
 }
 
-/** Where a history of a group begins. */
+/** The beginning of a history of a group. */
 export interface HistoryStart {
   readonly groupUid: GroupUid;
-  /** Issued numbers are above it, below 2^53; 0: the history continues from before level 1. */
+  /** Issued numbers are above it, below 2^53; 0: the history began before level 1. */
   readonly base: number;
 }
 
@@ -194,7 +194,7 @@ export interface ReadRequest extends OfHistory {
   readonly reply: (result: unknown, context: ReplyContext) => unknown;
 }
 
-/** Asks to have changes published. */
+/** A request to publish changes. */
 export interface WatchRequest extends OfHistory {
   readonly type: 'watch';
   /**

@@ -51,7 +51,7 @@ export function measureDisk({ output, folder }: Run): number {
   return sync.p50Ms;
 }
 
-/** Lets processes that were just started do the measured work for a while, so that V8 has compiled it. */
+/** Runs the measured work for a while in processes that were just started, so that V8 has compiled it. */
 export async function warmUp(
   run: (options: MeasureOptions) => Promise<unknown>,
   rows: readonly { readonly inFlight: number }[],

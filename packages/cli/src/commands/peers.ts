@@ -122,7 +122,7 @@ async function confirmLess(
   const [before, after] = [tolerance(members), tolerance(newPeers)];
   // The group refuses an empty set.
   if (newPeers.length === 0 || after >= before) return;
-  const what = `The group can lose ${count(before)} of ${peerSet(members)} and go on; of ${peerSet(newPeers)} it can lose ${after === 0 ? 'none' : count(after)}.`;
+  const what = `The group can lose ${count(before)} of ${peerSet(members)} and continue; of ${peerSet(newPeers)} it can lose ${after === 0 ? 'none' : count(after)}.`;
   await confirm(output, options, what);
 }
 

@@ -15,7 +15,7 @@ export interface LabelledSample extends MetricSample {
   readonly name: MetricName;
 }
 
-/** Whose samples they are. */
+/** The actor that the samples belong to. */
 export interface ActorPlace {
   readonly groupId: GroupId;
   readonly peerId: PeerId;

@@ -138,7 +138,7 @@ export class PeerProcess {
       claim.close();
       return made;
     } catch (error) {
-      // What is left open would answer for this peer, and its next start would take it for another process.
+      // An actor that is left open would reply for this peer, and the next start would consider it another process.
       if (made !== undefined) await made.stop();
       else {
         await factory.close();

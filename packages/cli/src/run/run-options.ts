@@ -39,7 +39,7 @@ export interface HostedOptions extends LoginFlags {
 }
 
 export interface RunOptions extends HostedOptions {
-  /** Where a log-store keeps its LevelDB; undefined: a folder of the peer's name in `conclave-data`. */
+  /** The folder of a log-store's LevelDB; undefined: a folder of the peer's name in `conclave-data`. */
   readonly dataDir?: string;
   /** Whether messages inside the process are also published, for observers. */
   readonly mirror: boolean;
@@ -48,7 +48,7 @@ export interface RunOptions extends HostedOptions {
   /** The module and export of a custom state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
-  /** Where metrics and health are served over HTTP; `off` or undefined: nowhere. */
+  /** The address at which metrics and health are served over HTTP; `off` or undefined: none. */
   readonly http?: ListenAddress | 'off';
   /** Whether the process starts even if another process runs the same node, which is then fenced. */
   readonly takeOver: boolean;

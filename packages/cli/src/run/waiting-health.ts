@@ -1,5 +1,5 @@
 /**
- * Answers health requests for the actors of a process that waits for its storage, with the reason.
+ * Replies to health requests for the actors of a process that waits for its storage, with the reason.
  *
  * Owns: a connection of its own, from the first reason on.
  */
@@ -20,7 +20,7 @@ export class WaitingHealth {
     private readonly log: LineLog,
   ) {}
 
-  /** Answers with this reason from now on. Connects if this is the first one. */
+  /** Replies with this reason from now on. Connects if this is the first one. */
   report(reason: string): void {
     const { log } = this;
     if (withoutNumbers(reason) !== withoutNumbers(this.reason)) {

@@ -207,7 +207,7 @@ export class KeySpace {
     this.leases.endHistory();
   }
 
-  /** Where the numbers of this epoch begin. */
+  /** The first number of this epoch. */
   get epochBegin(): number {
     return this.revision - (this.revision % epochNumbers);
   }

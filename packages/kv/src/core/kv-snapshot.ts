@@ -48,7 +48,7 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
     return next;
   }
 
-  /** Gives it up. */
+  /** Ends the snapshot before all of it was read. */
   return(): IteratorResult<Uint8Array, void> {
     this.keys.endSnapshot(this.cut);
     return this.pieces.return();

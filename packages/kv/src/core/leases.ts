@@ -87,7 +87,7 @@ export class Leases {
   private lookedMs = Number.NEGATIVE_INFINITY;
   /** The term in which this peer last checked the leases. */
   private lookedTerm = 0;
-  /** Where the next call continues with remaining times, as one entry holds a bounded number of them. */
+  /** The lease at which the next call continues with remaining times: one entry contains a bounded number of them. */
   private remainingFrom = 0;
 
   /** The number of leases. */

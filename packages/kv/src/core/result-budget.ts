@@ -15,7 +15,7 @@ export class ResultBudget {
     return bytes > this.left || bytes > this.keptLeft() ? 'not_now' : undefined;
   }
 
-  /** Takes the room for an existing result; false: there is none. */
+  /** Reserves room for an existing result; false: there is none. */
   take(bytes: number): boolean {
     if (bytes > this.left) return false;
     this.left -= bytes;

@@ -13,7 +13,7 @@ import { invariant, limits, type Value } from '@conclave/protocol';
 type Write = (this: Uint8Array, text: string, start: number, length: number) => number;
 const { utf8Write, latin1Write } = Buffer.prototype as unknown as Readonly<Record<'utf8Write' | 'latin1Write', Write>>;
 
-/** Where texts become words of 32 bits: one at a time, so that one buffer suffices. */
+/** Holds a text as words of 32 bits: one text at a time, so that one buffer suffices. */
 const scratch = new Uint8Array(limits.valueBytes + 16);
 const words = new Int32Array(scratch.buffer);
 

@@ -17,7 +17,7 @@ export type ControlMessage = Extract<
 
 type BodyOf<N extends ControlMessage['name']> = Extract<ControlMessage, { readonly name: N }>['body'];
 
-/** Where it counts drops and reports. */
+/** Receives its counted drops and its reports. */
 export interface ControlOutput {
   count(reason: string, times: number): void;
   report(text: string, fields: Readonly<Record<string, unknown>>): void;

@@ -18,7 +18,7 @@ import { ReadQueue } from './read-queue.js';
 import type { BatchRange, Row } from './storage-operations.js';
 import type { WritePipeline } from './write-pipeline.js';
 
-/** Where a reader sends effects, replies and drops. */
+/** Receives the effects, replies and drops of a reader. */
 export interface ReaderOutput {
   emit(effect: LogStoreEffect): void;
   reply(message: Message): void;

@@ -12,7 +12,7 @@ import type { Garbage } from './storage-operations.js';
 type ChunkBody = Body<'log-store.snapshot_chunk'>;
 type EndBody = Body<'log-store.snapshot_end'>;
 
-/** Where a chunk belongs: `begin`: to a new slot; `next`: after the stored chunks; else nowhere. */
+/** The place of a chunk: `begin`: in a new slot; `next`: after the stored chunks; otherwise it has none. */
 export type ChunkPlace = 'begin' | 'next' | 'snapshot_repeat' | 'snapshot_gap';
 
 export function placeOfChunk({ incoming, snapshot }: LogState, { snapshot_id, source, number }: ChunkBody): ChunkPlace {

@@ -17,7 +17,7 @@ import { NodeLink, type Sender } from './node-link.js';
 import type { WriteBatch } from './write-batch.js';
 import type { WritePipeline } from './write-pipeline.js';
 
-/** Where a session sends messages, counts drops and reports. */
+/** Receives the messages, counted drops and reports of a session. */
 export interface SessionOutput {
   sendNode(message: Message): void;
   count(reason: string, times?: number): void;

@@ -133,7 +133,7 @@ export type NodeInput =
   | { readonly type: 'feed_subscribed'; readonly peerId: PeerId }
   /** NATS reports that nobody has received the probe of `probe_group`: no peer serves the group's subjects. */
   | { readonly type: 'group_unserved'; readonly probeId: number }
-  /** Answers `ask_group`. `status` null: nobody leads. `hosts` null: not all peers that host the group can be known. */
+  /** The reply to `ask_group`. `status` null: nobody leads. `hosts` null: not all peers that host the group can be known. */
   | {
       readonly type: 'group_answered';
       readonly askId: number;
@@ -147,7 +147,7 @@ export type NodeEffect =
   | SetTimer<NodeTimer>
   | CancelTimer<NodeTimer>
   | Log
-  /** Answers a request: with the reply of an admin command, or the result of the state machine. */
+  /** Reply to a request: with the reply of an admin command, or the result of the state machine. */
   | { readonly type: 'reply'; readonly requestId: number; readonly result: unknown }
   | { readonly type: 'refuse'; readonly requestId: number; readonly error: ErrorBody }
   /** A request with a trace has come so far: its entry, with this index, is appended or committed. */

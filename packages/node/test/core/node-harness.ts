@@ -65,7 +65,7 @@ export interface Found {
   readonly base?: readonly [index: number, term: number];
   readonly installing?: { readonly id: string; readonly stored: number };
   readonly readOnly?: boolean;
-  /** Where its state was found to differ, and not repaired. */
+  /** The entry at which its state was found to differ, and not repaired. */
   /** The side file was missing. */
   readonly unverified?: boolean;
   readonly divergedAt?: number;
@@ -241,7 +241,7 @@ export class NodeHarness {
 
   // ---- the clock ---------------------------------------------------------------------------------
 
-  /** Takes an input and all that follows from it at once, own actors' answers included. */
+  /** Passes an input to the core, and at once all that follows from it, with the replies of its own actors. */
   step(input: NodeInput): string[] {
     const effects = this.core.step(input, { nowMs: this.nowMs, wallTimeMs: this.wallTimeMs, random: this.random });
     this.sent = [];
@@ -833,7 +833,7 @@ export class NodeHarness {
     return this.step({ type: 'admin', requestId: this.nextRequest(), addressee, command, body: parsed });
   }
 
-  /** Has it found a group of itself alone, which nobody else hosts; answers all lines but those of the asking. */
+  /** Makes it found a group of itself alone, which no other peer hosts; returns all lines but those of the requests. */
   found(more: object = {}): string[] {
     const lines = this.admin('bootstrap', { peers: [this.peerId], ...more }, 'peer');
     const refusal = `refuse ${this.lastRequestId} `;
@@ -845,7 +845,7 @@ export class NodeHarness {
     return lines.filter((line) => line !== 'ask the group');
   }
 
-  /** Asks for a watch. */
+  /** Requests a watch. */
   watch(watchId: string, selector: string, from?: number, encoding: Encoding = 'json'): string[] {
     const requestId = this.nextRequest();
     return this.step({ type: 'watch', requestId, watchId, selector, from, encoding });

@@ -1,4 +1,4 @@
-/** Where replies may not go: peers do not execute requests whose replies would go there. */
+/** The subjects on which replies must not be sent: peers do not execute requests with such a reply subject. */
 
 /** A token that is empty or a wildcard, or white space. */
 const notLiteral = /(?:^|\.)[*>]?(?:\.|$)|\s/;

@@ -60,7 +60,7 @@ export function readNatsContext(name: string, environment: NodeJS.ProcessEnv = p
   };
 }
 
-/** Where a context is: its path is a name for it that does not depend on the environment. */
+/** The path of a context: a name for it that does not depend on the environment. */
 export function contextFile(name: string, environment: NodeJS.ProcessEnv = process.env): string {
   if (name.includes('/') || name.endsWith('.json')) return path.resolve(atHome(name, environment));
   const folder = environment.XDG_CONFIG_HOME || path.join(environment.HOME || homedir(), '.config');

@@ -41,7 +41,7 @@ export class ResetsAreFinal extends Rule implements Invariant {
     );
   }
 
-  /** Whether the message is from before the reset of its history, on the same link. */
+  /** Whether the message was sent before the reset of its history, on the same link. */
   private precedesReset(body: Body<'log-store.append' | 'log-store.snapshot_end'>): boolean {
     const reset = this.left.get(body.store_id)?.get(body.group_uid);
     return reset?.session === body.session && reset.link === body.link && body.seq < reset.seq;

@@ -15,8 +15,8 @@ export interface ActorHost {
   readonly observer: RunObserver;
   /** Calls `run` after this many milliseconds of the run's time. */
   after(ms: number, run: () => void): void;
-  /** Gives an actor something to do: now or, while it is paused, when it is resumed. */
+  /** Runs this at once or, while the actor's process is paused, when it is resumed. */
   runOrDefer(actor: Actor, run: () => void): void;
-  /** Has the actor's core take a step. `from`: where the input came from, for the trace. */
+  /** Passes an input to the actor's core. `from`: the source of the input, for the trace. */
   step(actor: Actor, input: unknown, from: string): void;
 }

@@ -101,7 +101,7 @@ export class PlaygroundRun implements StoryObserver {
   // ---- time --------------------------------------------------------------------------------------
 
   /**
-   * Lets virtual time pass, at most up to the end of the present step of a question.
+   * Runs the virtual time on, at most up to the end of the present step of a question.
    * @param most events
    * @returns whether it passed completely
    */
@@ -143,7 +143,7 @@ export class PlaygroundRun implements StoryObserver {
     return true;
   }
 
-  /** The time of the next thing that happens: an event, or a command of a question that gives up. */
+  /** The time of the next thing that happens: an event, or the deadline of a command of a question. */
   private get nextMs(): number | undefined {
     const [event, deadline] = [this.mesh.nextMs, this.player?.deadlineMs];
     if (event === undefined || deadline === undefined) return event ?? deadline;

@@ -42,7 +42,7 @@ export class QuestionPlayer {
     return this.steps.every(({ state }) => state === 'done') || this.steps.some(({ state }) => state === 'failed');
   }
 
-  /** When the present command gives up; undefined: none waits. */
+  /** The deadline of the present command; undefined: none waits. */
   get deadlineMs(): number | undefined {
     return this.wait?.endMs;
   }

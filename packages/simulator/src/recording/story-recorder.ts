@@ -1,4 +1,4 @@
-/** Records the stories of scenarios one after the other, as one run whose time goes on. */
+/** Records the stories of scenarios one after the other, as one run whose time continues. */
 import type { ViewRecord } from '@conclave/view/records';
 import type { Actor } from '../mesh/actor.js';
 import type { Passing } from '../mesh/message-router.js';

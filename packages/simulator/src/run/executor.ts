@@ -160,7 +160,7 @@ export class Executor {
     });
   }
 
-  /** Gives the processes this build. Those that run are restarted. */
+  /** Sets the build of these processes. Those that run are restarted. */
   private build(build: 'old' | 'new', targets: readonly string[]): void {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {

@@ -13,7 +13,7 @@ import { batchHeader } from '@conclave/protocol';
 import type { Pattern } from '../language/scenario-command.js';
 import type { Passing } from '../mesh/message-router.js';
 
-/** Where a message comes from or goes to. */
+/** The source or the destination of a message. */
 export interface Place {
   readonly peerId: string;
   readonly kind: string;

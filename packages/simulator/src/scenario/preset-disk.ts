@@ -67,7 +67,7 @@ function incarnationOf(peerId: PeerId): string {
   return `given-${peerId}`;
 }
 
-/** Lets a log-store write it. `write` is called with each write in order. */
+/** Writes it with a log-store. `write` is called with each write in order. */
 export function writePresetDisk(given: PresetDisk, write: (operations: readonly StorageOperation[]) => void): void {
   new Writer(given, write).run();
 }

@@ -8,12 +8,12 @@ import { expectBroken, n1, WatchedGroup } from './watched-group.js';
 
 const secret = 'id'.padEnd(22, '-');
 
-/** Lets the leader append an entry unchanged. Returns its index. */
+/** Makes the leader append an entry unchanged. Returns its index. */
 function append(group: WatchedGroup, entry: unknown): LogIndex {
   return appended(group, entry).index;
 }
 
-/** Lets the leader grant a lease with a secret. */
+/** Makes the leader grant a lease with a secret. */
 function grant(group: WatchedGroup, ttlMs: number): { index: LogIndex; leaseId: LeaseId; name: PublicLeaseId } {
   const { index, result } = appended(group, { commands: [[1, 'lease_grant', ttlMs, secret]] });
   const leaseId = (result as { results: [[string, LeaseId]] }).results[0][1];

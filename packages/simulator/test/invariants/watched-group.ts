@@ -146,7 +146,7 @@ export class WatchedGroup {
   }
 }
 
-/** Lets the actor take a step after which its core has this summary. */
+/** Runs a step of the actor after which its core has this summary. */
 export function setSummary(actor: Actor, summary: object): void {
   actor.stepCount += 2;
   Object.assign(actor.core, { summary: () => summary });

@@ -64,7 +64,7 @@ export class PlayedPlayground {
     this.untilStopped();
   }
 
-  /** Lets so many milliseconds pass for the viewers. */
+  /** Lets this many milliseconds pass for the viewers. */
   pass(ms: number): void {
     this.tick(ms);
   }

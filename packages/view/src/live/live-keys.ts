@@ -6,7 +6,7 @@ import type { KeyPage, KeyReader, KeyValue, LeaseRow, LockRow } from '../server/
 /** Keys, leases or locks of one page. */
 const pageSize = 100;
 const timeoutMs = 5000;
-/** Whose remaining time the leader is asked for: each is a request. */
+/** The leases whose remaining time is requested from the leader: each with its own request. */
 const maxDetails = 50;
 
 export class LiveKeys implements KeyReader {

@@ -28,7 +28,7 @@ export class MessageSampler {
   private window: MessageRecord[] = [];
   /** The index of the shown append whose commit is awaited. */
   private awaited: number | undefined;
-  /** Where the next window begins with its kinds. */
+  /** The kind with which the next window begins. */
   private turn = 0;
 
   /** @param budget messages of a window */

@@ -4,7 +4,7 @@
  */
 import type { Condition, MessageRecord, PlaceActor } from '../records/record.js';
 
-/** Where a peer belongs: during a change `both` are its members before and after; `leaving` and `joining` only one of them. */
+/** The sets that a peer belongs to: during a change `both` are its members before and after; `leaving` and `joining` only one of them. */
 export type Membership = 'member' | 'joining' | 'leaving' | 'outside';
 
 export interface ActorState {

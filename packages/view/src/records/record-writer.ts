@@ -71,7 +71,7 @@ export class RecordWriter {
   }
 
   /**
-   * Adds records; the one that would exceed a bound and those after it are left out, and a `lost` record stands in their place.
+   * Adds records; the one that would exceed a bound and those after it are left out, and a `lost` record replaces them.
    * @returns whether there is room for more
    * @throws Error of the file system if the file can no longer be written
    */

@@ -1,4 +1,4 @@
-/** Who may read the page and send commands to it: programs of this origin alone. */
+/** Decides which programs may read the page and send commands to it: those of this origin alone. */
 import { isIP } from 'node:net';
 import type { Context, MiddlewareHandler } from 'hono';
 

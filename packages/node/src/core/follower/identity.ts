@@ -1,5 +1,5 @@
 /**
- * Answers peers that ask which store and which data this peer has: a leader's replicator, or a peer that founds a group.
+ * Replies to peers that ask which store and which data this peer has: a leader's replicator, or a peer that founds a group.
  *
  * Owns nothing.
  */

@@ -242,7 +242,7 @@ export class StateComparison {
     if (own !== '') this.listener.onCompared(index, right === undefined ? undefined : own === right, right ?? '');
   }
 
-  /** Answers the requests that wait; if a member was asked too late, which happens under many writes, after another try. */
+  /** Replies to the requests that wait; if a member received the request too late, which happens under many writes, after another try. */
   private replyToChecks(last: CheckReply): void {
     const again = this.waiting.filter((each) => {
       each.tries -= 1;

@@ -54,7 +54,7 @@ export class PeerReset {
     if (busy !== undefined) return context.refuse(requestId, 'EBUSY', busy, 'not_done', state.leaderId);
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined || state.groupUid === noGroupUid) {
-      return context.refuse(requestId, 'EINVAL', 'this peer holds nothing of the group to go on with');
+      return context.refuse(requestId, 'EINVAL', 'this peer holds no data of the group with which it could continue');
     }
     const rejection = this.reasonAgainst(configuration, new_peers);
     if (rejection !== undefined) return context.refuse(requestId, 'EINVAL', rejection);
@@ -83,7 +83,7 @@ export class PeerReset {
   private reasonAgainst(configuration: Configuration, newPeers: readonly PeerId[]): string | undefined {
     const { peerId, storeId } = this.state;
     if (!isIn(configuration, peerId, storeId)) return `${peerId}, with this store, is no member: it has to be taken in`;
-    if (!newPeers.includes(peerId)) return `${peerId} is not among the peers that are to go on`;
+    if (!newPeers.includes(peerId)) return `${peerId} is not among the peers that are to continue`;
     const known = new Set(peerIds([...configuration.peers, ...configuration.old_peers]));
     const strangers = newPeers.filter((one) => !known.has(one));
     if (strangers.length > 0) return `${strangers.join(', ')}: not in the configuration; add them afterwards`;

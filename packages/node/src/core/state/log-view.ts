@@ -6,7 +6,7 @@
  * 1. Entries up to `base` are compacted: a snapshot replaces them, and all of them are committed. Of these only the term of the
  *    last one is known. `base.index <= lastIndex`; the log has no gaps after the base.
  * 2. `runs` rise in index and in term; the last run reaches `lastIndex`.
- * 3. `configurations` rise in index; the last one is effective. They also include some from before the base.
+ * 3. `configurations` rise in index; the last one is effective. They also include some that precede the base.
  * 4. If this build cannot read a configuration that was accepted in this run, or not all of it, `unreadable` is set.
  * 5. The cached batches have no gaps; other batches are read from the log-store.
  */

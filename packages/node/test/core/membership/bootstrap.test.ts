@@ -28,7 +28,7 @@ interface Around {
 
 const quiet: Around = { empty: ['n2', 'n3'] };
 
-/** Lets time pass after a `bootstrap`; each round of asking is answered so. */
+/** Lets time pass after a `bootstrap`; each round of requests gets these replies. */
 class Asked {
   private round = 1;
 
