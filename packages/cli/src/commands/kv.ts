@@ -16,16 +16,16 @@ import { parseLeaseId } from './lease.js';
 const findTimeoutMs = 2_000;
 const valueHelp = '`-`: read it from standard input; text where it is UTF-8, else bytes';
 
-interface GetOptions extends CommonOptions {
+/** The peer that is asked, and the consistency. */
+interface ReadOptions {
   readonly consistency?: Consistency;
   readonly stale: boolean;
   readonly peer?: PeerId;
 }
 
-interface RangeOptions extends GetOptions {
-  readonly keys: boolean;
-  readonly limit?: number;
-}
+type GetOptions = CommonOptions & ReadOptions;
+
+type RangeOptions = GetOptions & { readonly keys: boolean; readonly limit?: number };
 
 export function registerKv(program: Command): void {
   const kv = program.command('kv').description('the key-value store');
@@ -104,7 +104,7 @@ function withReadOptions(command: Command): Command {
 }
 
 /** Which peer answers, and with which consistency. */
-function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: Consistency } {
+function askedOf({ consistency, stale, peer: peerId }: ReadOptions): { peerId?: PeerId; consistency?: Consistency } {
   const chosen = stale ? 'stale' : consistency;
   return { ...(peerId === undefined ? {} : { peerId }), ...(chosen === undefined ? {} : { consistency: chosen }) };
 }
@@ -112,7 +112,7 @@ function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: P
 function get(key: string, options: GetOptions): Promise<void> {
   return run(options, async (client, output, adminClient) => {
     await findPeer(adminClient, options);
-    const found = await client.kv.get(key, askedOf(options));
+    const found = await client.kv.get(key, askedOf(options)).catch(hintAtPeer(options));
     if (output.json) output.record(found);
     else if (found.value !== null) printValue(output, found.value);
     if (found.value !== null) return;
@@ -128,12 +128,13 @@ function range(prefix: string, options: RangeOptions): Promise<void> {
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let startAfter: string | undefined;
     while (left > 0) {
-      const { found, more } = await client.kv.range(prefix, {
+      const page = client.kv.range(prefix, {
         ...askedOf(options),
         ...(startAfter === undefined ? {} : { startAfter }),
         limit: Math.min(left, limits.rangeKeys),
         keysOnly: options.keys,
       });
+      const { found, more } = await page.catch(hintAtPeer(options));
       for (const [key, value, revision] of found) {
         const shown = value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
         if (output.json) output.record(options.keys ? { key, revision } : { key, value: shown, revision });
@@ -159,6 +160,18 @@ async function findPeer(
   await adminClient.health({ peerId, timeoutMs }).catch((error: unknown) => {
     if (isUnreachable(error)) throw error;
   });
+}
+
+/** Throws an error again; if a stale read that names no peer got no reply, with the option that needs no leader. */
+export function hintAtPeer(options: ReadOptions): (error: unknown) => never {
+  return (error) => {
+    const isStale = options.peer === undefined && askedOf(options).consistency === 'stale';
+    const isUnanswered = error instanceof ConclaveError && ['ETIMEDOUT', 'EUNREACHABLE'].includes(error.code);
+    if (!isStale || !isUnanswered) throw error;
+    const { code, message, outcome } = error;
+    const hint = 'without --peer the leader is asked; --peer <name> needs no leader for a stale read';
+    throw new ConclaveError(code, `${message}; ${hint}`, outcome);
+  };
 }
 
 function run(
