@@ -1,4 +1,5 @@
 /** Bursts of requests of each kind against real processes; `test/exhaustive/floods.test.ts` has larger ones. */
+import { adminCommands, hostCommands, kvOperations, processCommands } from '@conclave/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { discoveryKinds, Flood, floodKinds, peakMemoryMb } from '../support/flood.js';
 import { startNats } from '../support/nats.js';
@@ -31,13 +32,19 @@ beforeAll(async () => {
 afterAll(() => stops.run());
 
 describe('promise 28: a burst of requests', () => {
+  it('is sent of each command and operation that there is', () => {
+    const sent = new Set(floodKinds('n2').map(({ subject }) => subject.slice(subject.lastIndexOf('.') + 1)));
+    const all = [adminCommands, kvOperations, hostCommands, processCommands].flatMap((table) => Object.keys(table));
+    expect(all.filter((each) => !sent.has(each))).toEqual([]);
+  });
+
   it('gets one reply for each request, costs no election, and needs bounded memory', async () => {
     const { peer_id: leader, term } = await mesh.leaderStatus();
     const follower = names.find((name) => name !== leader) ?? '';
     const [single, many] = floods as [Flood, Flood];
     const before = mesh.plain.events.length;
     const elections = () => mesh.plain.events.slice(before).filter(({ name }) => name.startsWith('leader_'));
-    for (const [at, kind] of floodKinds(follower)
+    for (const [at, kind] of floodKinds(follower, leader)
       .filter(({ isShort }) => isShort)
       .entries()) {
       const { unanswered, answeredTwice, replies } = await (at % 2 === 0 ? single : many).burst(kind, burst);

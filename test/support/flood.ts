@@ -21,8 +21,11 @@ export interface FloodResult {
 
 const manyKeys = Array.from({ length: 200 }, (_, number) => `k${number}`);
 
-/** Each kind of request of a group `main` with the peers n1, n2 and n3; `follower` is one that does not lead. */
-export function floodKinds(follower: string): FloodKind[] {
+/**
+ * Each kind of request of a group `main` with the peers n1, n2 and n3: valid ones, which change neither its members nor its leader.
+ * @param follower a peer that does not lead
+ */
+export function floodKinds(follower: string, leader = 'n1'): FloodKind[] {
   const group = (name: string, body: (number: number) => unknown): FloodKind => ({
     name,
     subject: `conclave.main.${name}`,
@@ -43,6 +46,24 @@ export function floodKinds(follower: string): FloodKind[] {
     { name: 'kv.changes', ...only('conclave.main.kv.changes', { prefix: 'nothing has it', from_revision: 1 }) },
     group(`${follower}.kv.range`, () => ({ prefix: 'k', consistency: 'linearizable' })),
     group('kv.lease_grant', () => ({ ttl_ms: 60_000 })),
+    group('kv.lease_keep', (number) => ({ lease_id: 1 + number })),
+    group('kv.lease_revoke', (number) => ({ lease_id: 1 + number })),
+    group('kv.lease_get', () => ({ lease_id: 1 })),
+    group('kv.lease_list', () => ({})),
+    group('kv.delete', (number) => ({ key: `k${number}` })),
+    group('kv.cas', (number) => ({ key: `c${number}`, value: 'v', expected_revision: 0 })),
+    short(
+      group('kv.txn', (number) => ({
+        compare: [[`t${number}`, 'revision', '=', 0]],
+        then: [['put', `t${number}`, 'v']],
+        else: [['get', `t${number}`]],
+      })),
+    ),
+    group('kv.open_session', () => ({})),
+    short(group('kv.lock', (number) => ({ name: `l${number % 100}`, owner: `o${number}`, lease_id: 1, wait: true }))),
+    group('kv.unlock', (number) => ({ name: `l${number % 100}`, token: 1, lease_id: 1 })),
+    group('kv.lock_get', () => ({ name: 'l1' })),
+    group('kv.lock_list', () => ({})),
     short(
       group('kv.watch', (number) => ({
         prefix: 'k',
@@ -54,15 +75,31 @@ export function floodKinds(follower: string): FloodKind[] {
     group('admin.status', () => ({})),
     short(group('admin.change_peers', () => ({ new_peers: peers }))),
     group('admin.cancel_change', () => ({})),
+    group('admin.add_peer', () => ({ peer_id: 'n1' })),
+    group('admin.remove_peer', () => ({ peer_id: 'n9' })),
+    group('admin.transfer_leader', () => ({ peer_id: leader })),
+    group('admin.upgrade', () => ({})),
     group('admin.check', () => ({})),
     group(`${follower}.admin.status`, () => ({})),
     group(`${follower}.admin.get_leader`, () => ({})),
     group(`${follower}.admin.snapshot`, () => ({})),
     group(`${follower}.admin.bootstrap`, () => ({ peers })),
+    group(`${follower}.admin.read_only`, () => ({ read_only: false })),
+    group(`${follower}.admin.reset_peer`, () => ({ new_peers: peers })),
+    group(`${follower}.admin.read_snapshot`, () => ({ number: 0 })),
+    group(`${follower}.admin.restore_chunk`, () => ({ restore_id: 'r', number: 0, chunk: 'AAAA' })),
+    group('n1.node.health', () => ({})),
+    group('n1.replicator.health', () => ({})),
+    group('n1.ballot-box.health', () => ({})),
     short(group('n1.log-store.health', () => ({}))),
     group('n1.log-store.metrics', () => ({})),
     group('n1.node.metrics', () => ({})),
     short({ name: 'list_groups', ...only('conclave.admin.n1.list_groups', {}) }),
+    { name: 'create_group', ...only('conclave.admin.n1.create_group', { group_id: 'main' }) },
+    { name: 'delete_group', ...only('conclave.admin.n1.delete_group', { group_id: 'none' }) },
+    { name: 'log_level', ...only('conclave.admin.n1.node.log_level', {}) },
+    { name: 'profile', ...only('conclave.admin.n1.node.profile', { kind: 'cpu', seconds: 1 }) },
+    { name: 'profile_chunk', ...only('conclave.admin.n1.node.profile_chunk', { profile_id: 'p', number: 0 }) },
   ];
 }
 
