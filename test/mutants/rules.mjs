@@ -187,6 +187,10 @@ export const chapters = [
         why: 'a read that overlaps a truncation of the leader’s own log, of a leader that has just been elected again, occurs in no random run',
         testedBy: ['packages/log-store/test/log-store-reads.test.ts', 'packages/replicator/test/log-reads.test.ts'],
       },
+      {
+        rule: 'The groups of a process share the uncommitted appends; each may have one (decision 0138)',
+        mutants: ['busy-groups-stop-another'],
+      },
       { rule: "Only a new `tick_id` renews followers' timers", mutants: ['any-message-renews-the-timer'] },
       {
         rule: 'A replicator sends nothing an election timeout after its last tick',

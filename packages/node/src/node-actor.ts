@@ -40,12 +40,14 @@ import {
 import type { Divergence, NodeEffect, NodeInput } from './core/inputs-and-effects.js';
 import type { NodeMeasurements } from './core/node-core.js';
 import { nodeSamples } from './node-samples.js';
+import type { CountedCore, ProcessAppends } from './process-appends.js';
 import type { Addressee } from './requests/parse-request.js';
 import { type RequestedCore, RequestHandler } from './requests/request-handler.js';
 import { newApplyHistogram, timeApplies } from './timed-state-machine.js';
 
 /** The parts of a `NodeCore` that its process uses. */
 export interface ServingCore extends Core<NodeInput, NodeEffect>, RequestedCore {
+  readonly uncommittedAppends: number;
   health(): Health;
   measurements(at: Instant): NodeMeasurements;
   summary(): {
@@ -71,6 +73,8 @@ export interface NodeActorDependencies {
     timed: (stateMachine: StateMachine) => StateMachine,
     divergence?: Divergence,
   ) => ServingCore;
+  /** The appends of all nodes of the process. */
+  readonly appends: ProcessAppends;
   /** Parses requests to the state machine. */
   readonly service: Service;
   readonly connection: Connection;
@@ -86,6 +90,7 @@ const stopping: ErrorBody = { code: 'ESHUTDOWN', message: 'the process is stoppi
 
 export class NodeActor implements Actor {
   private core: ServingCore;
+  private counted: CountedCore;
   private runner: CoreRunner<NodeInput, NodeEffect>;
   private readonly requests: RequestHandler;
   private readonly counts = new Map<string, EndpointCounts>();
@@ -108,7 +113,7 @@ export class NodeActor implements Actor {
     private readonly context: ActorContext,
     private readonly dependencies: NodeActorDependencies,
   ) {
-    [this.core, this.runner] = this.makeRunner();
+    [this.core, this.counted, this.runner] = this.makeRunner();
     this.requests = this.makeRequestHandler();
     const { groupId, peerId, incarnation } = context;
     this.watchPublisher = dependencies.requests.watchPublisher(groupId, (watchId) =>
@@ -142,6 +147,7 @@ export class NodeActor implements Actor {
     this.watchPublisher.close();
     this.groupProbe.close();
     this.runner.stop();
+    this.counted.release();
     this.ledHistories?.close();
     this.requests.stop(stopping);
     await Promise.all([...this.peerSubjects, ...this.groupSubjects].map((subject) => subject.close()));
@@ -168,13 +174,14 @@ export class NodeActor implements Actor {
     ];
   }
 
-  private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
+  private makeRunner(divergence?: Divergence): [ServingCore, CountedCore, CoreRunner<NodeInput, NodeEffect>] {
     const timed = (stateMachine: StateMachine) => {
       if (isMeasuring) timeApplies(stateMachine, this.applySeconds);
       return stateMachine;
     };
     const core = this.dependencies.makeCore(newIncarnation(), timed, divergence);
-    return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
+    const counted = this.dependencies.appends.count(core);
+    return [core, counted, new CoreRunner(counted, this.context, (effect) => this.perform(effect))];
   }
 
   private makeRequestHandler(): RequestHandler {
@@ -316,6 +323,7 @@ export class NodeActor implements Actor {
   private restart(reason: string, divergence: Divergence | undefined): void {
     this.runner.log.write('warn', 'the node restarts', { reason });
     this.runner.stop();
+    this.counted.release();
     this.feed?.close();
     this.feed = undefined;
     this.leaders?.close();
@@ -326,7 +334,7 @@ export class NodeActor implements Actor {
       message: `this peer’s node restarts: ${reason}`,
       outcome: 'unknown',
     });
-    [this.core, this.runner] = this.makeRunner(divergence);
+    [this.core, this.counted, this.runner] = this.makeRunner(divergence);
     this.runner.start({ type: 'start' });
   }
 

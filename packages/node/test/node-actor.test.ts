@@ -16,7 +16,7 @@ import { NatsLogin } from '@conclave/protocol/login';
 import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import { NodeActor, type NodeEffect, type NodeInput, type ServingCore } from '../src/index.js';
+import { NodeActor, type NodeEffect, type NodeInput, ProcessAppends, type ServingCore } from '../src/index.js';
 
 const groupId = asGroupId('g');
 const peerId = asPeerId('n1');
@@ -27,6 +27,7 @@ let overload: Outcome = 'not_done';
 /** A core that does what the test orders, so that only the shell is tested. */
 class ScriptedCore implements ServingCore {
   readonly received: NodeInput[] = [];
+  readonly uncommittedAppends = 0;
   constructor(private readonly script: (input: NodeInput) => readonly NodeEffect[]) {}
 
   step(input: NodeInput): readonly NodeEffect[] {
@@ -177,6 +178,7 @@ async function start(log: LineLog = silentLog): Promise<void> {
         cores.push(core);
         return core;
       },
+      appends: new ProcessAppends(),
       service,
       connection,
       requests: new RequestServer(connection, subjects, log),

@@ -220,6 +220,20 @@ export const replication = [
     why: 'the ballot-box counts what is stored, and a target that lacks entries rejects the ones after them',
   },
   {
+    id: 'busy-groups-stop-another',
+    rule: 'Each group of a process may have one uncommitted append, however many the others have.',
+    edits: [
+      {
+        file: 'packages/node/src/core/leader/proposals.ts',
+        find: '(uncommitted === 0 || uncommitted + otherAppends < appendsInFlight)',
+        replace: 'uncommitted + otherAppends < appendsInFlight',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leader-state.test.ts',
+    why: 'the other groups of a run are idle in every second half-second, and the writes are made then',
+  },
+  {
     id: 'entries-sent-with-every-probe',
     rule: 'Entries are sent with a probe only where the log of a follower usually ends.',
     edits: [

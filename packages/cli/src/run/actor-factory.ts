@@ -22,7 +22,7 @@ import {
   Scrubber,
   WriteScheduler,
 } from '@conclave/log-store';
-import { NodeActor, NodeCore } from '@conclave/node';
+import { NodeActor, NodeCore, ProcessAppends } from '@conclave/node';
 import {
   asLogIndex,
   bucketsOf,
@@ -56,6 +56,7 @@ const MiB = 1024 * 1024;
 const firstScrubMs = 600_000;
 
 export class ActorFactory {
+  private readonly appends = new ProcessAppends();
   private outside: Outside | undefined;
   private scrubber: Scrubber | undefined;
   private readonly logStores = new Map<GroupId, LogStoreActor>();
@@ -180,6 +181,7 @@ export class ActorFactory {
     const { version } = this.outside;
     return new NodeActor(context, {
       ...this.outside,
+      appends: this.appends,
       service: application.service,
       makeCore: (incarnation, timed, divergence) =>
         new NodeCore(

@@ -8,4 +8,5 @@ export type {
   NodeOptions,
   NodeTimer,
 } from './inputs-and-effects.js';
+export { appendsInFlight } from './leader/index.js';
 export { NodeCore } from './node-core.js';

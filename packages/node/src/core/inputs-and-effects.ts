@@ -84,12 +84,17 @@ export interface GroupHost {
   readonly store: { readonly group_uid: GroupUid; readonly last_index: LogIndex } | null;
 }
 
+/** The turn ends. `otherAppends`: the uncommitted appends of the other groups that the process hosts; undefined: 0. */
+export interface NodeIdle extends IdleInput {
+  readonly otherAppends?: number;
+}
+
 export type NodeInput =
   /** The first input, once. */
   | { readonly type: 'start' }
   | MessageInput<NodeMessage>
   | TimerInput<NodeTimer>
-  | IdleInput
+  | NodeIdle
   /** An admin command, with a body that has been parsed. `group`: it arrived on the group's subject. */
   | {
       readonly type: 'admin';

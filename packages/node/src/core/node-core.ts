@@ -74,7 +74,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
         this.onTimer(input.timer);
         break;
       case 'idle':
-        this.onIdle();
+        this.onIdle(input.otherAppends ?? 0);
         break;
       case 'admin':
       case 'propose':
@@ -104,6 +104,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     parts.requests.onStepped();
     this.context.measures.onLeader(this.state.leaderId);
     return this.context.take();
+  }
+
+  /** How many appends of this leader are uncommitted. */
+  get uncommittedAppends(): number {
+    return this.parts.proposals.uncommitted;
   }
 
   /** Returns the reply to `status`. */
@@ -265,22 +270,22 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (!this.parts.transfer.transferAsUnfit()) this.parts.roles.becomeFollower(reason);
   }
 
-  private onIdle(): void {
+  private onIdle(otherAppends: number): void {
     this.parts.reads.onTurn();
     this.parts.reads.followerReads.requestReadIndexes();
     if (!this.isLeader()) return;
     // The target of a transfer must have all entries: writes wait until it is known which peer leads.
-    if (!this.parts.transfer.holdsWrites) this.appendProposals();
+    if (!this.parts.transfer.holdsWrites) this.appendProposals(otherAppends);
     this.parts.rounds.onIdle();
     this.parts.watches.serve();
     this.proposeHousekeeping();
   }
 
-  private appendProposals(): void {
+  private appendProposals(otherAppends: number): void {
     const { reason, outcome } = this.parts.otherHistory;
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const rejection = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
-    if (rejection === undefined) return this.parts.proposals.appendQueued();
+    if (rejection === undefined) return this.parts.proposals.appendQueued(otherAppends);
     // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The
     // target may have become leader and received them, too: their outcome is unknown.
     this.parts.proposals.refuseWaiting('EREADONLY', rejection, 'unknown');

@@ -189,6 +189,8 @@ export class NodeHarness {
   /** The tick that the replicators' reports follow; undefined: they do not say. */
   reportedTickId: number | undefined;
   needsPayload = true;
+  /** The uncommitted appends of the process's other groups. */
+  otherAppends = 0;
   private stored: readonly Entry[] = [];
   private storedBase: readonly [number, number] = [0, 0];
   /** The chunks of snapshots that the log-store was given. */
@@ -247,7 +249,7 @@ export class NodeHarness {
     this.sent = [];
     const lines = this.perform(effects);
     const whole = this.sent;
-    const after = input.type === 'idle' ? [] : this.step({ type: 'idle' });
+    const after = input.type === 'idle' ? [] : this.step({ type: 'idle', otherAppends: this.otherAppends });
     this.sent = [...whole, ...this.sent];
     return [...lines, ...after];
   }
@@ -866,13 +868,13 @@ export class NodeHarness {
     return this.step({ type: 'watch_without_subscribers', watchId });
   }
 
-  /** Several writes that arrive before the node runs idle. */
   /** A write of this version of the state machine's commands. */
   proposeVersion(version: number): string[] {
     const payload = Buffer.from(`version ${version}`);
     return this.step({ type: 'propose', requestId: this.nextRequest(), payload, command: undefined, version });
   }
 
+  /** Several writes that arrive before the node runs idle. */
   propose(...texts: string[]): string[] {
     const lines = texts.flatMap((text) => {
       const input = {
@@ -885,7 +887,7 @@ export class NodeHarness {
         this.core.step(input, { nowMs: this.nowMs, wallTimeMs: this.wallTimeMs, random: this.random }),
       );
     });
-    return [...lines, ...this.step({ type: 'idle' })];
+    return [...lines, ...this.step({ type: 'idle', otherAppends: this.otherAppends })];
   }
 
   read(query: string, over: { addressee?: 'group' | 'peer'; consistency?: Consistency } = {}): string[] {

@@ -5,7 +5,7 @@
 import type { Instant } from '@conclave/actor/core';
 import type { KvStateMachine } from '@conclave/kv';
 import type { LogStoreEffect } from '@conclave/log-store';
-import type { Divergence, NodeEffect, NodeInput } from '@conclave/node';
+import { appendsInFlight, type Divergence, type NodeEffect, type NodeInput } from '@conclave/node';
 import {
   type ActorKind,
   actorKinds,
@@ -261,14 +261,21 @@ export class CoreMesh extends Processes {
     this.passInput(actor, input);
     if (!actor.isUp || actor.isIdlePending) return;
     const { turn } = this.network.conditions;
-    if (turn === 0) return this.passInput(actor, { type: 'idle' });
+    if (turn === 0) return this.passInput(actor, this.idle(actor, turn));
     actor.isIdlePending = true;
     this.after(turn * actor.random.next(), () => {
       this.runOrDefer(actor, () => {
         actor.isIdlePending = false;
-        if (actor.isUp) this.passInput(actor, { type: 'idle' });
+        if (actor.isUp) this.passInput(actor, this.idle(actor, turn));
       });
     });
+  }
+
+  /** If the actors have turns, a node's process hosts other groups that have many uncommitted appends in every second half-second. */
+  private idle(actor: Actor, turn: number): NodeInput {
+    if (turn === 0 || actor.kind !== 'node') return { type: 'idle' };
+    const areOthersBusy = Math.floor(this.nowMs / 500) % 2 === 1;
+    return { type: 'idle', otherAppends: areOthersBusy ? appendsInFlight : 0 };
   }
 
   private passInput(actor: Actor, input: unknown): void {

@@ -5,5 +5,5 @@
 export { LeaderState } from './leader-state.js';
 export { LeadershipTransfer } from './leadership-transfer.js';
 export { OtherHistory } from './other-history.js';
-export { Proposals } from './proposals.js';
+export { appendsInFlight, Proposals } from './proposals.js';
 export { reachOf } from './quorum-reachability.js';

@@ -27,10 +27,11 @@ interface TracedEntry {
 }
 
 /**
- * How many appends may be uncommitted at the same time. The number is small, so that proposals that arrive meanwhile share the
- * next append. It is more than one, so that the disks always have something to write.
+ * How many appends of all groups that a process hosts may be uncommitted at the same time. Each group may have one, however many the
+ * others have. The number is small, so that proposals that arrive meanwhile share the next append. It is more than one, so that the
+ * disks always have something to write.
  */
-const appendsInFlight = 4;
+export const appendsInFlight = 4;
 /** The bytes that a batch needs for each entry in addition to the payload. */
 const entryOverheadBytes = 4;
 
@@ -87,20 +88,26 @@ export class Proposals {
   /**
    * Appends queued proposals while fewer than `appendsInFlight` appends are uncommitted and the links to this peer's actors have
    * room. If writers are throttled, sets a timer instead.
+   * @param otherAppends how many appends of the process's other groups are uncommitted
    */
-  appendQueued(): void {
+  appendQueued(otherAppends: number): void {
     const { context, throttle } = this;
-    while (this.queue.length > 0 && this.mayAppend()) {
+    while (this.queue.length > 0 && this.mayAppend(otherAppends)) {
       const waitMs = throttle.waitMs(context.nowMs);
       if (waitMs > 0) return context.setTimer('throttle', waitMs);
       this.appendSome();
     }
   }
 
-  private mayAppend(): boolean {
-    const { actors } = this;
+  /** How many appends are uncommitted. */
+  get uncommitted(): number {
+    return this.inFlight.length;
+  }
+
+  private mayAppend(otherAppends: number): boolean {
+    const { actors, uncommitted } = this;
     return (
-      this.inFlight.length < appendsInFlight &&
+      (uncommitted === 0 || uncommitted + otherAppends < appendsInFlight) &&
       actors.hasRoom('log-store') &&
       actors.hasRoom('replicator') &&
       actors.hasRoom('ballot-box')

@@ -66,6 +66,16 @@ describe('proposals', () => {
     expect(node.committed(3)).toEqual(['reply 1 done 3', 'feed.append term 2 of n1: entry 7..8 of term 2 verified 8']);
   });
 
+  test('wait for a quorum of one append while the other groups of the process have many', () => {
+    const node = leader();
+    node.otherAppends = 2;
+    for (const text of ['a', 'b']) expect(node.propose(text)).toHaveLength(1);
+    expect(node.propose('c')).toEqual([]);
+    node.otherAppends = 100;
+    expect(node.committed(3)).toEqual(['reply 1 done 3']);
+    expect(node.committed(4)).toEqual(['reply 2 done 4', 'feed.append term 2 of n1: entry 5 of term 2 verified 5']);
+  });
+
   test('that exceed the bounds are refused, and not done', () => {
     const node = leader();
     node.syncs = false;
