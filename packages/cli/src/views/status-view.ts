@@ -253,10 +253,16 @@ function isOrBecomesMember(peerId: PeerId, { configuration, changes }: StatusRep
   return members.includes(peerId) || wanted.includes(peerId);
 }
 
+/** What the column `health` shows instead of the code of an error. */
+const unansweredTexts: Readonly<Record<string, string>> = {
+  EUNREACHABLE: 'does not answer',
+  ETIMEDOUT: 'no reply in time',
+};
+
 function healthText(answer: PeerReply): string {
   if ('error' in answer) {
     if (answer.reason !== undefined) return answer.reason;
-    return answer.error.code === 'EUNREACHABLE' ? 'does not answer' : answer.error.code;
+    return unansweredTexts[answer.error.code] ?? answer.error.code;
   }
   const { healthy, reason } = answer.status.health;
   return healthy ? 'healthy' : reason;
