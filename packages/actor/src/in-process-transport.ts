@@ -1,7 +1,8 @@
 /**
  * Delivers messages within a process, by reference. A message is immutable once it was sent.
  */
-import { DropCounter, type Message, type PeerId } from '@conclave/protocol';
+import { DropCounter, type GroupId, type Message, type PeerId } from '@conclave/protocol';
+import { AddressMap } from './address-map.js';
 import { Mailbox } from './mailbox.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import {
@@ -22,7 +23,7 @@ interface Delivery {
 }
 
 export class InProcessTransport implements Transport, Runnable {
-  private readonly receivers = new Map<string, Set<Receive>>();
+  private readonly receivers = new AddressMap<Set<Receive>>();
   private readonly deliveries: Mailbox<Delivery>;
   private readonly drops = new DropCounter();
   private closed = false;
@@ -45,12 +46,12 @@ export class InProcessTransport implements Transport, Runnable {
     else this.runQueue.enqueue(this);
   }
 
-  subscribe(address: ActorAddress, receive: Receive): Subscription {
-    return this.addReceiver(keyOf(address.groupId, address.peerId, address.actor), receive);
+  subscribe({ groupId, peerId, actor }: ActorAddress, receive: Receive): Subscription {
+    return this.addReceiver(groupId, peerId, actor, receive);
   }
 
   subscribeToPeerFeed({ groupId, peerId, name }: PeerFeed, receive: Receive): PeerFeedSubscription {
-    return { ...this.addReceiver(keyOf(groupId, peerId, name), receive), ready: Promise.resolve() };
+    return { ...this.addReceiver(groupId, peerId, name, receive), ready: Promise.resolve() };
   }
 
   runOnce(): boolean {
@@ -68,25 +69,26 @@ export class InProcessTransport implements Transport, Runnable {
     this.receivers.clear();
   }
 
-  private addReceiver(key: string, receive: Receive): Subscription {
-    const receivers = this.receivers.get(key) ?? new Set();
+  private addReceiver(groupId: GroupId, peerId: PeerId, name: string, receive: Receive): Subscription {
+    const receivers = this.receivers.get(groupId, peerId, name) ?? new Set();
     receivers.add(receive);
-    this.receivers.set(key, receivers);
+    this.receivers.set(groupId, peerId, name, receivers);
     return {
       close: () => {
         receivers.delete(receive);
-        if (receivers.size === 0 && this.receivers.get(key) === receivers) this.receivers.delete(key);
+        if (receivers.size > 0 || this.receivers.get(groupId, peerId, name) !== receivers) return;
+        this.receivers.delete(groupId, peerId, name);
       },
     };
   }
 
   private deliver({ peerId, message, bytes }: Delivery): void {
     for (const actor of recipientsOf(message.name)) {
-      const receivers = this.receivers.get(keyOf(message.body.group_id, peerId, actor));
+      const receivers = this.receivers.get(message.body.group_id, peerId, actor);
       if (receivers === undefined) this.drops.count('no_receiver');
       else this.deliverTo(message, bytes, receivers);
     }
-    this.deliverTo(message, bytes, this.receivers.get(keyOf(message.body.group_id, peerId, message.name)) ?? []);
+    this.deliverTo(message, bytes, this.receivers.get(message.body.group_id, peerId, message.name) ?? []);
   }
 
   private deliverTo(message: Message, bytes: number, receivers: Iterable<Receive>): void {
@@ -98,8 +100,4 @@ export class InProcessTransport implements Transport, Runnable {
       }
     }
   }
-}
-
-function keyOf(groupId: string, peerId: string, actor: string): string {
-  return `${groupId}.${peerId}.${actor}`;
 }

@@ -15,9 +15,10 @@ import {
   healthToken,
   isBundled,
   isFrom,
-  isMessageName,
   limits,
   type Message,
+  type MessageName,
+  messageNameOf,
   messages,
   metricsToken,
   namedSender,
@@ -26,6 +27,7 @@ import {
   type Subjects,
 } from '@conclave/protocol';
 import type { Msg } from 'nats';
+import { AddressMap } from './address-map.js';
 import { FirstVersionPeers } from './first-version-peers.js';
 import { MessageCoalescer } from './message-coalescer.js';
 import { MessageCounts } from './metrics/message-counts.js';
@@ -38,6 +40,7 @@ import {
   type PeerFeed,
   type PeerFeedSubscription,
   type Receive,
+  recipientOf,
   type Subscription,
   type Transport,
 } from './transport.js';
@@ -68,6 +71,8 @@ interface Source {
 
 export class NatsTransport implements Transport {
   private readonly subscriptions = new Map<string, MessageSubscription>();
+  /** The receivers of messages in bundles, by `receiverName`. */
+  private readonly bundled = new AddressMap<ReadonlySet<Receive>>();
   private readonly bundleSubscriptions = new Map<string, BundleSubscription>();
   private readonly firstVersion: FirstVersionPeers;
   /** The groups with subscribed actors, and how many: with several groups, small messages are bundled. */
@@ -143,10 +148,10 @@ export class NatsTransport implements Transport {
 
   subscribe({ groupId, peerId, actor }: ActorAddress, receive: Receive): Subscription {
     const own = { groupId, peerId, recipient: actor };
-    const parts = [this.addReceiver(this.subjects.messages(own), own, receive)];
+    const parts = [this.addReceiver(this.subjects.messages(own), own, receive, actor)];
     const feed: Source = { groupId, peerId, recipient: 'feed' };
     for (const message of feedMessagesTo(actor)) {
-      parts.push(this.addReceiver(this.subjects.message(feed, message, '*'), feed, receive));
+      parts.push(this.addReceiver(this.subjects.message(feed, message, '*'), feed, receive, `feed.${message}`));
     }
     parts.push(this.subscribeToBundles(peerId, actor), this.host(groupId));
     if (isInFeedBundles(actor)) parts.push(this.subscribeToBundles(peerId, 'feed'));
@@ -172,6 +177,7 @@ export class NatsTransport implements Transport {
       this.unsubscribe(subscription);
     }
     this.subscriptions.clear();
+    this.bundled.clear();
     for (const subscription of this.bundleSubscriptions.values()) this.unsubscribe(subscription);
     this.bundleSubscriptions.clear();
     this.firstVersion.close();
@@ -206,7 +212,8 @@ export class NatsTransport implements Transport {
     });
   }
 
-  private addReceiver(subject: string, source: Source, receive: Receive): Subscription {
+  /** @param bundledAs what `receiverName` returns for its messages in bundles; undefined: none of them is bundled */
+  private addReceiver(subject: string, source: Source, receive: Receive, bundledAs?: string): Subscription {
     let subscription = this.subscriptions.get(subject);
     if (subscription === undefined) {
       const receivers = new Set<Receive>();
@@ -214,6 +221,7 @@ export class NatsTransport implements Transport {
         this.onMessage(message, from, source, receivers);
       subscription = { ...this.openSubscription(subject, onMessage), receivers };
       this.subscriptions.set(subject, subscription);
+      if (bundledAs !== undefined) this.bundled.set(source.groupId, source.peerId, bundledAs, receivers);
     }
     const found = subscription;
     found.receivers.add(receive);
@@ -222,6 +230,7 @@ export class NatsTransport implements Transport {
         if (!found.receivers.delete(receive) || found.receivers.size > 0 || this.subscriptions.get(subject) !== found)
           return;
         this.subscriptions.delete(subject);
+        if (bundledAs !== undefined) this.bundled.delete(source.groupId, source.peerId, bundledAs);
         this.unsubscribe(found);
       },
     };
@@ -291,18 +300,11 @@ export class NatsTransport implements Transport {
     for (const [name, body] of bundle.data.messages) {
       const message = this.parseBundled(name, recipient, body);
       if (message === undefined || !this.isFromNamedSender(message, from, peerId)) continue;
-      const receivers = this.subscriptions.get(this.bundledSubject(peerId, message))?.receivers;
+      const receivers = this.bundled.get(message.body.group_id, peerId, receiverName(message.name));
       // The group is not hosted here (any more, or yet), or another actor of this process receives the feed.
       if (receivers === undefined) this.drops.count('bundled_for_nobody');
       else this.deliverTo(message, bytes, receivers);
     }
-  }
-
-  /** The subject of a message outside a bundle. */
-  private bundledSubject(peerId: PeerId, message: Message): string {
-    const address = addressOf(peerId, message);
-    if (address.recipient !== 'feed') return this.subjects.messages(address);
-    return this.subjects.message(address, message.name.slice('feed.'.length), '*');
   }
 
   private deliverTo(message: Message, bytes: number, receivers: ReadonlySet<Receive>): void {
@@ -316,8 +318,9 @@ export class NatsTransport implements Transport {
   }
 
   /** Parses what was received; undefined, and counted: it is not a message. */
-  private parse(name: string, source: Source, data: Uint8Array): Message | undefined {
-    if (!isMessageName(name)) return this.refuse('unknown_message');
+  private parse(text: string, source: Source, data: Uint8Array): Message | undefined {
+    const name = messageNameOf(text);
+    if (name === undefined) return this.refuse('unknown_message');
     if (data.length > limits.messageBytes) return this.refuse(`too_large:${name}`);
     const value = this.decode(data, name);
     if (value === undefined) return undefined;
@@ -329,8 +332,9 @@ export class NatsTransport implements Transport {
   }
 
   /** Parses one message of a bundle; undefined, and counted: it is none, or does not belong there. */
-  private parseBundled(name: string, recipient: Recipient, body: unknown): Message | undefined {
-    if (!isMessageName(name) || bundleRecipient(name) !== recipient) return this.refuse('unknown_message');
+  private parseBundled(text: string, recipient: Recipient, body: unknown): Message | undefined {
+    const name = messageNameOf(text);
+    if (name === undefined || bundleRecipient(name) !== recipient) return this.refuse('unknown_message');
     const parsed = messages[name].schema.safeParse(body);
     if (!parsed.success) return this.refuse(`malformed:${name}`);
     const message = { name, body: parsed.data } as Message;
@@ -349,6 +353,12 @@ export class NatsTransport implements Transport {
     this.drops.count(reason);
     return undefined;
   }
+}
+
+/** The actor that receives a message, or the name of a message on a feed. */
+function receiverName(name: MessageName): string {
+  const recipient = recipientOf(name);
+  return recipient === 'feed' ? name : recipient;
 }
 
 /** The sender that a subject names. */

@@ -16,7 +16,7 @@ import {
 } from './transport.js';
 
 export class PeerTransport implements Transport {
-  private readonly hosted = new Set<string>();
+  private readonly hosted = new Map<GroupId, Set<ActorKind>>();
 
   /**
    * @param inner delivers within the process
@@ -41,20 +41,24 @@ export class PeerTransport implements Transport {
       return;
     }
     const recipients = recipientsOf(message.name);
-    const inside = recipients.filter((actor) => this.isHosted(message.body.group_id, actor)).length;
+    const hosted = this.hosted.get(message.body.group_id);
+    let inside = 0;
+    for (const actor of recipients) if (hosted?.has(actor) === true) inside += 1;
     if (inside > 0) this.inner.send(peerId, message);
     if (inside < recipients.length || isPeerFeedMessage(message.name) || this.options.mirror)
       this.outer.send(peerId, message);
   }
 
   subscribe(address: ActorAddress, receive: Receive): Subscription {
-    const key = keyOf(address.groupId, address.actor);
+    const { groupId, actor } = address;
     const isOwn = address.peerId === this.peerId;
-    if (isOwn) this.hosted.add(key);
+    if (isOwn) this.hosted.set(groupId, (this.hosted.get(groupId) ?? new Set()).add(actor));
     const parts = [this.inner.subscribe(address, receive), this.outer.subscribe(address, receive)];
     return {
       close: () => {
-        if (isOwn) this.hosted.delete(key);
+        const hosted = isOwn ? this.hosted.get(groupId) : undefined;
+        hosted?.delete(actor);
+        if (hosted?.size === 0) this.hosted.delete(groupId);
         for (const part of parts) part.close();
       },
     };
@@ -67,12 +71,4 @@ export class PeerTransport implements Transport {
   async close(): Promise<void> {
     await Promise.all([this.inner.close(), this.outer.close()]);
   }
-
-  private isHosted(groupId: GroupId, actor: ActorKind): boolean {
-    return this.hosted.has(keyOf(groupId, actor));
-  }
-}
-
-function keyOf(groupId: string, actor: string): string {
-  return `${groupId}.${actor}`;
 }

@@ -21,7 +21,7 @@ import type {
   PeerId,
   Recipient,
 } from '@conclave/protocol';
-import { feedListeners, peerFeedMessages } from '@conclave/protocol';
+import { feedListeners, messages, peerFeedMessages } from '@conclave/protocol';
 
 /** Receives a message. `bytes`: about its memory. It only queues the message. */
 export type Receive = (message: Message, bytes: number) => void;
@@ -62,9 +62,13 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+const recipients = new Map(
+  (Object.keys(messages) as MessageName[]).map((name) => [name, name.slice(0, name.indexOf('.')) as Recipient]),
+);
+
 /** The recipient in the name of a message: `node.opened` is `opened` to `node`. */
 export function recipientOf(name: MessageName): Recipient {
-  return name.slice(0, name.indexOf('.')) as Recipient;
+  return recipients.get(name) as Recipient;
 }
 
 /** The address of a message to this peer. */
@@ -72,11 +76,16 @@ export function addressOf(peerId: PeerId, message: Message): Address {
   return { groupId: message.body.group_id, peerId, recipient: recipientOf(message.name) };
 }
 
+const receivingActors = new Map(
+  [...recipients].map(([name, recipient]): [MessageName, readonly ActorKind[]] => [
+    name,
+    recipient === 'feed' ? feedListeners[name as keyof typeof feedListeners] : [recipient],
+  ]),
+);
+
 /** The actors of the peer that receive this message. */
 export function recipientsOf(name: MessageName): readonly ActorKind[] {
-  const recipient = recipientOf(name);
-  if (recipient !== 'feed') return [recipient];
-  return feedListeners[name as keyof typeof feedListeners];
+  return receivingActors.get(name) as readonly ActorKind[];
 }
 
 /** Whether actors of other peers may subscribe to this message of a peer's feed. */

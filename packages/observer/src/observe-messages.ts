@@ -6,8 +6,8 @@ import {
   decode,
   type GroupId,
   isFrom,
-  isMessageName,
   type Message,
+  messageNameOf,
   messages,
   type PeerId,
   type Recipient,
@@ -84,8 +84,9 @@ function readBundle(groupId: GroupId, data: Uint8Array): (Pick<ObservedMessage, 
     });
 }
 
-function readMessage(name: string, body: unknown): Message | undefined {
-  if (!isMessageName(name)) return undefined;
+function readMessage(text: string, body: unknown): Message | undefined {
+  const name = messageNameOf(text);
+  if (name === undefined) return undefined;
   const parsed = messages[name].schema.safeParse(body);
   return parsed.success ? ({ name, body: parsed.data } as Message) : undefined;
 }

@@ -49,8 +49,11 @@ export type Message<N extends MessageName = MessageName> = {
 /** The names of the messages to a recipient, by the first part of the name. */
 export type MessageNameTo<R extends string> = Extract<MessageName, `${R}.${string}`>;
 
-export function isMessageName(name: string): name is MessageName {
-  return Object.hasOwn(messages, name);
+const names = new Map<string, MessageName>((Object.keys(messages) as MessageName[]).map((name) => [name, name]));
+
+/** The name of a message, as one string for all messages of this name, so that later lookups by it are fast; undefined: no message has it. */
+export function messageNameOf(text: string): MessageName | undefined {
+  return names.get(text);
 }
 
 /** Which actors of a peer receive each message on the feed of that peer. */
