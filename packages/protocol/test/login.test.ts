@@ -352,6 +352,17 @@ describe('a context that changes', () => {
   }
 });
 
+describe('a login to a server that accepts no more connections', () => {
+  it('names the reason, not a server that is missing', async () => {
+    const { url } = await server('max_connections: 1');
+    const first = await logIn({ servers: url });
+    const { code, message } = await failure({ servers: url });
+    await first.close();
+    expect(code).toBe('EUNREACHABLE');
+    expect(message).toMatch(/^NATS at \S+ accepts no more connections: .*maximum connections exceeded/i);
+  });
+});
+
 describe('a login over TLS', () => {
   const authority = new Authority(folder, 'authority');
   const stranger = new Authority(folder, 'stranger');

@@ -1,4 +1,5 @@
 /** Connects to NATS with a login; the error of a failed attempt contains the reason. */
+import { connect as connectSocket } from 'node:net';
 import {
   AuthorizationError,
   connect,
@@ -53,6 +54,9 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
 
 /** How many connections a server may close during the login before the attempt fails without the server's reason. */
 const closedAttempts = 3;
+/** How long a server may send nothing before it is assumed to accept the connection. */
+const errorTimeoutMs = 500;
+const errorBytes = 65_536;
 const closedCodes = ['ECONNRESET', 'EPIPE'];
 
 /** As `connect`, with the server's reason if it rejects the client's certificate, and another attempt if it closes the connection. */
@@ -63,7 +67,8 @@ async function connectForReason(options: NodeConnectionOptions): Promise<NatsCon
     } catch (error) {
       if (!closedCodes.includes(codeOf(error))) throw error;
       const rejection = await certificateRejection(options);
-      if (rejection !== undefined || attempt === closedAttempts) throw rejection ?? error;
+      if (rejection !== undefined) throw rejection;
+      if (attempt === closedAttempts) throw (await errorOnConnecting(options)) ?? error;
     }
   }
 }
@@ -83,6 +88,31 @@ async function certificateRejection(options: NodeConnectionOptions): Promise<unk
   } catch (error) {
     return certificateAlert.test(codeOf(error)) ? error : undefined;
   }
+}
+
+/**
+ * The error that a server sends as soon as a client has connected, because it is full, for instance. This client sends nothing: what a
+ * server sends before it closes the connection is lost if it has not read all that the client has sent.
+ * @returns undefined: the server sends none, or there are several servers
+ */
+async function errorOnConnecting({ servers }: NodeConnectionOptions): Promise<Error | undefined> {
+  const [server, ...others] = [servers ?? []].flat();
+  if (server === undefined || others.length > 0) return undefined;
+  const { hostname, port } = new URL(server.replace(/^tls:/, 'nats:'));
+  let text = '';
+  await new Promise<void>((resolve) => {
+    const socket = connectSocket(Number(port), hostname.replace(/^\[|\]$/g, ''));
+    socket.setTimeout(errorTimeoutMs, () => socket.destroy());
+    socket.on('data', (bytes) => {
+      text += bytes;
+      if (text.length > errorBytes) socket.destroy();
+    });
+    // `close` follows.
+    socket.on('error', () => {});
+    socket.on('close', () => resolve());
+  });
+  const [, error] = /-ERR '([^']*)'/.exec(text) ?? [];
+  return error === undefined ? undefined : new Error(error);
 }
 
 /** A subject for replies, as the connection's own requests have it: below its inbox prefix. */
@@ -126,13 +156,19 @@ function explain(login: NatsLogin, error: unknown, servers: readonly string[]): 
   }
   const hint =
     error instanceof TimeoutError ? ' (a server that starts with TLS sends nothing before: --nats-tls-first)' : '';
-  const why = error instanceof LoginError ? error.message : `no NATS server at ${where}: ${messageOf(error)}${hint}`;
+  const fault = isFull(error) ? `NATS at ${where} accepts no more connections` : `no NATS server at ${where}`;
+  const why = error instanceof LoginError ? error.message : `${fault}: ${messageOf(error)}${hint}`;
   return new LoginError('EUNREACHABLE', why);
 }
 
 /** Whether the server closed the connection, with or without the reason. */
 function isClosed(error: unknown): boolean {
   return closedCodes.includes(codeOf(error)) || /control line/i.test(messageOf(error));
+}
+
+/** Whether the server, or the login's account, has as many connections as it may have. */
+function isFull(error: unknown): boolean {
+  return /maximum .*connections exceeded/i.test(messageOf(error));
 }
 
 function textOf(text: () => string | undefined): string {
