@@ -82,7 +82,7 @@ export const events = {
     z.object({ ...every, unreachable_peer: PeerId, silent_ms: z.number().int() }),
   ),
   peer_refused: event(
-    'a peer has another store than the one in the configuration, or holds another history',
+    'a peer has another store than the one in the configuration or an older copy of it, or holds another history',
     z.object({ ...every, refused_peer: PeerId, reason: z.string() }),
   ),
   peer_removed: event('this peer has been removed from the group', z.object({ ...every, index: LogIndex })),

@@ -154,7 +154,7 @@ describe('a member', () => {
   it('that is refused is logged', () => {
     group.receive(group.lead('n2', 10));
     expect(group.receive(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([
-      'log warn: n2 has another store than the one in the configuration',
+      'log warn: n2 has another store than the one in the configuration, or an older copy of it',
     ]);
   });
 

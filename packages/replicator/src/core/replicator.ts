@@ -216,7 +216,7 @@ export class Replicator {
     return undefined;
   }
 
-  /** The target has answered, with its current store or before it has opened one. */
+  /** A message of the target was received, from the store that this replicator knows or may adopt, or from a target without a store. */
   private recordReceived(nowMs: number): void {
     this.receivedMs = nowMs;
     if (this.isBound) this.storeIdentity.onBound(nowMs);
@@ -255,7 +255,7 @@ export class Replicator {
       store_id: this.storeId,
       state: this.state,
       ...this.sender.progress(),
-      // The sender's positions are those of the bound store, but another store replies.
+      // The sender's positions are those of the bound store, but another store replies, or an older copy of the bound one.
       ...(this.refusal === 'ESTORE' ? nothingKnown : {}),
       silent_ms: msSince(this.receivedMs, nowMs),
       stored_ms: msSince(this.storedMs, nowMs),
@@ -321,7 +321,9 @@ export class Replicator {
     this.refusal = refusal;
     this.leaderTerm.progressChanged = true;
     const text =
-      refusal === 'ESTORE' ? 'has another store than the one in the configuration' : 'holds data of another history';
+      refusal === 'ESTORE'
+        ? 'has another store than the one in the configuration, or an older copy of it'
+        : 'holds data of another history';
     const { effects } = this.leaderTerm.output;
     effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }
