@@ -587,7 +587,7 @@ export const chapters = [
         mutants: ['joint-of-an-older-leader-cancelled', 'cancelled-too-late'],
       },
       {
-        rule: 'A peer may campaign if a configuration of its log contains it, from the last one known committed on',
+        rule: 'A peer may campaign if the last configuration in its log that it knows to be committed, or a later one, contains it',
         mutants: [
           'campaigns-without-configuration',
           'campaigns-outside-its-configurations',

@@ -303,7 +303,7 @@ export const elections = [
   },
   {
     id: 'campaigns-outside-its-configurations',
-    rule: 'A peer may campaign if any configuration of its log contains it, from the last one known committed on.',
+    rule: 'A peer may campaign if the last configuration in its log that it knows to be committed, or a later one, contains it.',
     edits: [
       {
         file: state,
@@ -315,7 +315,7 @@ export const elections = [
   },
   {
     id: 'campaigns-by-an-older-configuration',
-    rule: 'A peer may campaign if ... from the last one known committed on. A peer whose removal is committed no longer campaigns.',
+    rule: 'No configuration before the last one that the peer knows to be committed permits a campaign. So a peer whose removal is committed no longer campaigns.',
     edits: [{ file: state, find: '.slice(Math.max(committed, 0))', replace: '.slice(Math.min(committed, 0))' }],
     seeds: 60,
   },

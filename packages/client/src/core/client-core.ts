@@ -107,7 +107,7 @@ export class ClientCore {
     return this.drops.byReason;
   }
 
-  /** The number of open calls, and of the requests that contain some of them. */
+  /** The number of open calls, and of the requests that are sent or wait to be sent again. */
   status(): { readonly openCalls: number; readonly requests: number } {
     return { openCalls: this.calls.size, requests: this.requests.size };
   }

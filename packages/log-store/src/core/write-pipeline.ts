@@ -9,8 +9,8 @@
  * 1. Entries, truncations, terms, votes and openings become durable in the order in which they were accepted. `written` is the
  *    state that was accepted when the last write began; `durable` is the state of the last write that was synced.
  * 2. At most one write is in progress. While there is none, `durable` equals `written`.
- * 3. Terms never decrease. The known commit index decreases only if a session is opened: it begins with the written state, and drops
- *    what was accepted after that.
+ * 3. Terms never decrease. The known commit index decreases only if a session is opened: the new session begins with the written
+ *    state, and what was accepted after that is dropped.
  */
 import {
   asLogIndex,
@@ -179,7 +179,10 @@ export class WritePipeline {
     if (this.acceptedState.incoming !== undefined) this.change({ incoming: undefined });
   }
 
-  /** Acknowledges the accepted message with the next write at the latest, even if it only adds entries or changes nothing. */
+  /**
+   * Has the accepted message acknowledged as soon as the next write is synced, even if that write only adds entries; at once if nothing
+   * has to be written.
+   */
   acknowledgePromptly(): void {
     this.next.isUrgent = true;
   }

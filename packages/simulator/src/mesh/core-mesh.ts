@@ -54,7 +54,7 @@ export class CoreMesh extends Processes {
   private readonly published = new PublishedEvents(this);
   private readonly timers = new ActorTimers(this);
   observer: RunObserver = {};
-  /** For scenarios: the random number of an actor's step, in place of its stream. */
+  /** For scenarios: returns the random number of an actor's step, in place of the next number of `actor.random`. */
   randomOf: ((actor: Actor) => number) | undefined;
   /** For scenarios: holds arriving messages back. */
   gate: MessageGate | undefined;
@@ -251,8 +251,8 @@ export class CoreMesh extends Processes {
   }
 
   /**
-   * Passes an input to the core, and `idle` after it: at once, or up to `turn` ms later, so that the inputs in between
-   * come first.
+   * Passes an input to the core, and `idle` after it: at once, or, if `network.conditions.turn` is not 0, up to that many
+   * milliseconds later. Inputs that arrive in between come before the `idle`.
    * @param from for the trace: where the input came from
    */
   step(actor: Actor, input: unknown, from: string): void {
@@ -271,7 +271,10 @@ export class CoreMesh extends Processes {
     });
   }
 
-  /** If the actors have turns, a node's process hosts other groups that have many uncommitted appends in every second half-second. */
+  /**
+   * Returns the input `idle`. If `turn` is not 0, a node's process hosts other groups, too: for half a second they have many
+   * uncommitted appends, for the next half second none, and so on.
+   */
   private idle(actor: Actor, turn: number): NodeInput {
     if (turn === 0 || actor.kind !== 'node') return { type: 'idle' };
     const areOthersBusy = Math.floor(this.nowMs / 500) % 2 === 1;
@@ -386,7 +389,10 @@ export class CoreMesh extends Processes {
   }
 }
 
-/** Returns what an error of an actor's production code violates: `cores-keep-their-invariants`, unless an observer threw it. */
+/**
+ * Returns an error that was thrown in a step as a violation of `cores-keep-their-invariants`. A violation that an observer has thrown is
+ * returned unchanged.
+ */
 function coreViolation(actor: Actor, error: unknown): InvariantViolation {
   if (error instanceof InvariantViolation) return error;
   const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);

@@ -57,7 +57,7 @@ export class AppendEntriesHandler {
   /** The last tick for which `recordSession` has waited for an acknowledgement of the log-store, or still waits. */
   private askedTickId = 0;
   private askedTerm = 0;
-  /** The commit index when the last tick was echoed. */
+  /** The commit index at the last new tick that came with AppendEntries or InstallSnapshot. */
   private committedBefore: LogIndex = asLogIndex(0);
 
   constructor(
@@ -114,7 +114,10 @@ export class AppendEntriesHandler {
     this.accept(body, batches);
   }
 
-  /** Follows the sender of InstallSnapshot. Returns false if the message is for another store or of an older term. */
+  /**
+   * Follows the sender of InstallSnapshot. Returns false if the message is dropped or rejected: it is for another history or store, of an
+   * older term, or malformed, or this store lacks entries that it had acknowledged.
+   */
   follow(body: FromLeader): boolean {
     if (!this.isForThisStore(body)) return false;
     if (body.term < this.state.term) {
@@ -126,8 +129,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Whether the message is for this peer's history of the group, and for this store. If not, drops or rejects it. A peer without a
-   * history accepts the message of any history; `accept` then adopts that history.
+   * Whether the message is for this peer's history of the group and for this store, and this store has all entries that it had
+   * acknowledged. If not, drops or rejects the message. A peer without a history accepts the message of any history.
    */
   private isForThisStore(body: FromLeader & Pick<AppendEntries, 'acknowledged_index'>): boolean {
     const { state, context } = this;
@@ -154,8 +157,8 @@ export class AppendEntriesHandler {
 
   private refuseOlderTerm(body: FromLeader): void {
     this.context.drop('append_entries_of_older_term');
-    // The reply names the sender's history, because this peer may have none. It can have a higher term nevertheless, after an
-    // attempt to found a group that was interrupted.
+    // The reply names the sender's history, because this peer may have none. A peer without a history can have a higher term if it
+    // began to found a group and was interrupted.
     this.actors.sendHigherTerm(body.leader_id, body.group_uid);
   }
 
@@ -189,8 +192,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * A tick that the leader's node has sent directly, as reads wait there. It is accepted only from the leader that this peer follows;
-   * all that a heartbeat does beyond that, the next heartbeat does.
+   * A tick that the leader's node has sent directly, because reads wait at the leader. It is accepted only from the leader that this
+   * peer follows. It restarts the election timeout and is echoed, but does nothing else that a heartbeat does.
    */
   onReadTick(body: Body<'node.read_tick'>): void {
     const { state, context } = this;

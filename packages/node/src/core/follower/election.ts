@@ -54,7 +54,7 @@ export class Election {
   private lastElectionId = 0;
   private wasTransfer = false;
   private timeoutMs: number;
-  /** When this peer last ended its pre-vote in favor of another candidate. */
+  /** When this peer last stopped requesting pre-votes in favor of another candidate. */
   private yieldedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -69,9 +69,9 @@ export class Election {
   }
 
   /**
-   * Whether the last election that this peer won was ordered by the previous leader: in a leadership transfer, or because this peer
-   * was that leader and campaigned above a higher term that it had seen. In such an election voters grant their votes although they
-   * may just have received a heartbeat.
+   * Whether voters could grant their votes in the last election that this peer won although they might just have received a heartbeat:
+   * the previous leader ordered the election in a leadership transfer, or this peer was that leader and campaigned above a higher
+   * term that it had seen, or this peer founded the group.
    */
   get wasOrdered(): boolean {
     return this.wasTransfer;
@@ -191,7 +191,7 @@ export class Election {
     this.askVoters();
   }
 
-  /** Sends the election to count to the ballot-box. Called again when the ballot-box has restarted. */
+  /** Orders the ballot-box to count the votes of this election. Called again when the ballot-box has restarted. */
   openCount(): void {
     const { candidacy, state, actors } = this;
     if (candidacy === undefined || !candidacy.requestsVotes) return;
@@ -323,7 +323,7 @@ export class Election {
     // A restarted node does not know which store of the candidate has its vote, so it does not grant that vote again.
     const isSame = state.votedFor === body.candidate_id && state.votedStoreId === body.candidate_store_id;
     const canVoteForCandidate = state.votedFor === '' || isSame;
-    // A peer that requests pre-votes has not voted for itself yet.
+    // A peer that requests pre-votes is not a candidate in its current term, so it may vote like a follower.
     const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
     const granted = canVoteForCandidate && isIdle && state.leaderId === '' && this.isUpToDate(body);
     if (granted && state.role === 'pre_candidate') roles.becomeFollower(`${body.candidate_id} campaigns`);
@@ -354,8 +354,9 @@ export class Election {
   }
 
   /**
-   * Whether this voter must reject the request, whatever the candidate's log contains: this node received a heartbeat within the last
-   * election timeout, and the leader has not permitted an earlier vote; or the previous node of this peer may have received one.
+   * Whether this voter must reject the request, whatever the candidate's log contains: this node leads, or received a heartbeat
+   * within the last election timeout and may not vote early (`LeaderProbe`). Both are no reason if the leader ordered this election or is the
+   * candidate. In any case the request is rejected if the previous node of this peer may have received a heartbeat within that time.
    */
   private mustReject(body: RequestVote): boolean {
     const { state, context } = this;

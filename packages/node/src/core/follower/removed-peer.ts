@@ -15,7 +15,7 @@ export class RemovedPeer {
     private readonly state: NodeState,
   ) {}
 
-  /** Whether a configuration of its log has this peer, but none from the last known committed one on. */
+  /** Whether a configuration in this peer's log contains it, but neither the last one known to be committed nor a later one does. */
   get isRemoved(): boolean {
     const { state } = this;
     if (state.isMember()) return false;

@@ -27,8 +27,8 @@ interface TracedEntry {
 }
 
 /**
- * How many appends of all groups that a process hosts may be uncommitted at the same time. Each group may have one, however many the
- * others have. The number is small, so that proposals that arrive meanwhile share the next append. It is more than one, so that the
+ * How many appends of all groups that a process hosts may be uncommitted at the same time. A group without an uncommitted append
+ * may append even if the others have this many. The number is small, so that proposals that arrive meanwhile share the next append. It is more than one, so that the
  * disks always have something to write.
  */
 export const appendsInFlight = 4;
@@ -59,7 +59,7 @@ export class Proposals {
    * Queues a proposal, or refuses its request. The node calls `appendQueued` at the end of its turn (`idle`).
    * @param requestId the request to answer; undefined: the leader itself proposes, and gets no reply
    * @param payload the bytes of the entry
-   * @param command the same command, decoded
+   * @param command the command that `payload` encodes
    * @param outcomeIfFull the outcome of the refusal if there is no room
    * @param trace the trace of the request, if it has one
    */
@@ -133,7 +133,8 @@ export class Proposals {
 
   /**
    * Returns how many queued proposals, beginning with number `from` of the queue, fit into one batch of at most `room` bytes. The
-   * first proposal of an append always fits, because no payload is larger than `limits.entryBytes`.
+   * first proposal of an append is always included, even if its batch is a few bytes larger than `limits.batchBytes`: no payload is larger
+   * than `limits.entryBytes`, and an append has room for that.
    */
   private batchLength(from: number, room: number): number {
     const maxBytes = Math.min(limits.batchBytes, room);

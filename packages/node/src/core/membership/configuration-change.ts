@@ -7,7 +7,8 @@
  * 2. No configuration entry contains a new peer, or a member's new store, before it has caught up and its store id is known.
  * 3. The joint stage is rolled back only by the leader that appended it in this term, and never once the stable entry is
  *    appended.
- * 4. Each change ends with one reply to each request that waits for it.
+ * 4. Each request that waits for a change gets one reply: when the change or the leadership ends, or when the deadline of the
+ *    stable stage passes.
  * 5. No new peer, and no new store of a member, is added to a configuration unless it supports the group's feature level. The
  *    level is raised by an entry of its own, while no change is running, and never lowered.
  * 6. A store replacement that is catching up blocks no membership change and no leadership transfer: such a command ends the
@@ -62,7 +63,7 @@ export class ConfigurationChange {
     proposals: Proposals,
     private readonly appender: LogAppender,
     private readonly listener: {
-      /** The stable entry is committed. */
+      /** The last entry of a flush or change is committed, also that of a rolled back change or of a raised feature level. */
       readonly onStable: (kind: 'flush' | 'change') => void;
       /** A store replacement has failed. */
       readonly onReplacementFailed: (peerId: PeerId, reason: ConclaveError) => void;
@@ -365,7 +366,8 @@ export class ConfigurationChange {
   }
 
   /**
-   * The leadership has ended. If the log of a later leader contains the entry of this change, that leader completes the change.
+   * The leadership has ended. The log of a later leader decides the outcome: that leader completes the change if its log contains an
+   * entry of the change and no rollback entry.
    */
   abandon(reason: string, leaderId: string): void {
     const { active, context } = this;

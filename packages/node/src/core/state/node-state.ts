@@ -228,7 +228,7 @@ export class NodeState {
     return !this.isLogSuperseded && this.cannotLead === '' && this.isMember();
   }
 
-  /** Whether this peer is in any configuration of its log from the last known committed one on. */
+  /** Whether the last configuration in its log that is known to be committed, or a later one, contains this peer. */
   isMember(): boolean {
     const { configurations } = this.log;
     const committed = configurations.findLastIndex((entry) => entry.index <= this.commitIndex);
