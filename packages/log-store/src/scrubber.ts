@@ -17,13 +17,17 @@ export interface ScrubberOptions {
   /** The time before the first pass. */
   readonly firstAfterMs: number;
   readonly bytesPerSecond: number;
+  /** The time after which rows that could not be read are read again. */
+  readonly retryMs: number;
 }
 
 export interface ScrubberDependencies {
   readonly rowsAfter: (key: string, maxBytes: number) => Promise<readonly Row[]>;
   /** Called if a row of this group is damaged; undefined: a row that belongs to no single group. */
   readonly onDamage: (groupId: GroupId | undefined, message: string) => void;
-  /** Called when a pass has ended. */
+  /** Called when rows cannot be read now; they are read again later. */
+  readonly onFailure: (message: string) => void;
+  /** Called when a pass has read everything. */
   readonly onPass: (rows: number, bytes: number) => void;
 }
 
@@ -58,7 +62,11 @@ export class Scrubber {
     let bytes = 0;
     while (!this.stopped) {
       const rows = await this.rowsAfter(key);
-      if (rows === undefined || rows.length === 0) break;
+      if (rows === undefined) {
+        await this.pause(this.options.retryMs);
+        continue;
+      }
+      if (rows.length === 0) break;
       for (const row of rows) this.check(row);
       const read = rows.reduce((sum, row) => sum + row.key.length + row.value.length, 0);
       key = (rows.at(-1) as Row).key;
@@ -78,8 +86,9 @@ export class Scrubber {
     } catch (error) {
       if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
         this.dependencies.onDamage(groupOfKey(key), error.message);
+      } else {
+        this.dependencies.onFailure((error as Error).message);
       }
-      // Other errors affect all reads and writes, and are reported there.
       return undefined;
     }
   }

@@ -514,10 +514,16 @@ describe('a LevelDB that is not what it was', () => {
     await open.write([{ type: 'put', key: batchKey(main, 61), value: bad }], [groupOf(61)]);
     const found: unknown[] = [];
     const rows = await new Promise((resolve) => {
-      const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9 };
+      const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9, retryMs: 1 };
+      let reads = 0;
       const scrubber = new Scrubber(options, {
-        rowsAfter: (key, maxBytes) => open.rowsAfter(key, maxBytes),
+        rowsAfter: async (key, maxBytes) => {
+          reads += 1;
+          if (reads === 2) throw new Error('a table cannot be opened');
+          return open.rowsAfter(key, maxBytes);
+        },
         onDamage: (...damage) => found.push(damage),
+        onFailure: (message) => found.push(message),
         onPass: (count) => {
           scrubber.stop();
           resolve(count);
@@ -526,7 +532,8 @@ describe('a LevelDB that is not what it was', () => {
       scrubber.start();
     });
     expect(rows).toBe(61);
-    expect(found).toEqual([[main, expect.stringMatching(/index 61: .*bad checksum.*To repair it: stop/)]]);
+    const damage = [main, expect.stringMatching(/index 61: .*bad checksum.*To repair it: stop/)];
+    expect(found).toEqual(['a table cannot be opened', damage]);
   });
 
   it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {

@@ -54,6 +54,8 @@ interface Data extends LogStoreDependencies {
 const MiB = 1024 * 1024;
 /** The first scrub begins this long after the start, when peers that restarted together have caught up. */
 const firstScrubMs = 600_000;
+/** What the scrub could not read is read again after this time. */
+const scrubRetryMs = 60_000;
 
 export class ActorFactory {
   private readonly appends = new ProcessAppends();
@@ -161,6 +163,7 @@ export class ActorFactory {
       intervalMs: options.scrubIntervalMs ?? options.scrubIntervalHours * 3_600_000,
       firstAfterMs: firstScrubMs,
       bytesPerSecond: limits.scrubBytesPerSecond,
+      retryMs: scrubRetryMs,
     };
     this.scrubber = new Scrubber(scrubOptions, {
       rowsAfter: (key, maxBytes) => data.storage.rowsAfter(key, maxBytes),
@@ -168,6 +171,7 @@ export class ActorFactory {
         log.write('error', 'the scrub has found damage', { reason: message });
         for (const [id, store] of logStores) if (groupId === undefined || groupId === id) store.onDamage(message);
       },
+      onFailure: (message) => log.write('warn', 'the scrub cannot read what is stored now', { reason: message }),
       onPass: (rows, bytes) => log.write('info', 'all that is stored was read and checked', { rows, bytes }),
     });
     this.scrubber.start();
