@@ -25,7 +25,9 @@ let settings: Record<string, string>;
 beforeAll(async () => {
   const folder = buildPreviousRelease().replace(/\/packages\/.*/, '');
   const image = `${name}:previous`;
-  previous = await buildImage(image, () => docker('build', '--tag', image, folder));
+  // Its own base image is of an older Node.js, which a machine without a registry has not made.
+  const base = 'NODE_IMAGE=node:24-bookworm-slim';
+  previous = await buildImage(image, () => docker('build', '--build-arg', base, '--tag', image, folder));
   const ports = await freePorts(3);
   settings = { CONCLAVE_IMAGE: image, CONCLAVE_RAISE_LEVEL: 'manual' };
   // The previous release knows no logins.

@@ -224,7 +224,7 @@ describe('a watch', () => {
     const impatient = await ConclaveClient.connect({
       servers: server.url,
       groupId: 'main',
-      timeoutMs: 300,
+      timeoutMs: 1_000,
       requestTimeoutMs: 100,
     });
     const refusal = (code: ErrorCode): ErrorBody => ({ code, message: `refused with ${code}`, outcome: 'not_done' });
@@ -254,7 +254,7 @@ describe('a watch', () => {
       const impatient = await ConclaveClient.connect({
         servers: server.url,
         groupId: 'main',
-        timeoutMs: 300,
+        timeoutMs: 1_000,
         requestTimeoutMs: 100,
       });
       await group.stepDown();
@@ -272,7 +272,7 @@ describe('a watch', () => {
       // The calls of the watch fail again meanwhile.
       await expect(impatient.kv.get('k')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
       await expect(impatient.kv.get('k')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
-      expect(problems).toEqual(['ETIMEDOUT: no reply within 300 ms: nobody answers']);
+      expect(problems).toEqual(['ETIMEDOUT: no reply within 1000 ms: nobody answers']);
       await group.lead();
       await put('k');
       expect(await event).toMatchObject({ done: false });
