@@ -53,7 +53,7 @@ export function subjectsDocument(protocol) {
       "| `conclave.<group>.<peer>.admin.<command>` | a request to that peer's node | the same |",
       "| `conclave.<group>.<peer>.kv.<operation>` | a read from that peer's node | the same |",
       '| `conclave.<group>.event.<event>.<from>` | an event of peer `<from>`, for observers | JSON |',
-      '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`HistoryAnnouncement`), about once a second, for leaders of other histories of that name | msgpack |',
+      '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`HistoryAnnouncement`), about once a second, for leaders of other histories of that name, and for an earlier leader of the same history | msgpack |',
       '| `conclave.<group>.watch.<watch>` | the changes of one watch (`kv.watch`), published by the leader | as requested |',
       "| `conclave.admin.<peer>.<command>` | a request to the process of that peer's log-stores | JSON or msgpack; the reply has the encoding of the request |",
       '| `conclave.admin.<peer>.<actor>.<command>` | a request to the process that hosts that actor of the peer | the same |',

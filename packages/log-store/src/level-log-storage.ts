@@ -318,7 +318,7 @@ export class LevelLogStorage implements LogStorage {
 
   private async purgeNext(groupId: GroupId, garbage: Garbage): Promise<void> {
     const first = batchKey(groupId, 0);
-    // The last batch that begins at or just above the base stays, because it may contain entries above the base.
+    // Of the batches that begin at or before the entry after the base, the last one stays: it may contain entries above the base.
     const kept = await this.lastKey({ gte: first, lte: batchKey(groupId, garbage.upTo + 1) });
     if (kept !== undefined) await this.change(() => this.level.clear({ gte: first, lt: kept }));
     for (const { from, before } of slotsToPurge(garbage)) {

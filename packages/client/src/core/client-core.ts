@@ -18,8 +18,8 @@
  * 1. Each call is settled exactly once: as done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that contained it is known to have done nothing.
  * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
- *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits while the session
- *    has too many unsettled writes to number another one (`WriteSession.room`).
+ *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits while there is no
+ *    session, or while the session has too many unsettled writes to number another one (`WriteSession.room`).
  * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
  *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
@@ -286,7 +286,7 @@ export class ClientCore {
 
   private onDeadline(call: OpenCall): void {
     const { problem = '', refusal } = call.request ?? this.opening ?? {};
-    // NATS reported that nobody subscribes to the subject of the peer.
+    // The last attempt reached no peer, for example because nobody subscribes to its subject.
     const code = call.request?.kind === 'admin' && call.request.isUndelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     if (refusal !== undefined && isWatch(call)) {
       // A leader has rejected the watch, or NATS rejects the login.

@@ -50,8 +50,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private readonly disk: DiskReserve;
   private effects: LogStoreEffect[] = [];
   /**
-   * Whether synced data may be missing (the side file of the last write was lost), and the node has not reported since that all committed
-   * entries are here.
+   * Whether synced data may be missing (the side file of the last write was missing or damaged), and the node has not reported since
+   * that all committed entries are here.
    */
   private isUnverified: boolean;
 
@@ -75,7 +75,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     });
   }
 
-  /** Messages that were not accepted, by reason. */
+  /** How many messages were not accepted, and how many acknowledgements a truncation or a snapshot has dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.drops.byReason;
   }
@@ -299,7 +299,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   // ---- Helpers -------------------------------------------------------------------------------------
 
-  /** Runs code that decodes stored bytes. If they are damaged, this group's log-store stops. */
+  /** Runs code that decodes stored bytes. If they are damaged, of an unknown version or of another peer, this log-store stops. */
   private guard(run: () => void): void {
     try {
       run();

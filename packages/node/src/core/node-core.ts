@@ -286,8 +286,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const rejection = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
     if (rejection === undefined) return this.parts.proposals.appendQueued(otherAppends);
-    // A read-only leader rejects writes on arrival unless it transfers its leadership, so these were held during a transfer. The
-    // target may have become leader and received them, too: their outcome is unknown.
+    // A read-only leader rejects writes on arrival unless it transfers its leadership. So the queued writes were held during a
+    // transfer, or arrived before this leader became read-only. In the first case the target may have become leader and received
+    // them, too. The queue does not show which case applies: the outcome is unknown.
     this.parts.proposals.refuseWaiting('EREADONLY', rejection, 'unknown');
   }
 

@@ -1,7 +1,7 @@
 /**
  * Sends heartbeats to a target. They do not use the window of messages in flight, but the target may reject them.
  *
- * Owns: the ids of the first and the latest heartbeat since the sender entered its state. Does not own when heartbeats are sent.
+ * Owns: the ids of the first and the latest heartbeat since the last `clear`. Does not own when heartbeats are sent.
  */
 import type { Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
@@ -30,7 +30,7 @@ export class Heartbeats {
   }
 
   /**
-   * Whether this id is in the range of the heartbeats since the state was entered. A late reply to one of them must be considered, too,
+   * Whether this id is in the range of the heartbeats since the last `clear`. A late reply to one of them must be considered, too,
    * because it may show that the target has another store.
    */
   includes(requestId: number): boolean {

@@ -34,9 +34,9 @@ export class LogSender {
   private match: MatchState;
   /** Defined only in `install`. */
   private snapshotSender: SnapshotSender | undefined;
-  /** The target has reported that it is read-only: only heartbeats are sent to it. */
+  /** The target has reported that it is read-only: only messages without entries are sent to it, such as heartbeats. */
   private isReadOnly = false;
-  /** Whether only heartbeats are sent before the next tick, because another message would be rejected or useless now. */
+  /** Whether `proceed` sends nothing before the next tick, because the message would be rejected or useless now. */
   private waitsForTick = false;
   private readonly source: EntrySource;
   private readonly feed = new TargetFeed();
@@ -166,8 +166,8 @@ export class LogSender {
   }
 
   /**
-   * Whether this is the id of a request in flight, or of any heartbeat since the state was entered. A rejection of such a request is
-   * considered even if it is late: it may show that the target has another store.
+   * Whether this is the id of a request in flight, or of any heartbeat since `enterState` was last called. A rejection of such a
+   * request is considered even if it is late: it may show that the target has another store.
    */
   mayHaveSent(requestId: number): boolean {
     return this.sentAs(requestId) !== undefined || this.heartbeats.includes(requestId);
@@ -280,7 +280,10 @@ export class LogSender {
     this.beginProbe(this.match.atLeastFirstUnmatched(afterSnapshot));
   }
 
-  /** The target has become read-only, or writable again. Entries in flight to a read-only target are lost, so a probe finds its last entry. */
+  /**
+   * The target has become read-only, or writable again. Entries in flight to a read-only target are lost, so a probe finds where the
+   * target's log ends.
+   */
   private setReadOnly(isReadOnly: boolean, nowMs: number): void {
     this.isReadOnly = isReadOnly;
     this.leaderTerm.progressChanged = true;

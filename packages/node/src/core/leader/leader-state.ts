@@ -193,8 +193,9 @@ export class LeaderState {
   }
 
   /**
-   * Returns why this leader accepts no writes now; undefined: it does. There are two reasons. The members that store entries
-   * are no quorum; or this leader is read-only, and does not transfer its leadership to a peer that stores entries.
+   * Returns why this leader accepts no writes now; undefined: it does. It accepts none if so many members are
+   * read-only that the others are no quorum. It also accepts none while it is read-only itself, unless it transfers its
+   * leadership to a peer that accepts entries.
    */
   reasonAgainstWrites(isTransferring = false): string | undefined {
     const { state } = this;

@@ -1,6 +1,6 @@
 /**
- * A leader's proposals. A proposal is the payload of a client's write request on its way into the log: it waits in a queue, is
- * appended as an entry, and is answered when the entry has been applied.
+ * A leader's proposals. A proposal is the payload of an entry that a client's write request, or the leader's own housekeeping, adds
+ * to the log. It waits in a queue and is appended as an entry. The client's request is answered when the entry has been applied.
  * Owns: the proposals that are queued, or appended and not applied yet. Does not own the log, nor how entries are committed.
  * Invariants:
  * 1. A proposal is in `queue` before its entry is appended; then it is in `appended`, under the index of its entry.
@@ -86,8 +86,8 @@ export class Proposals {
   }
 
   /**
-   * Appends queued proposals while fewer than `appendsInFlight` appends are uncommitted and the links to this peer's actors have
-   * room. If writers are throttled, sets a timer instead.
+   * Appends queued proposals while the links to this peer's actors have room, and either this group has no uncommitted append, or
+   * the groups of the process together have fewer than `appendsInFlight`. If writers are throttled, sets a timer instead.
    * @param otherAppends how many appends of the process's other groups are uncommitted
    */
   appendQueued(otherAppends: number): void {
@@ -155,7 +155,10 @@ export class Proposals {
     return this.appender.appendCommands(proposals);
   }
 
-  /** Reports, for each request with a trace, that its entry is appended. The entries of `appended` are the last ones of the log. Returns the traces. */
+  /**
+   * Reports, for each request with a trace, that its entry is appended. The entries of `appended` are the last ones of the log.
+   * Returns the first `limits.messageTraces` of the traces.
+   */
   private reportAppended(appended: readonly Proposal[]): string[] {
     const traces: string[] = [];
     const first = this.state.log.lastIndex - appended.length + 1;

@@ -1,7 +1,7 @@
 /**
  * The stage of catching up: decides from what the replicators report whether a change waits, fails or continues.
- * Owns: the published progress of the new peers, and when the writers are slowed down. `ConfigurationChange` appends the
- * entries and replies to requests.
+ * Owns: the published progress of the new peers. Does not own when writers are throttled: the replicators request it, and
+ * `WriterThrottle` limits how long and how often. `ConfigurationChange` appends the entries and replies to requests.
  * Invariants:
  * 1. No change continues before each new peer, or a member's new store, has caught up and its store id is known.
  * 2. No change continues with a new peer, or a member's new store, that does not support the group's feature level, or cannot
@@ -114,7 +114,8 @@ export class CatchUpStage {
     if (reach === 'too_few') return { type: 'fail', reason: outOfReach() };
     // A peer whose state is being repaired needs a leader for that.
     if (!this.mayLead(members)) return wait;
-    // A store replacement waits until a majority of the members has responded lately. No request waits for it.
+    // A store replacement waits until a majority of the members has responded lately. It may wait, because
+    // the leader began it by itself: no client waits for a reply.
     const recentMs = this.context.options.electionTimeoutMs / 2;
     if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, recentMs) !== 'enough') return wait;
     return { type: 'continue', members };

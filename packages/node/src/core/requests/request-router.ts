@@ -1,6 +1,6 @@
 /**
  * Routes each request to the part that carries it out, or refuses it. A leader carries out requests on the group's subjects only
- * while no other peer can have been elected; until then it holds them.
+ * while no other peer can have been elected. While another peer may have been elected, the leader holds the requests.
  *
  * Owns: the held requests (`RequestHold`). Does not own the requests that it has passed to another part.
  */
@@ -83,10 +83,10 @@ export class RequestRouter {
   }
 
   /**
-   * The outcome of a request that this leader has not appended. Two leaders can receive the same message if the voters did not wait
-   * for an election timeout between them, because the first leader ordered a transfer. Then the outcome is unknown: at the first
-   * leader from the order until its term ends, because the order may arrive late; at the second leader until its first entry is
-   * committed.
+   * The outcome of a request that this leader has not appended. Two leaders can receive the same message if the first one
+   * ordered a transfer, because the voters then elect the second one without waiting for an election timeout. Then the outcome is
+   * unknown: at the first leader from the order until its term ends, because the order may arrive late; at the second leader until
+   * its first entry is committed.
    */
   outcomeOfRefusal(): Outcome {
     const { transfer, leadership, election } = this.parts;
@@ -137,15 +137,15 @@ export class RequestRouter {
     const { requestId } = input;
     if (otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, input.groupUid, state.groupUid)) return;
-    // Before it has applied these entries, the watch could begin at a revision that other clients have passed already, or in another
-    // history.
+    // Before this leader has applied the entries that earlier leaders committed, the watch could begin at a revision that other
+    // clients have passed already, or in another history.
     const hasApplied = state.appliedIndex >= Math.min(state.commitIndex, leadership.firstIndex);
     if (!leadership.knowsCommitted || !hasApplied || restore.isInProgress) {
       return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
     }
     const beyond = this.reasonAgainstStart(input.from);
     if (beyond === undefined) return watches.startOrRenew(input);
-    // A deposed leader that does not know it does not know the group's last revision.
+    // A leader that was replaced and has not noticed it yet does not know the group's last revision.
     if (reads.useLease()) return context.refuse(requestId, 'EINVAL', beyond);
     context.refuse(
       requestId,
