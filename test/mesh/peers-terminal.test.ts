@@ -99,7 +99,7 @@ describe('conclave peers change on a terminal', () => {
     };
     const asked = await onTerminal(100, ['peers', 'remove', 'n3'], answerOf('n\n'));
     expect(asked.code).toBe(1);
-    expect(asked.screen.join('\n')).toContain('The group can lose 1 of {n1,n2,n3} and go on');
+    expect(asked.screen.join('\n')).toContain('The group can lose 1 of {n1,n2,n3} and continue');
     const refused = await startCommand(server.url, ['peers', 'remove', 'n3']).ended;
     expect(refused).toMatchObject({ code: 2, error: expect.stringContaining('not done without --yes') });
     expect(await members()).toBe(3);
