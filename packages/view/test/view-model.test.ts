@@ -86,6 +86,14 @@ describe('the model of the page', () => {
     expect(changeAt(4300).ballots[1]?.majorities).toMatchObject([{ set: 'all', stored: ['n1', 'n5'] }]);
   });
 
+  it('counts votes that arrive after the end of the change', () => {
+    const model = modelOf(changeRecords());
+    const stored = { match_index: 9999, leader_term: model.state.change?.term ?? 0 };
+    model.fold([message(9000, 'feed.stored', 'n4.log-store', 'n1.feed', stored)]);
+    expect(model.state.change).toMatchObject({ outcome: 'done' });
+    expect(model.state.change?.ballots[1]?.majorities).toMatchObject([{ stored: ['n1', 'n5', 'n4'] }]);
+  });
+
   it('knows the votes from the leader’s status where it sees no messages', () => {
     const model = modelOf(changeRecords().filter((record) => record.at <= 3001));
     const lacking = { peers: ['n5'], old_peers: ['n2', 'n3'] };

@@ -199,9 +199,12 @@ function majority(set: Majority['set'], peers: readonly string[]): Majority {
   return { set, peers: [...peers], stored: [], needed: Math.floor(peers.length / 2) + 1 };
 }
 
-/** A log-store's acknowledgement is a vote for each entry up to its index. */
+/**
+ * A log-store's acknowledgement is a vote for each entry up to its index. It counts also if the change is done: the acknowledgements of its
+ * last entry may arrive after the event that reports its end.
+ */
 export function foldStored({ change }: ViewState, { at, name, fields, from, to }: MessageRecord): void {
-  if (change?.outcome !== 'going_on') return;
+  if (change === null || change.outcome === 'failed') return;
   // The simulator knows each receiver of a feed: votes are counted by the ballot-box alone.
   if (to.actor !== 'feed' && to.actor !== 'ballot-box' && name === 'feed.stored') return;
   // The next leader may lack the entry: then another one has its index.
