@@ -85,8 +85,14 @@ async function losingReasons(port: number): Promise<string> {
   const proxy = createPlainServer((client) => {
     const target = connectPlain(port, '127.0.0.1');
     let encrypted = false;
+    let unread = Buffer.alloc(0);
     client.on('data', (bytes) => {
-      encrypted ||= bytes.includes(Buffer.of(encryptedRecord, 3, 3));
+      unread = Buffer.concat([unread, bytes]);
+      // A record begins with its type, its version, and the length of its content.
+      while (unread.length >= 5 && unread.length >= 5 + unread.readUInt16BE(3)) {
+        encrypted ||= unread[0] === encryptedRecord;
+        unread = unread.subarray(5 + unread.readUInt16BE(3));
+      }
       target.write(bytes);
     });
     target.on('data', (bytes) => encrypted || client.write(bytes));
