@@ -36,14 +36,14 @@ export function floodKinds(follower: string, leader = 'n1'): FloodKind[] {
   return [
     short(group('kv.put', (number) => ({ key: `k${number}`, value: 'v' }))),
     short(group('kv.get', (number) => ({ key: `k${number}` }))),
-    { name: 'kv.get by lease', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'lease' }) },
-    { name: 'stale kv.get', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'stale' }) },
+    { name: 'kv.get by lease', ...onSubject('conclave.main.kv.get', { key: 'k1', consistency: 'lease' }) },
+    { name: 'stale kv.get', ...onSubject('conclave.main.kv.get', { key: 'k1', consistency: 'stale' }) },
     short(group(`${follower}.kv.get`, () => ({ key: 'k1', consistency: 'linearizable' }))),
     group('kv.batch', (number) => ({ commands: [[0, 'put', `b${number}`, 'v']] })),
     group('kv.range', () => ({ prefix: 'k' })),
-    { name: 'kv.range by lease', ...only('conclave.main.kv.range', { prefix: 'k', consistency: 'lease' }) },
-    { name: 'kv.batch_get', ...only('conclave.main.kv.batch_get', { keys: manyKeys }) },
-    { name: 'kv.changes', ...only('conclave.main.kv.changes', { prefix: 'nothing has it', from_revision: 1 }) },
+    { name: 'kv.range by lease', ...onSubject('conclave.main.kv.range', { prefix: 'k', consistency: 'lease' }) },
+    { name: 'kv.batch_get', ...onSubject('conclave.main.kv.batch_get', { keys: manyKeys }) },
+    { name: 'kv.changes', ...onSubject('conclave.main.kv.changes', { prefix: 'nothing has it', from_revision: 1 }) },
     group(`${follower}.kv.range`, () => ({ prefix: 'k', consistency: 'linearizable' })),
     group('kv.lease_grant', () => ({ ttl_ms: 60_000 })),
     group('kv.lease_keep', (number) => ({ lease_id: 1 + number })),
@@ -94,12 +94,12 @@ export function floodKinds(follower: string, leader = 'n1'): FloodKind[] {
     short(group('n1.log-store.health', () => ({}))),
     group('n1.log-store.metrics', () => ({})),
     group('n1.node.metrics', () => ({})),
-    short({ name: 'list_groups', ...only('conclave.admin.n1.list_groups', {}) }),
-    { name: 'create_group', ...only('conclave.admin.n1.create_group', { group_id: 'main' }) },
-    { name: 'delete_group', ...only('conclave.admin.n1.delete_group', { group_id: 'none' }) },
-    { name: 'log_level', ...only('conclave.admin.n1.node.log_level', {}) },
-    { name: 'profile', ...only('conclave.admin.n1.node.profile', { kind: 'cpu', seconds: 1 }) },
-    { name: 'profile_chunk', ...only('conclave.admin.n1.node.profile_chunk', { profile_id: 'p', number: 0 }) },
+    short({ name: 'list_groups', ...onSubject('conclave.admin.n1.list_groups', {}) }),
+    { name: 'create_group', ...onSubject('conclave.admin.n1.create_group', { group_id: 'main' }) },
+    { name: 'delete_group', ...onSubject('conclave.admin.n1.delete_group', { group_id: 'none' }) },
+    { name: 'log_level', ...onSubject('conclave.admin.n1.node.log_level', {}) },
+    { name: 'profile', ...onSubject('conclave.admin.n1.node.profile', { kind: 'cpu', seconds: 1 }) },
+    { name: 'profile_chunk', ...onSubject('conclave.admin.n1.node.profile_chunk', { profile_id: 'p', number: 0 }) },
   ];
 }
 
@@ -110,7 +110,7 @@ export const discoveryKinds: readonly FloodKind[] = ['PING', 'INFO', 'STATS'].ma
   body: () => '',
 }));
 
-function only(subject: string, body: unknown): Pick<FloodKind, 'subject' | 'body'> {
+function onSubject(subject: string, body: unknown): Pick<FloodKind, 'subject' | 'body'> {
   return { subject, body: () => JSON.stringify(body) };
 }
 

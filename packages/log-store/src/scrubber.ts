@@ -60,13 +60,11 @@ export class Scrubber {
     let key = '';
     let rowCount = 0;
     let bytes = 0;
+    let isWhole = false;
     while (!this.stopped) {
       const rows = await this.rowsAfter(key);
-      if (rows === undefined) {
-        await this.pause(this.options.retryMs);
-        continue;
-      }
-      if (rows.length === 0) break;
+      isWhole = rows?.length === 0;
+      if (rows === undefined || isWhole) break;
       for (const row of rows) this.check(row);
       const read = rows.reduce((sum, row) => sum + row.key.length + row.value.length, 0);
       key = (rows.at(-1) as Row).key;
@@ -75,22 +73,25 @@ export class Scrubber {
       await this.pause((1000 * read) / this.options.bytesPerSecond);
     }
     if (this.stopped) return;
-    this.dependencies.onPass(rowCount, bytes);
+    if (isWhole) this.dependencies.onPass(rowCount, bytes);
     this.wait(Math.max(0, this.options.intervalMs - (performance.now() - beganMs)));
   }
 
-  /** Returns the next rows; undefined: they cannot be read. */
+  /** Returns the next rows, once they can be read; undefined: they are damaged, or the scrubber was stopped. */
   private async rowsAfter(key: string): Promise<readonly Row[] | undefined> {
-    try {
-      return await this.dependencies.rowsAfter(key, limits.scrubBytes);
-    } catch (error) {
-      if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
-        this.dependencies.onDamage(groupOfKey(key), error.message);
-      } else {
+    while (!this.stopped) {
+      try {
+        return await this.dependencies.rowsAfter(key, limits.scrubBytes);
+      } catch (error) {
+        if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
+          this.dependencies.onDamage(groupOfKey(key), error.message);
+          return undefined;
+        }
         this.dependencies.onFailure((error as Error).message);
       }
-      return undefined;
+      await this.pause(this.options.retryMs);
     }
+    return undefined;
   }
 
   private check(row: Row): void {

@@ -14,7 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
-import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
+import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact, ConclaveError } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batchKey, chunkKey, metaKey, type PlainOperation, type RecordedGroup } from '../src/core/index.js';
@@ -534,6 +534,31 @@ describe('a LevelDB that is not what it was', () => {
     expect(rows).toBe(61);
     const damage = [main, expect.stringMatching(/index 61: .*bad checksum.*To repair it: stop/)];
     expect(found).toEqual(['a table cannot be opened', damage]);
+  });
+
+  it('ends a pass of the scrub at rows that cannot be read because they are damaged, and does not report it as whole', async () => {
+    const reported: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      const options = { intervalMs: 1, firstAfterMs: 0, bytesPerSecond: 1e9, retryMs: 60_000 };
+      let reads = 0;
+      const scrubber = new Scrubber(options, {
+        rowsAfter: async () => {
+          reads += 1;
+          if (reads === 1) throw new ConclaveError('ECORRUPT', 'a damaged block');
+          return [];
+        },
+        onDamage: (...damage) => reported.push(damage),
+        onFailure: (message) => reported.push(message),
+        onPass: (rows) => {
+          scrubber.stop();
+          reported.push(rows);
+          resolve();
+        },
+      });
+      scrubber.start();
+    });
+    // The second pass, which begins anew, is whole.
+    expect(reported).toEqual([[undefined, 'a damaged block'], 0]);
   });
 
   it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {

@@ -11,6 +11,7 @@ import {
 } from 'nats';
 import type { NatsLogin } from './login.js';
 import { LoginError } from './login-error.js';
+import { parseServerUrl } from './server-url.js';
 
 /**
  * Connects to the first server that takes the login.
@@ -54,8 +55,8 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
 
 /** How many connections a server may close during the login before the attempt fails without the server's reason. */
 const closedAttempts = 3;
-/** How long a server may send nothing before it is assumed to accept the connection. */
-const errorTimeoutMs = 500;
+/** A server that has not closed a connection after this time, or sends more than this many bytes, is assumed to accept it. */
+const errorTimeoutMs = 2_000;
 const errorBytes = 65_536;
 const closedCodes = ['ECONNRESET', 'EPIPE'];
 
@@ -98,11 +99,10 @@ async function certificateRejection(options: NodeConnectionOptions): Promise<unk
 async function errorOnConnecting({ servers }: NodeConnectionOptions): Promise<Error | undefined> {
   const [server, ...others] = [servers ?? []].flat();
   if (server === undefined || others.length > 0) return undefined;
-  const { hostname, port } = new URL(server.replace(/^tls:/, 'nats:'));
+  const { host, port } = parseServerUrl(server, 1);
   let text = '';
   await new Promise<void>((resolve) => {
-    const socket = connectSocket(Number(port), hostname.replace(/^\[|\]$/g, ''));
-    socket.setTimeout(errorTimeoutMs, () => socket.destroy());
+    const socket = connectSocket({ host, port, signal: AbortSignal.timeout(errorTimeoutMs) });
     socket.on('data', (bytes) => {
       text += bytes;
       if (text.length > errorBytes) socket.destroy();

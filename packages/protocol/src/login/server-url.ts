@@ -9,6 +9,7 @@ export interface ServerUrl {
   readonly token?: string;
   /** Host name or address, as a certificate names it. */
   readonly host: string;
+  readonly port: number;
   /** The URL demands TLS. */
   readonly isTls: boolean;
 }
@@ -36,9 +37,11 @@ export function parseServerUrl(text: string, place: number): ServerUrl {
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {
     throw wrong('has something after its host (in a password / ? # are %2F %3F %23)');
   }
+  const port = url.port === '' ? defaultPort : Number(url.port);
   return {
-    shown: `${scheme.toLowerCase()}://${url.hostname}:${url.port === '' ? defaultPort : url.port}`,
+    shown: `${scheme.toLowerCase()}://${url.hostname}:${port}`,
     host,
+    port,
     isTls: scheme.toLowerCase() === 'tls',
     ...credentialsOf(url, hasPassword(rest), wrong),
   };
