@@ -213,6 +213,37 @@ describe('the status of a group', () => {
     expect(newestConfiguration(new Map([[asPeerId('n5'), silent]]))).toBeUndefined();
   });
 
+  it('without a reply of the leader: the leader that followers report, and no election is expected', () => {
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
+      [asPeerId('n1'), silent],
+      [asPeerId('n2'), { status: status('n2', { role: 'pre_candidate', leader_id: '' }) }],
+      [asPeerId('n3'), { status: status('n3', { leader_id: asPeerId('n1') }) }],
+    ]);
+    const newest = newestConfiguration(answers);
+    expect(newest?.reported_leaders).toEqual([{ peer_id: 'n1', reported_by: ['n3'] }]);
+    const text = statusText('main', { group: undefined, newest, peers: answers });
+    expect(text).toMatch(/^group main: n3 follows n1, which does not answer here$/m);
+    expect(text).toMatch(/^quorum +2 of 3 are available, and 2 are needed; missing: n1$/m);
+    answers.set(asPeerId('n1'), { status: status('n1', { leader_id: '' }) });
+    expect(newestConfiguration(answers)?.reported_leaders, 'it replies, and does not lead').toEqual([]);
+  });
+
+  it('without a leader, a member with another history is not available', () => {
+    const reset = { configuration: { ...configuration(['n1', 'n2']), epoch: 1 }, group_uid: 'reset-1', leader_id: '' };
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
+      [asPeerId('n1'), { status: status('n1', reset as never) }],
+      [asPeerId('n2'), { status: status('n2', { leader_id: '' }) }],
+    ]);
+    const newest = newestConfiguration(answers);
+    expect(newest).toMatchObject({
+      other_history: ['n2'],
+      quorum: [{ available: 1, needed: 2, missing: ['n2'] }],
+    });
+    expect(statusText('main', { group: undefined, newest, peers: answers })).toMatch(
+      /^configuration +\{n1,n2\}, epoch 1 .*\nquorum +1 of 2 .*: 1 more must come back; missing: n2\nanother history +n2: not available for this one; see .*The quorum is gone/m,
+    );
+  });
+
   it('shows why a peer is silent, if its health reports it', () => {
     const error = { code: 'ETIMEDOUT', message: 'no answer', outcome: 'unknown' } as const;
     const peers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
@@ -269,6 +300,13 @@ describe('the status of a group', () => {
     expect(peerText(full, restart[0])).toMatch(/may be restarted +no: without it/);
   });
 
+  it('of one peer that does not lead shows the joint stage, and no other, which it does not know', () => {
+    const joint = { configuration: configuration(['n1', 'n4'], ['n1', 'n2']), leader_id: '' } as const;
+    expect(peerText(status('n2', joint))).toMatch(/^stage +joint$/m);
+    expect(peerText(status('n2'))).toMatch(/^stage +known to the leader only$/m);
+    expect(peerText(status('n1', { role: 'leader' }))).toMatch(/^stage +none$/m);
+  });
+
   it('of one peer shows what it dropped', () => {
     const text = peerText(status('n2', { dropped: { stale_term: 1200, other_group: 0 } }));
     expect(`\n${text}\n`).toMatchInlineSnapshot(`
@@ -283,7 +321,7 @@ describe('the status of a group', () => {
       term              3
       feature level     0 (this peer: the first version, supports 0)
       configuration     {n1,n2,n3} at index 2
-      stage             none
+      stage             known to the leader only
       log               1 to 5,000, the last of term 3
       commit            5,000, applied 4,990
       dropped           stale_term 1,200

@@ -74,14 +74,18 @@ export async function askAll(adminClient: AdminClient, timeoutMs: number): Promi
     Promise.all(peerIds.map(async (peerId) => [peerId, await askPeer(adminClient, peerId, timeoutMs)] as const));
   const replies = new Map(await ask(peersOf(group, found)));
   if (group !== undefined) return { group, peers: replies };
-  const newest = newestConfiguration(replies);
-  if (newest === undefined) return { group, peers: replies };
-  // A row for each member, whether it replies or not; none for a peer that is no member.
-  const members = peerIdsOf(allMembers(newest.configuration));
-  const more = await ask(members.filter((peerId) => !replies.has(peerId)));
-  const all = new Map([...replies, ...more]);
-  const peers = new Map(members.map((peerId) => [peerId, all.get(peerId) as PeerReply]));
-  return { group, newest: newestConfiguration(all), peers };
+  for (;;) {
+    const newest = newestConfiguration(replies);
+    if (newest === undefined) return { group, peers: replies };
+    // A row for each member, whether it replies or not; none for a peer that is no member.
+    const members = peerIdsOf(allMembers(newest.configuration));
+    const others = members.filter((peerId) => !replies.has(peerId));
+    if (others.length === 0) {
+      return { group, newest, peers: new Map(members.map((peerId) => [peerId, replies.get(peerId) as PeerReply])) };
+    }
+    // One of these may know a newer configuration.
+    for (const [peerId, reply] of await ask(others)) replies.set(peerId, reply);
+  }
 }
 
 function peerIdsOf(members: readonly Member[]): PeerId[] {

@@ -4,6 +4,7 @@ import {
   type Change,
   catchupMargin,
   defaultTimes,
+  isJoint,
   type PeerId,
   type Progress,
   peerIds,
@@ -14,7 +15,7 @@ import {
 import { missingVotesText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
 import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './format.js';
-import { type NewestConfiguration, newestFacts } from './newest-configuration.js';
+import { type NewestConfiguration, newestFacts, type ReportedLeader } from './newest-configuration.js';
 import type { PeerReply } from './peer-reply.js';
 import { facts, table } from './tables.js';
 
@@ -46,19 +47,25 @@ export function statusText(groupId: string, { group, newest, peers }: GroupStatu
 }
 
 function leaderlessText(groupId: string, newest: NewestConfiguration | undefined, peers: GroupStatus['peers']): string {
-  const headline = `group ${groupId}: ${leadershipText(peers)}`;
+  const headline = `group ${groupId}: ${leadershipText(peers, newest?.reported_leaders ?? [])}`;
   return newest === undefined ? headline : [headline, facts(newestFacts(newest))].join('\n\n');
 }
 
 /**
  * No leader has replied for the group. A leader that no quorum confirms does not, until it steps down; but its node reports its own
- * status.
+ * status. Nor does one that this command cannot reach, though others can.
  */
-function leadershipText(peers: GroupStatus['peers']): string {
+function leadershipText(peers: GroupStatus['peers'], reported: readonly ReportedLeader[]): string {
   const leaders = [...peers].filter(([, answer]) => 'status' in answer && answer.status.role === 'leader');
+  if (leaders.length === 0 && reported.length > 0) return reported.map(reportedText).join('; ');
   if (leaders.length === 0) return 'nobody leads';
   const names = leaders.map(([peerId]) => peerId).join(' and ');
   return `${names} still ${leaders.length === 1 ? 'leads' : 'lead'}, and no quorum confirms that: nobody answers for the group`;
+}
+
+function reportedText({ peer_id, reported_by }: ReportedLeader): string {
+  const follow = `${reported_by.join(' and ')} ${reported_by.length === 1 ? 'follows' : 'follow'}`;
+  return `${follow} ${peer_id}, which does not answer here`;
 }
 
 /**
@@ -110,11 +117,17 @@ function groupFacts(status: StatusReply): (readonly [string, string])[] {
     ['term', count(status.term)],
     ['feature level', levelText(status)],
     ['configuration', `${configurationText(status.configuration)} at index ${count(status.configuration_index)}`],
-    ['stage', stageNames[status.stage] + (lacking === '' ? '' : `; ${lacking}`)],
+    ['stage', stageText(status) + (lacking === '' ? '' : `; ${lacking}`)],
     ['log', `${count(status.first_index)} to ${count(status.last_index)}${lastTermText(status)}`],
     ['commit', `${count(status.commit_index)}, applied ${count(status.applied_index)}`],
     ...snapshotFacts(status),
   ];
+}
+
+/** Only the leader knows whether a change is in progress, except in the joint stage. */
+function stageText({ role, stage, configuration }: StatusReply): string {
+  if (role === 'leader') return stageNames[stage];
+  return configuration !== null && isJoint(configuration) ? stageNames.joint : 'known to the leader only';
 }
 
 function lastTermText({ last_term: term }: StatusReply): string {
