@@ -21,6 +21,7 @@ export const allowedNames: Readonly<Record<string, string>> = {
   jq: 'a command that formats JSON',
   fsync: 'a system call',
   'doc/log_format.md': 'a file of LevelDB',
+  'doc/table_format.md': 'a file of LevelDB',
   '--ticks-before-optimization': 'an option of V8',
   '--initial-old-space-size': 'an option of V8',
   '--trace-gc': 'an option of V8',

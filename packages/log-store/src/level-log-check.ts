@@ -138,7 +138,12 @@ export function recordLength(log: Buffer, at: number, end: number): number | und
   const type = log.readUInt8(at + 6);
   if (type < 1 || type > 4 || at + headerBytes + length > end) return undefined;
   const data = log.subarray(at + 6, at + headerBytes + length);
-  return masked(crc32c(data)) === log.readUInt32LE(at) ? length : undefined;
+  return isMaskedChecksum(log.readUInt32LE(at), data) ? length : undefined;
+}
+
+/** Whether LevelDB would store this checksum for these bytes. */
+export function isMaskedChecksum(stored: number, bytes: Uint8Array): boolean {
+  return masked(crc32c(bytes)) === stored;
 }
 
 /** LevelDB masks the checksums that it stores, because the CRC of data that contain CRCs is a weak check. */

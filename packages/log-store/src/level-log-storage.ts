@@ -35,6 +35,7 @@ import {
   batchKey,
   endOfPart,
   type Garbage,
+  groupOfKey,
   howToRepair,
   type IndexedPart,
   indexedKey,
@@ -45,6 +46,8 @@ import {
   type RecordedGroup,
   type Row,
   recordKeys,
+  type ScrubbedRows,
+  type StoredDamage,
   type StoredRows,
   slotKey,
   slotsToPurge,
@@ -54,7 +57,8 @@ import {
 import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
 import { fileNames, findLogDamage, irregularFile, isLevelFile, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
-import { lostFile } from './level-manifest.js';
+import { LevelManifest, lostFile } from './level-manifest.js';
+import { findTableDamage } from './level-table-check.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { type RecordedWrite, SideFile } from './side-file.js';
@@ -63,13 +67,15 @@ import { VerifiedGroups } from './verified-groups.js';
 
 const MiB = 1024 * 1024;
 
+type Snapshot = ReturnType<Level<string, Uint8Array>['snapshot']>;
+
 interface KeyRange {
   readonly gt?: string;
   readonly gte?: string;
   readonly lt?: string;
   readonly lte?: string;
   readonly fillCache?: boolean;
-  readonly snapshot?: ReturnType<Level<string, Uint8Array>['snapshot']>;
+  readonly snapshot?: Snapshot;
 }
 
 export interface LevelLogStorageOptions {
@@ -157,23 +163,26 @@ export class LevelLogStorage implements LogStorage {
   }
 
   async load(groupId: GroupId): Promise<StoredRows> {
-    return this.access(async () => {
-      const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part) });
-      const [meta, snapshot, termRuns, configurations, lastBatch] = await Promise.all([
-        this.level.get(metaKey(groupId)) as Promise<Uint8Array | undefined>,
-        this.level.get(snapshotKey(groupId)) as Promise<Uint8Array | undefined>,
-        this.level.iterator(range('t')).all(),
-        this.level.iterator(range('c')).all(),
-        this.lastRow(range('e')),
-      ]);
-      return {
-        meta,
-        termRuns: termRuns.map(asRow),
-        configurations: configurations.map(asRow),
-        lastBatch,
-        snapshot,
-      };
-    });
+    return this.access(() => this.loadAt(groupId));
+  }
+
+  /** @param at of one moment; empty: the rows may be of different ones */
+  private async loadAt(groupId: GroupId, at: Pick<KeyRange, 'snapshot'> = {}): Promise<StoredRows> {
+    const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part), ...at });
+    const [meta, snapshot, termRuns, configurations, lastBatch] = await Promise.all([
+      this.level.get(metaKey(groupId), at) as Promise<Uint8Array | undefined>,
+      this.level.get(snapshotKey(groupId), at) as Promise<Uint8Array | undefined>,
+      this.level.iterator(range('t')).all(),
+      this.level.iterator(range('c')).all(),
+      this.lastRow(range('e')),
+    ]);
+    return {
+      meta,
+      termRuns: termRuns.map(asRow),
+      configurations: configurations.map(asRow),
+      lastBatch,
+      snapshot,
+    };
   }
 
   write(operations: readonly PlainOperation[], groups: readonly RecordedGroup[]): Promise<void> {
@@ -228,30 +237,78 @@ export class LevelLogStorage implements LogStorage {
     return fault?.type === 'gone' ? { ...fault, message: this.corrupt(fault.message).message } : fault;
   }
 
-  /** @returns the rows after a key, about `maxBytes` of them, for the scrubber */
-  async rowsAfter(key: string, maxBytes: number): Promise<readonly Row[]> {
+  /**
+   * Reads for the scrubber, all at one moment.
+   * @param key of the row that was read last; empty: reads from the first row on
+   * @returns about `maxBytes` of rows, at least one, unless there are no more
+   */
+  async scrubbedRows(key: string, maxBytes: number): Promise<ScrubbedRows> {
     return this.access(async () => {
       const snapshot = this.level.snapshot();
-      const range = { gt: key, fillCache: false, snapshot };
-      const iterator = this.level.iterator({ ...range, highWaterMarkBytes: maxBytes });
       try {
-        const rows: Row[] = [];
-        let bytes = 0;
-        while (bytes < maxBytes) {
-          const entries = await iterator.nextv(64);
-          if (entries.length === 0) break;
-          for (const entry of entries) {
-            rows.push(asRow(entry));
-            bytes += entry[0].length + entry[1].length;
-          }
-        }
-        await this.throwSkippedUpTo(range, rows);
-        return rows;
+        const found = await this.rowsFromKey(key, maxBytes, snapshot);
+        const [first] = found;
+        const isFirstKnown = key !== '' && first?.key === key;
+        const names = new Set(found.flatMap((row) => groupOfKey(row.key) ?? []));
+        const groups = new Map<GroupId, StoredRows>();
+        for (const groupId of names) groups.set(groupId, await this.loadAt(groupId, { snapshot }));
+        return {
+          before: key === '' ? 'start' : isFirstKnown ? first : undefined,
+          rows: isFirstKnown ? found.slice(1) : found,
+          groups,
+        };
       } finally {
-        await iterator.close();
         await snapshot.close();
       }
     });
+  }
+
+  /**
+   * Verifies the checksums of LevelDB's tables, for the scrubber.
+   * @param onRead is called with the size of each block that was read, in bytes; returns whether to continue
+   */
+  async damagedTables(onRead: (bytes: number) => Promise<boolean>): Promise<StoredDamage[]> {
+    return this.access(async () => {
+      const found: StoredDamage[] = [];
+      let continues = true;
+      for (const file of await new LevelManifest(this.levelFolder).tables()) {
+        if (!continues) break;
+        const damage = await findTableDamage(file, async (bytes) => {
+          continues = await onRead(bytes);
+          return continues;
+        }).catch((error) => {
+          // LevelDB has merged this table into others, and deleted it.
+          if (codeOf(error) === 'ENOENT') return undefined;
+          throw error;
+        });
+        if (damage === undefined) continue;
+        const what = `the scrub found that ${file} is damaged at byte ${damage.offset} (bad checksum)`;
+        found.push({ groupId: groupBetween(damage.keys), message: this.corrupt(what).message });
+      }
+      return found;
+    });
+  }
+
+  /** @returns the row with this key, if it exists, and the rows after it, about `maxBytes` of them */
+  private async rowsFromKey(key: string, maxBytes: number, snapshot: Snapshot): Promise<Row[]> {
+    const range = { gte: key, fillCache: false, snapshot };
+    const iterator = this.level.iterator({ ...range, highWaterMarkBytes: maxBytes });
+    try {
+      const rows: Row[] = [];
+      let bytes = 0;
+      while (bytes < maxBytes) {
+        const entries = await iterator.nextv(64);
+        if (entries.length === 0) break;
+        for (const entry of entries) {
+          rows.push(asRow(entry));
+          if (entry[0] !== key) bytes += entry[0].length + entry[1].length;
+        }
+      }
+      await this.throwSkippedUpTo(range, rows);
+      return rows;
+    } finally {
+      await iterator.close();
+    }
   }
 
   purge(groupId: GroupId, garbage: Garbage): Promise<void> {
@@ -356,12 +413,7 @@ export class LevelLogStorage implements LogStorage {
     if (found.some((key, at) => key !== keys[at])) throw new Error('LevelDB has skipped rows that it could not read');
   }
 
-  private async rowsFrom(
-    groupId: GroupId,
-    from: string,
-    range: BatchRange,
-    snapshot: ReturnType<Level<string, Uint8Array>['snapshot']>,
-  ): Promise<Row[]> {
+  private async rowsFrom(groupId: GroupId, from: string, range: BatchRange, snapshot: Snapshot): Promise<Row[]> {
     const end = batchKey(groupId, range.lastIndex);
     if (from > end) return [];
     const keys = { gte: from, lte: end, snapshot };
@@ -484,6 +536,12 @@ function lastOf(row: Row): number {
 
 function asRow([key, value]: readonly [string, Uint8Array]): Row {
   return { key, value };
+}
+
+/** Returns the group that all rows between these keys belong to; undefined: not known, or there are several. */
+function groupBetween(keys: readonly [string, string] | undefined): GroupId | undefined {
+  const [first, last] = (keys ?? []).map(groupOfKey);
+  return first === last ? first : undefined;
 }
 
 /** Whether LevelDB reports damage, or that a file is missing. */

@@ -72,6 +72,14 @@ export class LevelManifest {
     return undefined;
   }
 
+  /** Returns the files of the live tables that exist. */
+  async tables(): Promise<string[]> {
+    const live = await this.live();
+    const present = new Set(await fileNames(this.folder));
+    const names = typeof live === 'string' ? [] : live.flatMap((number) => tableNames(number));
+    return names.filter((name) => present.has(name)).map((name) => path.join(this.folder, name));
+  }
+
   /**
    * Returns the log that the manifest names, if it is missing. LevelDB deletes a log only after the manifest names a newer one. So either
    * the log was deleted, or the end of the manifest is missing.

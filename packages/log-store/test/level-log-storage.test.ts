@@ -14,15 +14,37 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
-import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact, ConclaveError } from '@conclave/protocol';
+import {
+  asGroupId,
+  asLogIndex,
+  asPeerId,
+  asSession,
+  asTerm,
+  batchIsIntact,
+  ConclaveError,
+  type StoreId,
+} from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { batchKey, chunkKey, metaKey, type PlainOperation, type RecordedGroup } from '../src/core/index.js';
+import {
+  batchKey,
+  chunkKey,
+  damageAmong,
+  emptyLog,
+  indexedKey,
+  type LogState,
+  metaKey,
+  type PlainOperation,
+  type RecordedGroup,
+  recordKeys,
+} from '../src/core/index.js';
+import { putMeta, recordChanges } from '../src/core/records.js';
 import { damageIn, headerBytes, recordLength } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { LevelManifest } from '../src/level-manifest.js';
 import { Scrubber } from '../src/scrubber.js';
-import { batch } from './store-harness.js';
+import { snapshotOf } from './snapshots.js';
+import { batch, configurationBatch, configurationOf } from './store-harness.js';
 import { makeFolder } from './temporary-folder.js';
 
 const main = asGroupId('main');
@@ -84,6 +106,14 @@ describe('a LevelDB that is not what it was', () => {
     const bytes = await readFile(file);
     bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
     await writeFile(file, bytes);
+  }
+
+  /** The same while LevelDB has mapped the file, which must not become shorter. */
+  async function flipInPlace(name: string, at: number): Promise<void> {
+    const file = await open(name, 'r+');
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, at);
+    await file.write(Buffer.of(buffer.readUInt8(0) ^ 1), 0, 1, at);
+    await file.close();
   }
 
   it('is refused if an older one is put beside a newer side file, and the error reports what is missing', async () => {
@@ -376,7 +406,7 @@ describe('a LevelDB that is not what it was', () => {
       ),
     );
     expect(new Set(read)).toEqual(new Set([true, skipped.code]));
-    await expect(open.rowsAfter('', 30e6)).rejects.toMatchObject(skipped);
+    await expect(open.scrubbedRows('', 30e6)).rejects.toMatchObject(skipped);
     await expect(open.batchKeysFrom(main, asLogIndex(1))).rejects.toMatchObject(skipped);
     const outcome = await open.load(main).then(
       ({ lastBatch }) => lastBatch?.key,
@@ -517,11 +547,12 @@ describe('a LevelDB that is not what it was', () => {
       const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9, retryMs: 1 };
       let reads = 0;
       const scrubber = new Scrubber(options, {
-        rowsAfter: async (key, maxBytes) => {
+        read: async (key, maxBytes) => {
           reads += 1;
           if (reads === 2) throw new Error('a table cannot be opened');
-          return open.rowsAfter(key, maxBytes);
+          return open.scrubbedRows(key, maxBytes);
         },
+        damagedTables: async () => [],
         onDamage: (...damage) => found.push(damage),
         onFailure: (message) => found.push(message),
         onPass: (count) => {
@@ -542,11 +573,12 @@ describe('a LevelDB that is not what it was', () => {
       const options = { intervalMs: 1, firstAfterMs: 0, bytesPerSecond: 1e9, retryMs: 60_000 };
       let reads = 0;
       const scrubber = new Scrubber(options, {
-        rowsAfter: async () => {
+        read: async () => {
           reads += 1;
           if (reads === 1) throw new ConclaveError('ECORRUPT', 'a damaged block');
-          return [];
+          return { before: 'start', rows: [], groups: new Map() };
         },
+        damagedTables: async () => [],
         onDamage: (...damage) => reported.push(damage),
         onFailure: (message) => reported.push(message),
         onPass: (rows) => {
@@ -559,6 +591,108 @@ describe('a LevelDB that is not what it was', () => {
     });
     // The second pass, which begins anew, is whole.
     expect(reported).toEqual([[undefined, 'a damaged block'], 0]);
+  });
+
+  /** Three entries and a snapshot of the first two, in three chunks. */
+  async function wholeStore(): Promise<LevelLogStorage> {
+    const open = await reopen();
+    const snapshot = snapshotOf('s', 2, 7, 3);
+    const configuration = configurationOf('n1');
+    const second = { type: 'put', key: batchKey(main, 2), value: configurationBatch(2, 7, configuration) } as const;
+    const state: LogState = {
+      ...emptyLog,
+      peerId: asPeerId('n1'),
+      storeId: 'store' as StoreId,
+      term: asTerm(7),
+      lastIndex: asLogIndex(3),
+      termRuns: [{ first: asLogIndex(1), term: asTerm(7) }],
+      configurations: [{ index: asLogIndex(2), configuration }],
+      snapshot: { slot: 1, snapshot_id: 's', head: snapshot.head },
+      lastSlot: 1,
+    };
+    const records = [putMeta(main, state), ...recordChanges(main, emptyLog, state)] as PlainOperation[];
+    const chunks = snapshot.chunks.map((value, at) => ({ type: 'put', key: chunkKey(main, 1, at), value }) as const);
+    await open.write([...records, ...chunks, putBatch(1), second, putBatch(3)], [groupOf(3)]);
+    return open;
+  }
+
+  /** What a scrub reports that reads about so many bytes at once. */
+  async function scrubbed(open: LevelLogStorage, maxBytes: number): Promise<string[]> {
+    const found = new Set<string>();
+    for (let key = ''; ; ) {
+      const read = await open.scrubbedRows(key, maxBytes);
+      for (const { groupId, message } of damageAmong(read)) found.add(`${groupId}: ${message}`);
+      const last = read.rows.at(-1);
+      if (last === undefined) return [...found];
+      key = last.key;
+    }
+  }
+
+  it.each([
+    ['nothing', '', undefined],
+    ['the first chunk of its snapshot', chunkKey(main, 1, 0), 'index 2: the chunk of a snapshot is missing'],
+    ['a chunk of its snapshot', chunkKey(main, 1, 1), 'index 2: the chunk of a snapshot is missing'],
+    ['the last chunk of its snapshot', chunkKey(main, 1, 2), 'index 2: the chunk of a snapshot is missing'],
+    ['the first entry', batchKey(main, 1), 'index 1: the entry is missing'],
+    ['an entry', batchKey(main, 2), 'index 2: the entry is missing'],
+    ['the last entry', batchKey(main, 3), 'index 3: the log ends at 2, but 3 was the last entry'],
+    ['the record of a configuration', indexedKey(main, 'c', 2), 'index 2: the record of a configuration is missing'],
+    ['the record of its terms', indexedKey(main, 't', 1), 'the last entry has term 7, but 0 was recorded'],
+  ])('is found by a scrub to lack %s', async (_what, key, message) => {
+    const open = await wholeStore();
+    if (message !== undefined) await open.write([{ type: 'delete', key }], [groupOf(3)]);
+    const expected = message === undefined ? [] : [expect.stringMatching(`^main: .*${message}.*To repair it: stop`)];
+    for (const maxBytes of [1, 300, 1e6]) expect(await scrubbed(open, maxBytes), `${maxBytes} bytes`).toEqual(expected);
+  });
+
+  it('is found by a scrub to have rows under keys of others', async () => {
+    const open = await wholeStore();
+    const chunk = (await open.get(chunkKey(main, 1, 1))) as Uint8Array;
+    await open.write([{ type: 'put', key: chunkKey(main, 1, 2), value: chunk }], [groupOf(3)]);
+    const misplaced = { type: 'put', key: batchKey(main, 2), value: batch(1, 1, 7, 64) } as const;
+    expect(await scrubbed(open, 1)).toEqual([expect.stringContaining('it is chunk 1 of snapshot 2')]);
+    await open.write([misplaced], [groupOf(3)]);
+    expect(await scrubbed(open, 1)).toContainEqual(expect.stringContaining('the batch is under another key'));
+  });
+
+  it('a scrub finds nothing in a group of which a deletion has deleted the records first', async () => {
+    const open = await wholeStore();
+    const { gte, lt } = recordKeys(main);
+    const keys = (await open.keysOf(main, 99)).filter((key) => key >= gte && key < lt);
+    await open.write(
+      keys.map((key) => ({ type: 'delete', key }) as const),
+      [groupOf(3)],
+    );
+    await open.write([{ type: 'delete', key: batchKey(main, 2) }], [groupOf(3)]);
+    expect(await scrubbed(open, 1)).toEqual([]);
+  });
+
+  it('is found by a scrub to be damaged at any byte of a table, also in a key', async () => {
+    await write(1, 300, 60_000);
+    await close();
+    await reopen();
+    const [name = ''] = (await readdir(level())).filter((each) => each.endsWith('.ldb'));
+    const table = path.join(level(), name);
+    const open = storage as LevelLogStorage;
+    const toEnd = async () => true;
+    expect(await open.damagedTables(toEnd)).toEqual([]);
+    const { size } = await stat(table);
+    const inKey = (await readFile(table)).indexOf(batchKey(main, 100).slice(-6));
+    // The last bytes before the magic number are padding.
+    const places = [
+      inKey,
+      0,
+      size - 1,
+      size - 48,
+      ...Array.from({ length: 12 }, (_, at) => Math.floor((at * size) / 12)),
+    ];
+    for (const at of places) {
+      await flipInPlace(table, at);
+      const message = expect.stringMatching(`${name} is damaged at byte \\d+ \\(bad checksum\\).*To repair it: stop`);
+      expect(await open.damagedTables(toEnd), `byte ${at}`).toContainEqual(expect.objectContaining({ message }));
+      await flipInPlace(table, at);
+    }
+    expect(await open.damagedTables(async () => false)).toEqual([]);
   });
 
   it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {

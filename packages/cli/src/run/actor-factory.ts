@@ -166,7 +166,8 @@ export class ActorFactory {
       retryMs: scrubRetryMs,
     };
     this.scrubber = new Scrubber(scrubOptions, {
-      rowsAfter: (key, maxBytes) => data.storage.rowsAfter(key, maxBytes),
+      read: (key, maxBytes) => data.storage.scrubbedRows(key, maxBytes),
+      damagedTables: (onRead) => data.storage.damagedTables(onRead),
       onDamage: (groupId, message) => {
         log.write('error', 'the scrub has found damage', { reason: message });
         for (const [id, store] of logStores) if (groupId === undefined || groupId === id) store.onDamage(message);

@@ -5,5 +5,6 @@ export * from './log-state.js';
 export * from './log-store-core.js';
 export { chunkIsIntact } from './read-checks.js';
 export { corrupt, howToRepair, stateFromRows } from './records.js';
+export { damageAmong, type ScrubbedRows, type StoredDamage } from './scrub-check.js';
 export * from './storage-operations.js';
 export * from './truncation.js';

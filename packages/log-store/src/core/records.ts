@@ -157,7 +157,8 @@ export const howToRepair =
 /** The peer whose log it is. */
 interface Owner {
   readonly groupId: GroupId;
-  readonly peerId: PeerId;
+  /** Undefined: the peer that the record names. */
+  readonly peerId: PeerId | undefined;
 }
 
 function madeForAnother(groupId: GroupId, madeFor: PeerId, peerId: PeerId): string {
@@ -175,7 +176,7 @@ function madeForAnother(groupId: GroupId, madeFor: PeerId, peerId: PeerId): stri
 export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): LogState {
   if (rows.meta === undefined) {
     const stray = rows.lastBatch ?? rows.termRuns[0] ?? rows.configurations[0];
-    if (stray === undefined) return { ...emptyLog, peerId };
+    if (stray === undefined) return { ...emptyLog, peerId: peerId ?? '' };
     throw corrupt(groupId, metaKey(groupId), 0, `the record is missing, but ${stray.key} exists`);
   }
   const meta = unsealed(groupId, metaKey(groupId), rows.meta) as StoredMeta;
@@ -186,12 +187,14 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
     );
   }
   const madeFor = meta.peer_id ?? '';
-  if (madeFor !== '' && madeFor !== peerId) throw new ConclaveError('EINVAL', madeForAnother(groupId, madeFor, peerId));
+  if (madeFor !== '' && peerId !== undefined && madeFor !== peerId) {
+    throw new ConclaveError('EINVAL', madeForAnother(groupId, madeFor, peerId));
+  }
   const base = { index: meta.base_index ?? asLogIndex(0), term: meta.base_term ?? asTerm(0) };
   const end = lastStored(groupId, meta.last_index, base, rows.lastBatch);
   const state: LogState = {
     // The store of an older version has no peer's name; the next write adds it.
-    peerId,
+    peerId: peerId ?? madeFor,
     storeId: meta.store_id,
     groupUid: meta.group_uid,
     term: meta.term,

@@ -1,0 +1,159 @@
+/**
+ * Checks rows that follow each other in the store, as the scrubber reads them: each row by itself, and whether a row is missing between
+ * them that the records of its group name. LevelDB verifies no checksums when it reads: a row whose key is damaged looks as if it had
+ * never been written.
+ */
+import {
+  asLogIndex,
+  batchHeader,
+  batchIsIntact,
+  ConclaveError,
+  type GroupId,
+  limits,
+  removeChecksum,
+} from '@conclave/protocol';
+import { batchKey, chunkKey, groupOfKey, indexedKey, indexOfKey, isBatchKey, isChunkKey, slotKey } from './keys.js';
+import type { LogState } from './log-state.js';
+import { checkedChunk, chunkIsIntact } from './read-checks.js';
+import { checkedBatch, corrupt, stateFromRows } from './records.js';
+import type { Row, StoredRows } from './storage-operations.js';
+
+/** Rows of the store, and the records of their groups, as of the same moment. */
+export interface ScrubbedRows {
+  /** The row before the others; `start`: there is none; undefined: not known, because the row that was read last has been deleted. */
+  readonly before: Row | 'start' | undefined;
+  /** In the order of their keys, without another row between them. None: no row follows `before`. */
+  readonly rows: readonly Row[];
+  /** The records of the groups that all these rows belong to. */
+  readonly groups: ReadonlyMap<GroupId, StoredRows>;
+}
+
+/** Damage, with the message of an error of code ECORRUPT. */
+export interface StoredDamage {
+  /** Undefined: it belongs to no single group. */
+  readonly groupId: GroupId | undefined;
+  readonly message: string;
+}
+
+/** Two rows that follow each other. A damaged row's content is not used. */
+interface Neighbours {
+  /** Undefined: `next` is the first row of the store. */
+  readonly row: Row | undefined;
+  /** Undefined: `row` is the last row of the store. */
+  readonly next: Row | undefined;
+}
+
+/** Returns what is damaged or missing. */
+export function damageAmong({ before, rows, groups }: ScrubbedRows): StoredDamage[] {
+  const found: StoredDamage[] = [];
+  const isSound = (groupId: GroupId | undefined, check: () => void): boolean => {
+    try {
+      check();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      // A record of a newer version is not damaged.
+      if (error.code === 'ECORRUPT') found.push({ groupId, message: error.message });
+      return false;
+    }
+  };
+  const sound = new Set(rows.filter((row) => isSound(groupOfKey(row.key), () => checkRow(row))));
+  if (before !== 'start' && before !== undefined && isIntact(before)) sound.add(before);
+  const all = neighboursByGroup(before, rows);
+  for (const [groupId, stored] of groups) {
+    // When a group is deleted, its records are deleted before its entries.
+    if (stored.meta === undefined) continue;
+    isSound(groupId, () => {
+      const state = stateFromRows({ groupId, peerId: undefined }, stored);
+      for (const each of all.get(groupId) ?? []) {
+        checkChunks(groupId, state, each, sound);
+        checkEntries(groupId, state, each, sound);
+        if (each.next !== undefined && sound.has(each.next)) checkConfiguration(groupId, state, each.next);
+      }
+    });
+  }
+  return found;
+}
+
+/** For each group: the neighbours of which at least one belongs to it. */
+function neighboursByGroup(before: ScrubbedRows['before'], rows: readonly Row[]): Map<GroupId, Neighbours[]> {
+  const byGroup = new Map<GroupId, Neighbours[]>();
+  const first = before === undefined ? [] : [{ row: before === 'start' ? undefined : before, next: rows[0] }];
+  for (const each of [...first, ...rows.slice(0, -1).map((row, at) => ({ row, next: rows[at + 1] }))]) {
+    for (const groupId of new Set([each.row, each.next].map((row) => groupOfKey(row?.key ?? '')))) {
+      if (groupId === undefined) continue;
+      const known = byGroup.get(groupId);
+      if (known === undefined) byGroup.set(groupId, [each]);
+      else known.push(each);
+    }
+  }
+  return byGroup;
+}
+
+function checkRow(row: Row): void {
+  const { key } = row;
+  const groupId = groupOfKey(key) ?? ('!' as GroupId);
+  if (!isIntact(row)) throw corrupt(groupId, key, indexOfKey(key), 'the scrub found a damaged row (bad checksum)');
+  if (isBatchKey(key)) checkedBatch(groupId, row);
+}
+
+function isIntact({ key, value }: Row): boolean {
+  if (isBatchKey(key)) return batchIsIntact(value);
+  if (isChunkKey(key)) return chunkIsIntact(value);
+  try {
+    removeChecksum(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the store has no row with this key, which would be between the two. */
+function isMissing(key: string, { row, next }: Neighbours): boolean {
+  return (row === undefined || row.key < key) && (next === undefined || key < next.key);
+}
+
+/** @throws ConclaveError ECORRUPT if a chunk of the current snapshot is missing between the two rows, or is under another key */
+function checkChunks(groupId: GroupId, { snapshot }: LogState, each: Neighbours, sound: ReadonlySet<Row>): void {
+  if (snapshot === undefined) return;
+  const { slot, head } = snapshot;
+  const { row, next } = each;
+  const isChunk = ({ key }: Row): boolean => key.startsWith(`${slotKey(groupId, slot)}/`);
+  if (next !== undefined && isChunk(next) && sound.has(next)) {
+    checkedChunk(groupId, snapshot, indexOfKey(next.key), next.value);
+  }
+  const number = row !== undefined && isChunk(row) ? indexOfKey(row.key) + 1 : 0;
+  if (number < head.chunks && isMissing(chunkKey(groupId, slot, number), each)) {
+    checkedChunk(groupId, snapshot, number, undefined);
+  }
+}
+
+/** @throws ConclaveError ECORRUPT if entries of the log are missing between the two rows */
+function checkEntries(
+  groupId: GroupId,
+  { base, lastIndex }: LogState,
+  each: Neighbours,
+  sound: ReadonlySet<Row>,
+): void {
+  const { row } = each;
+  const isBatch = row !== undefined && isBatchKey(row.key) && groupOfKey(row.key) === groupId;
+  if (isBatch && !sound.has(row)) return;
+  const last = isBatch ? batchHeader(row.value).last : 0;
+  // A batch that begins before this entry may contain it.
+  const expected = asLogIndex(Math.max(last, base.index) + 1);
+  const key = batchKey(groupId, expected);
+  if (expected <= lastIndex && isMissing(key, each)) throw corrupt(groupId, key, expected, 'the entry is missing');
+}
+
+/**
+ * The log keeps the records of the newest configurations.
+ * @throws ConclaveError ECORRUPT if the row is a batch with a configuration of which the record is missing
+ */
+function checkConfiguration(groupId: GroupId, { base, lastIndex, configurations }: LogState, row: Row): void {
+  if (!isBatchKey(row.key) || groupOfKey(row.key) !== groupId) return;
+  const { kind, first } = batchHeader(row.value);
+  if (kind !== 'configuration' || first <= base.index || first > lastIndex) return;
+  const newer = configurations.filter(({ index }) => index >= first);
+  if (newer[0]?.index === first || newer.length >= limits.reportedConfigurations) return;
+  throw corrupt(groupId, indexedKey(groupId, 'c', first), first, 'the record of a configuration is missing');
+}
