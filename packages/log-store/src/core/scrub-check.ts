@@ -9,10 +9,9 @@ import {
   batchIsIntact,
   ConclaveError,
   type GroupId,
-  limits,
   removeChecksum,
 } from '@conclave/protocol';
-import { batchKey, chunkKey, groupOfKey, indexedKey, indexOfKey, isBatchKey, isChunkKey, slotKey } from './keys.js';
+import { batchKey, chunkKey, groupOfKey, indexOfKey, isBatchKey, isChunkKey, slotKey } from './keys.js';
 import type { LogState } from './log-state.js';
 import { checkedChunk, chunkIsIntact } from './read-checks.js';
 import { checkedBatch, corrupt, stateFromRows } from './records.js';
@@ -68,7 +67,6 @@ export function damageAmong({ before, rows, groups }: ScrubbedRows): StoredDamag
       for (const each of all.get(groupId) ?? []) {
         checkChunks(groupId, state, each, sound);
         checkEntries(groupId, state, each, sound);
-        if (each.next !== undefined && sound.has(each.next)) checkConfiguration(groupId, state, each.next);
       }
     });
   }
@@ -143,17 +141,4 @@ function checkEntries(
   const expected = asLogIndex(Math.max(last, base.index) + 1);
   const key = batchKey(groupId, expected);
   if (expected <= lastIndex && isMissing(key, each)) throw corrupt(groupId, key, expected, 'the entry is missing');
-}
-
-/**
- * The log keeps the records of the newest configurations.
- * @throws ConclaveError ECORRUPT if the row is a batch with a configuration of which the record is missing
- */
-function checkConfiguration(groupId: GroupId, { base, lastIndex, configurations }: LogState, row: Row): void {
-  if (!isBatchKey(row.key) || groupOfKey(row.key) !== groupId) return;
-  const { kind, first } = batchHeader(row.value);
-  if (kind !== 'configuration' || first <= base.index || first > lastIndex) return;
-  const newer = configurations.filter(({ index }) => index >= first);
-  if (newer[0]?.index === first || newer.length >= limits.reportedConfigurations) return;
-  throw corrupt(groupId, indexedKey(groupId, 'c', first), first, 'the record of a configuration is missing');
 }
