@@ -240,7 +240,7 @@ describe('a log-store', () => {
     }
     await unwell(
       'n3',
-      /^ECORRUPT: .*: the scrub found a damaged row.*To repair it: stop this peer, delete its data folder/,
+      /^ECORRUPT: .*: the stored batch is damaged \(bad checksum\).*To repair it: stop this peer, delete its data folder/,
     );
     await put('after the scrub');
     await mesh.kill('n3');

@@ -34,7 +34,7 @@ describe('the status of a group', () => {
           new_peers: ['n1', 'n2', 'n3'].map(asPeerId),
           state: 'done',
           stage: 'stable',
-          term: asTerm(2),
+          term: asTerm(0),
           index: asLogIndex(2),
         },
         {
@@ -83,7 +83,7 @@ describe('the status of a group', () => {
       * last known: the peer is silent, down or stores nothing now
 
       last changes           state   term  index  why
-      {n1,n2} to {n1,n2,n3}  done       2      2
+      {n1,n2} to {n1,n2,n3}  done       -      2
       {n1,n2,n3} to {n9}     undone     3      -  ECATCHUP: n9 did not catch up
       "
     `);

@@ -644,6 +644,15 @@ describe('a LevelDB that is not what it was', () => {
     for (const maxBytes of [1, 300, 1e6]) expect(await scrubbed(open, maxBytes), `${maxBytes} bytes`).toEqual(expected);
   });
 
+  it('is found by a scrub to have a damaged chunk, with the error of a read', async () => {
+    const open = await wholeStore();
+    const chunk = Uint8Array.from((await open.get(chunkKey(main, 1, 1))) as Uint8Array);
+    chunk[10] = (chunk[10] ?? 0) ^ 1;
+    await open.write([{ type: 'put', key: chunkKey(main, 1, 1), value: chunk }], [groupOf(3)]);
+    const message = 'index 2: the stored chunk of a snapshot is damaged (bad checksum). To repair it: stop';
+    expect(await scrubbed(open, 1)).toEqual([expect.stringContaining(message)]);
+  });
+
   it('is found by a scrub to have rows under keys of others', async () => {
     const open = await wholeStore();
     const chunk = (await open.get(chunkKey(main, 1, 1))) as Uint8Array;

@@ -291,7 +291,8 @@ function changeRow(change: Change): string[] {
   return [
     `${kindText(change.kind)}${changeText(change)}`,
     state,
-    count(change.term),
+    // A snapshot does not contain the terms of earlier changes.
+    change.term === 0 ? '-' : count(change.term),
     change.index === 0 ? '-' : count(change.index),
     change.error === undefined ? '' : `${change.error.code}: ${change.error.message}`,
   ];

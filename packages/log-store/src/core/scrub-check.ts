@@ -56,16 +56,24 @@ export function damageAmong({ before, rows, groups }: ScrubbedRows): StoredDamag
       return false;
     }
   };
-  const sound = new Set(rows.filter((row) => isSound(groupOfKey(row.key), () => checkRow(row))));
-  if (before !== 'start' && before !== undefined && isIntact(before)) sound.add(before);
-  const all = neighboursByGroup(before, rows);
+  const states = new Map<GroupId, LogState>();
   for (const [groupId, stored] of groups) {
     // When a group is deleted, its records are deleted before its entries.
     if (stored.meta === undefined) continue;
+    isSound(groupId, () => states.set(groupId, stateFromRows({ groupId, peerId: undefined }, stored)));
+  }
+  const sound = new Set(
+    rows.filter((row) => {
+      const groupId = groupOfKey(row.key);
+      return isSound(groupId, () => checkRow(row, groupId, states));
+    }),
+  );
+  if (before !== 'start' && before !== undefined && isIntact(before)) sound.add(before);
+  const all = neighboursByGroup(before, rows);
+  for (const [groupId, state] of states) {
     isSound(groupId, () => {
-      const state = stateFromRows({ groupId, peerId: undefined }, stored);
       for (const each of all.get(groupId) ?? []) {
-        checkChunks(groupId, state, each, sound);
+        checkChunks(groupId, state, each);
         checkEntries(groupId, state, each, sound);
       }
     });
@@ -88,11 +96,16 @@ function neighboursByGroup(before: ScrubbedRows['before'], rows: readonly Row[])
   return byGroup;
 }
 
-function checkRow(row: Row): void {
-  const { key } = row;
-  const groupId = groupOfKey(key) ?? ('!' as GroupId);
-  if (!isIntact(row)) throw corrupt(groupId, key, indexOfKey(key), 'the scrub found a damaged row (bad checksum)');
-  if (isBatchKey(key)) checkedBatch(groupId, row);
+/** Checks a row by itself, as a read does. @throws ConclaveError ECORRUPT */
+function checkRow(row: Row, groupId: GroupId | undefined, states: ReadonlyMap<GroupId, LogState>): void {
+  const { key, value } = row;
+  const snapshot = groupId === undefined ? undefined : states.get(groupId)?.snapshot;
+  if (groupId !== undefined && isBatchKey(key)) checkedBatch(groupId, row);
+  else if (groupId !== undefined && snapshot !== undefined && key.startsWith(`${slotKey(groupId, snapshot.slot)}/`)) {
+    checkedChunk(groupId, snapshot, indexOfKey(key), value);
+  } else if (!isIntact(row)) {
+    throw corrupt(groupId ?? ('!' as GroupId), key, indexOfKey(key), 'the scrub found a damaged row (bad checksum)');
+  }
 }
 
 function isIntact({ key, value }: Row): boolean {
@@ -111,16 +124,13 @@ function isMissing(key: string, { row, next }: Neighbours): boolean {
   return (row === undefined || row.key < key) && (next === undefined || key < next.key);
 }
 
-/** @throws ConclaveError ECORRUPT if a chunk of the current snapshot is missing between the two rows, or is under another key */
-function checkChunks(groupId: GroupId, { snapshot }: LogState, each: Neighbours, sound: ReadonlySet<Row>): void {
+/** @throws ConclaveError ECORRUPT if a chunk of the current snapshot is missing between the two rows */
+function checkChunks(groupId: GroupId, { snapshot }: LogState, each: Neighbours): void {
   if (snapshot === undefined) return;
   const { slot, head } = snapshot;
-  const { row, next } = each;
-  const isChunk = ({ key }: Row): boolean => key.startsWith(`${slotKey(groupId, slot)}/`);
-  if (next !== undefined && isChunk(next) && sound.has(next)) {
-    checkedChunk(groupId, snapshot, indexOfKey(next.key), next.value);
-  }
-  const number = row !== undefined && isChunk(row) ? indexOfKey(row.key) + 1 : 0;
+  const { row } = each;
+  const isChunk = row?.key.startsWith(`${slotKey(groupId, slot)}/`) === true;
+  const number = isChunk ? indexOfKey(row.key) + 1 : 0;
   if (number < head.chunks && isMissing(chunkKey(groupId, slot, number), each)) {
     checkedChunk(groupId, snapshot, number, undefined);
   }
