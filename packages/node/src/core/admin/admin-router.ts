@@ -131,6 +131,9 @@ export class AdminRouter {
     if (rejection !== undefined) return context.refuse(requestId, 'EREADONLY', rejection);
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
+    if (newPeers.length > limits.configurationPeers) {
+      return context.refuse(requestId, 'EINVAL', `a configuration has at most ${limits.configurationPeers} peers`);
+    }
     const { timeout_ms } = body as { timeout_ms?: number };
     change.start({ requestId, newPeers, timeoutMs: timeout_ms ?? context.options.changeTimeoutMs });
   }

@@ -1,4 +1,4 @@
-import { asLogIndex } from '@conclave/protocol';
+import { asLogIndex, limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { electionTimeoutMs, NodeHarness } from '../node-harness.js';
 
@@ -174,6 +174,15 @@ describe('a change by the stages', () => {
     node.lead({ term: 1, log: [[1, 'n1']] });
     expect(node.admin('remove_peer', { peer_id: 'n1' })).toEqual(['refuse 1 EINVAL not_done']);
     expect(node.admin('add_peer', { peer_id: 'n2', leader_id: 'n7' })).toEqual(['refuse 2 EPERM not_done leader n1']);
+  });
+
+  test('a peer is not added to a configuration that has as many peers as allowed', () => {
+    const node = new NodeHarness();
+    const peers = Array.from({ length: limits.configurationPeers }, (_, at) => `n${at + 1}`);
+    node.lead({ term: 1, log: [[1, peers.join(' ')]] });
+    expect(node.admin('add_peer', { peer_id: 'n99' })).toEqual(['refuse 1 EINVAL not_done']);
+    // A peer that is a member already is not another one.
+    expect(node.admin('add_peer', { peer_id: 'n31' })[0]).toMatch(/^reply 2 /);
   });
 });
 
