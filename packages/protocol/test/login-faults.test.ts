@@ -357,6 +357,16 @@ describe('a server of something else', () => {
     expect([code, message]).toEqual(['EUNREACHABLE', expect.stringContaining(`no NATS server at ${servers}`)]);
   });
 
+  it('is named with its reason, as is each other server of the list', async () => {
+    const silent = `nats://127.0.0.1:${await listen(createTcpServer(() => undefined))}`;
+    const closed = 'nats://127.0.0.1:1';
+    const { code, message } = await failure({ servers: `${closed},${silent}` }, 500);
+    expect([code, message]).toEqual([
+      'EUNREACHABLE',
+      expect.stringMatching(`^no NATS server at ${closed}: connection refused; no NATS server at ${silent}: timeout`),
+    ]);
+  });
+
   it('that ends the connection is not reached', async () => {
     const port = await listen(createTcpServer((socket) => void socket.destroy()));
     expect(await failure({ servers: `nats://127.0.0.1:${port}` })).toMatchObject({ code: 'EUNREACHABLE' });

@@ -14,19 +14,20 @@ import { LoginError } from './login-error.js';
 import { parseServerUrl } from './server-url.js';
 
 /**
- * Connects to the first server that takes the login.
- * @throws LoginError ELOGIN if a server refuses the login, or the login lacks something; EUNREACHABLE if no server answers
+ * Connects to the first server that accepts the login.
+ * @throws LoginError ELOGIN if a server rejects the login, or a file of the login cannot be used; EUNREACHABLE if no server can be
+ * reached, or none accepts another connection
  */
 export async function connectWith(login: NatsLogin, options: NodeConnectionOptions = {}): Promise<NatsConnection> {
   const { reconnect = true, waitOnFirstConnect = false } = options;
   try {
     const base = { noRandomize: true, ...login.connectOptions(), ignoreAuthErrorAbort: true };
-    // A server that ends the connection during the login is reported at once only if the client would not try again.
+    // Without `reconnect`, the package `nats` reports a server that ends the connection during the login, instead of trying again.
     const connection = await connectForReason({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
     optionsOf(connection).reconnect = reconnect;
     return connection;
   } catch (error) {
-    // The client throws the error of the last server; that of another one may be more specific.
+    // The package throws the error of the last server; that of another one may be more specific.
     if (login.servers.length > 1) await findServer(login, options.timeout);
     throw explain(login, error, login.servers);
   }
@@ -34,8 +35,8 @@ export async function connectWith(login: NatsLogin, options: NodeConnectionOptio
 
 /**
  * Tries each server in turn, with a connection of its own.
- * @returns the place in the list of the first that takes the login
- * @throws LoginError as `connectWith`; that a server rejects the login is reported rather than that others cannot be reached
+ * @returns the place in the list of the first that accepts the login
+ * @throws LoginError as `connectWith`. If a server rejects the login, the error is about that server; otherwise it names each server
  */
 export async function findServer(login: NatsLogin, timeout?: number): Promise<number> {
   const failures: LoginError[] = [];
@@ -50,10 +51,10 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
     }
   }
   const rejected = failures.find(({ code }) => code !== 'EUNREACHABLE');
-  throw rejected ?? explain(login, failures.at(-1), login.servers);
+  throw rejected ?? new LoginError('EUNREACHABLE', failures.map(({ message }) => message).join('; '));
 }
 
-/** How many connections a server may close during the login before the attempt fails without the server's reason. */
+/** After a server has closed this many connections during the login, the attempt fails. */
 const closedAttempts = 3;
 /** A server that has not closed a connection after this time, or sends more than this many bytes, is assumed to accept it. */
 const errorTimeoutMs = 2_000;
@@ -112,7 +113,8 @@ async function errorOnConnecting({ servers }: NodeConnectionOptions): Promise<Er
     socket.on('close', () => resolve());
   });
   const [, error] = /-ERR '([^']*)'/.exec(text) ?? [];
-  return error === undefined ? undefined : new Error(error);
+  // That this connection has not logged in in time is not why the server closed the other ones.
+  return error === undefined || /authentication timeout/i.test(error) ? undefined : new Error(error);
 }
 
 /** A subject for replies, as the connection's own requests have it: below its inbox prefix. */
@@ -121,12 +123,12 @@ export function inboxOf(connection: NatsConnection): string {
 }
 
 /**
- * Why NATS rejects the login of a connection that was established before.
- * @param error a status of the connection. @param login undefined: the application has connected
- * @returns for people, without secrets; undefined: the error is about something else
+ * Returns why NATS rejects the login of a connection that was established before: a text for users, without secrets. Undefined: the
+ * error is about something else.
+ * @param error an error that the connection reports. @param login undefined: the application has connected
  */
 export function rejectionOf(error: Error, login: NatsLogin | undefined): string | undefined {
-  // By name: a connection may come from another copy of the client.
+  // By name: a connection may come from another copy of the package `nats`.
   if (!['AuthorizationError', 'UserAuthenticationExpiredError'].includes(error.name)) return undefined;
   return `NATS rejects the login${login === undefined ? '' : ` with ${login.kind}`}: ${rejectionText(error, login)}`;
 }
@@ -135,12 +137,12 @@ function rejectionText(error: Error, login: NatsLogin | undefined): string {
   return [error.message, textOf(() => login?.fault)].filter((text) => text !== '').join('; ');
 }
 
-/** The interface does not show them, the connection does. */
+/** Returns the options of a connection, which the package does not declare. */
 function optionsOf(connection: NatsConnection): NodeConnectionOptions {
   return (connection as { readonly options?: NodeConnectionOptions }).options ?? {};
 }
 
-/** The part of the error that concerns the login, without secrets. */
+/** Returns an error as a `LoginError` that names the servers, without secrets. A login that is rejected is ELOGIN. */
 function explain(login: NatsLogin, error: unknown, servers: readonly string[]): LoginError {
   if (error instanceof LoginError && error.code !== 'EUNREACHABLE') return error;
   const where = servers.join(', ');
@@ -155,7 +157,9 @@ function explain(login: NatsLogin, error: unknown, servers: readonly string[]): 
     return new LoginError('ELOGIN', `NATS at ${where} closes the connection of ${login.kind}: ${tooLong}`);
   }
   const hint =
-    error instanceof TimeoutError ? ' (a server that starts with TLS sends nothing before: --nats-tls-first)' : '';
+    error instanceof TimeoutError
+      ? ' (a server that starts with TLS sends nothing before the client does: --nats-tls-first)'
+      : '';
   const fault = isFull(error) ? `NATS at ${where} accepts no more connections` : `no NATS server at ${where}`;
   const why = error instanceof LoginError ? error.message : `${fault}: ${messageOf(error)}${hint}`;
   return new LoginError('EUNREACHABLE', why);
