@@ -1,14 +1,14 @@
 /**
  * Runs a core, the deterministic logic of an actor that turns an input into effects (`core/core.ts`): connects it to its mailbox,
- * its timers, its transport and its log. Effects that only one kind of actor has are carried out by that actor's shell, the code
- * around the core that does I/O (`perform`).
+ * its timers, its transport and its log output. Effects that only one kind of actor has are carried out by that actor's shell, the
+ * code around the core that does I/O (`perform`).
  *
  * Invariants:
  * 1. One step at a time; a step's effects are carried out, in order, before the next step.
  * 2. A timer that was cancelled or reset is never delivered, even if it has fired and waits in the mailbox.
  * 3. After a step has thrown, nothing more is done: a faulty actor sends no message.
- * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests must not
- *    delay a leader's heartbeats.
+ * 4. However many requests wait, a message or a timer waits for the requests of one turn at most, and for those of one more turn
+ *    for each 256 messages and timers that wait before it. So a flood of requests does not delay a leader's heartbeats.
  */
 import {
   type ActorKind,
@@ -59,7 +59,7 @@ export type CommonEffect = Send | SetTimer | CancelTimer | Log;
 /** Effects that are left to the shell. */
 export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
 
-/** Messages per turn. After these and the requests of the turn the core gets `idle`, even if more wait. */
+/** Messages, timers and other inputs per turn. After these and the requests of the turn the core gets `idle`, even if more wait. */
 const turnMessages = 256;
 /** Requests per turn, after its messages; fewer if they take long. */
 const turnRequests = 256;

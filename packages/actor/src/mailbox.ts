@@ -28,7 +28,7 @@ export class Mailbox<T> {
     return this.waitingBytes;
   }
 
-  /** Queues the item; false: there is no room. `bytes`: about its memory. */
+  /** Queues the item; false: there is no room. `bytes`: approximately the memory that it takes. */
   offer(item: T, bytes: number): boolean {
     if (this.length >= this.bounds.messages || this.waitingBytes + bytes > this.bounds.bytes) return false;
     this.push(item, bytes);

@@ -23,7 +23,7 @@ import type {
 } from '@conclave/protocol';
 import { feedListeners, messages, peerFeedMessages } from '@conclave/protocol';
 
-/** Receives a message. `bytes`: about its memory. It only queues the message. */
+/** Receives a message. `bytes`: approximately the memory that it takes. It only queues the message. */
 export type Receive = (message: Message, bytes: number) => void;
 
 /** An actor of a peer, as a receiver of messages. */

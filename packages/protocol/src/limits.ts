@@ -97,7 +97,7 @@ export const limits = {
   linkAcknowledgeIdle: 16,
   /** Ticks of another store, with none of the followed one in between, before an actor follows the other one. */
   linkOtherStoreTicks: 20,
-  /** Proposals of a node that are not yet appended or not yet committed. */
+  /** Proposals of a node that wait to be appended, or whose entries are not applied yet. */
   pendingProposals: 16_384,
   /** Their bytes. */
   pendingProposalBytes: 64 * MiB,

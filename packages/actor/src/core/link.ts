@@ -64,7 +64,7 @@ export class LinkSender<M> {
     return this.pending.length < this.window.messages * share && this.pendingBytes < this.window.bytes * share;
   }
 
-  /** Records the message that was sent with `next`. `bytes`: about its memory. */
+  /** Records the message that was sent with `next`. `bytes`: approximately the memory that it takes. */
   sent(message: M, bytes: number, nowMs: number): void {
     invariant(this.hasRoom(true), 'a link sends within its window');
     this.pending.push({ seq: this.nextSeq, message, bytes, sentAtMs: nowMs });
@@ -84,7 +84,11 @@ export class LinkSender<M> {
     return true;
   }
 
-  /** @returns the messages sent at least `afterMs` ago that the receiver lacks, oldest first, at most `maxCount`; they count as sent now */
+  /**
+   * Returns the messages that the receiver lacks, if the oldest of them was sent at least `afterMs` ago, and otherwise none. The
+   * receiver dropped those after a missing one, however lately they were sent. They count as sent now.
+   * @returns at most `maxCount` messages, oldest first
+   */
   takeExpired(nowMs: number, afterMs: number, maxCount = 64): M[] {
     const { from, upTo } = this.missing ?? { from: 0, upTo: this.nextSeq };
     const first = Math.max(0, from - this.acknowledged - 1);

@@ -2,8 +2,9 @@
  * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the *open count*: either the votes of one election, or the acknowledgements and echoes of one leader's term. A ballot-box that has restarted has no open count. Then
- * the node opens the count again, and the next ticks make all peers repeat their acknowledgements.
+ * Owns: the *open count*: either the votes of one election, or the acknowledgements and echoes of one leader's term. A ballot-box
+ * that has restarted has no open count. Then the node opens the count again, and the next ticks make all peers repeat their
+ * acknowledgements.
  * Does not own the Raft log, the term or the vote, and never decides which peer campaigns.
  *
  * Invariants:
@@ -271,7 +272,7 @@ function identityOf(lead: Lead): LinkIdentity {
   return { group_id: lead.group_id, store_id: lead.store_id, session: lead.session };
 }
 
-/** Returns why a follower's message on the feed does not count for this leader's term; undefined: it does. */
+/** Returns why a peer's message on the leader's feed does not count for this leader's term; undefined: it does. */
 function mismatchOf(
   body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>,
   lead: Lead,

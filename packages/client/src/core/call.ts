@@ -20,7 +20,7 @@ export interface Instant {
   readonly random: number;
 }
 
-/** A write; executed once, however often it is sent. */
+/** A write; executed once, however often it is sent. Exception: `lease_keep` may be executed again, which does no harm. */
 export type WriteCall =
   | {
       readonly operation: 'put';

@@ -5,14 +5,15 @@
  * Terms: to *settle* a call is to report its outcome to the application. An *attempt* is one sending of a request. An *urgent* call
  * keeps or ends a lease, releases a lock, or is a query marked as urgent (`isUrgent` in `validate-call.ts`).
  *
- * Owns: the open calls, the client session, and which requests are begun, resent and ended. `PendingRequests` sends them. Does not know
- * NATS, the clock or promises.
+ * Owns: the open calls, the client session, and which requests are begun, resent and ended. `PendingRequests` sends them. Does not
+ * know NATS, the clock or the `Promise` objects of the application's calls.
  *
- * Each write has a number in the client session, and the group executes each number once. So a write can be resent whenever an
- * attempt got no reply. The group keeps the results of at most `limits.clientResults` writes that the client has not acknowledged,
- * so the session has no more unsettled writes at a time. The writes of one turn of the event loop are sent in their order, in as few
- * requests as possible; urgent calls of the turn are sent before them. Resending can reorder requests, but not the writes within a
- * request. A read does not wait for open writes.
+ * Each write but the renewal of a lease has a number in the client session, and the group executes each number once. So a write can
+ * be resent whenever an attempt got no reply. A renewal has no number, because it does no harm if it is executed twice. The group
+ * keeps the results of at most `limits.clientResults` writes that the client has not acknowledged, so the session has no more
+ * unsettled writes at a time. The writes of one turn of the event loop are sent in their order, in as few requests as possible;
+ * urgent calls of the turn are sent before them. Resending can reorder requests, but not the writes within a request. A read does
+ * not wait for open writes.
  *
  * Invariants:
  * 1. Each call is settled exactly once: as done, not done, or unknown.
@@ -20,8 +21,8 @@
  * 3. At most `limits.clientRequests` requests with reads or writes are in flight. Requests with urgent calls do not count: they are
  *    sent at the end of the turn, urgent queries at once. But a call that ends a lease or releases a lock waits while there is no
  *    session, or while the session has too many unsettled writes to number another one (`WriteSession.room`).
- * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
- *    refuses the request.
+ * 4. A request of the API `kv` names the history that the client knew when the request was made, also when it is resent. A group
+ *    in a later history refuses the request.
  * 5. A write is sent in another session only if every attempt in the old session is known to have done nothing.
  */
 import { DropCounter, type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';

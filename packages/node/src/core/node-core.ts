@@ -173,8 +173,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   // ---- what the shell reports of other peers -----------------------------------------------------
 
   /**
-   * Another peer has announced that it leads. A leader that is no longer a member receives no vote requests, so it learns only
-   * here that another peer leads. It steps down, and its clients find that peer.
+   * Another peer has announced that it leads. A leader that is no longer a member receives no vote requests. The announcement
+   * makes it step down at once, and not only when a peer rejects its heartbeats. Then its clients find the other leader.
    */
   private onLedHistory(body: HistoryAnnouncement): void {
     const { state } = this;

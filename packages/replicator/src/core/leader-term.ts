@@ -154,7 +154,7 @@ export class LeaderTerm {
     return nowMs - this.lastTickMs < this.times.electionTimeoutMs;
   }
 
-  /** Returns why a follower's message on the feed does not count for this term; undefined: it does. */
+  /** Returns why a peer's message on the leader's feed does not count for this term; undefined: it does. */
   mismatchOf(body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>): string | undefined {
     return leaderMismatch(body, this.groupUid, this.peerId, this.term);
   }

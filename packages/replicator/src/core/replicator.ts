@@ -30,8 +30,8 @@ export class Replicator {
   readonly peerId: PeerId;
   readonly lag = new LagMeter();
   /**
-   * Whether the node has named the target's store: the one in the configuration, or a member's new store, which catches up. False: the
-   * target is a new peer, and any store is accepted.
+   * Whether the node has named the target's store: the one in the configuration, a member's new store, which catches up, or the
+   * store of a removed peer. False: the target is a new peer, and any store is accepted.
    */
   private isBound: boolean;
   /**

@@ -28,8 +28,8 @@ interface TracedEntry {
 
 /**
  * How many appends of all groups that a process hosts may be uncommitted at the same time. A group without an uncommitted append
- * may append even if the others have this many. The number is small, so that proposals that arrive meanwhile share the next append. It is more than one, so that the
- * disks always have something to write.
+ * may append even if the others have this many. The number is small, so that proposals that arrive meanwhile share the next
+ * append. It is more than one, so that the disks always have something to write.
  */
 export const appendsInFlight = 4;
 /** The bytes that a batch needs for each entry in addition to the payload. */
@@ -86,8 +86,9 @@ export class Proposals {
   }
 
   /**
-   * Appends queued proposals while the links to this peer's actors have room, and either this group has no uncommitted append, or
-   * the groups of the process together have fewer than `appendsInFlight`. If writers are throttled, sets a timer instead.
+   * Appends queued proposals, in one append after the other, as long as two conditions hold. The links to this peer's actors have
+   * room. This group has no uncommitted append, or the groups of the process have fewer than `appendsInFlight` in all. If writers
+   * are throttled, sets a timer instead.
    * @param otherAppends how many appends of the process's other groups are uncommitted
    */
   appendQueued(otherAppends: number): void {
