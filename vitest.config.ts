@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const conditions = ['source', 'node', 'development|production'];
 
 /** Files with real processes that take a whole machine, or judge how long something takes. */
-export const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
+export const alone = ['chaos', 'garbage'].map((name) => `test/mesh/${name}.test.ts`);
 
 /**
  * The files that take longest, with the beginning of their names. A fresh clone knows no durations, so Vitest begins with the largest files, and

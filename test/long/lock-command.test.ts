@@ -6,10 +6,10 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodes } from '../../packages/cli/src/exit-codes.js';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { type CommandRun, startCommand } from '../support/command.js';
 import { exitOf, makeFolder, removeFolder, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
 
 const stops = new Stops();
 let server: NatsServer;

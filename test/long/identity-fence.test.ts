@@ -1,10 +1,10 @@
 import { decode, type HealthReply, HealthReply as HealthSchema } from '@conclave/protocol';
 import { createInbox } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import { startNats } from '../support/nats.js';
 import type { ActorProcess } from '../support/peers.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
 
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { type NatsServer, startNatsCluster } from '../support/nats.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
 
 /**
  * A leader whose process has ended is replaced before the election timeout, which is so long here that a leader elected within it
