@@ -64,7 +64,7 @@ export class Executor {
       case 'pause':
         return this.each(command.targets, ({ peerId, processKind }) => mesh.pause(peerId, processKind));
       case 'resume':
-        return this.each(command.targets, ({ peerId, processKind }) => mesh.resume(peerId, processKind));
+        return this.each(command.targets, ({ peerId, processKind }) => this.resume(peerId, processKind));
       case 'build':
         return this.build(command.build, command.targets);
       case 'duplicate-node':
@@ -147,6 +147,15 @@ export class Executor {
     if (stage !== 'none') coverage.count(`crash of the leader's ${processKind} while ${stage}`);
     const isSending = progress.some(({ install }) => install !== null);
     if (isSending) coverage.count(`crash of the leader's ${processKind} while it sends a snapshot`);
+  }
+
+  /** Resumes a paused process, or ends it if an operator would not let its peer run. */
+  private resume(peerId: PeerId, processKind: ProcessKind): void {
+    const { mesh } = this;
+    const isPaused = mesh.actor(peerId, processKind)?.waiting !== undefined;
+    if (!isPaused || !this.procedures.isHeldBack(peerId)) return mesh.resume(peerId, processKind);
+    mesh.coverage.count('a paused process of an abandoned history is ended');
+    mesh.crash(peerId, processKind);
   }
 
   /** Starts the processes that do not run. */

@@ -7,6 +7,10 @@ import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
 import { sameConfiguration } from '../invariants/configurations.js';
 import type { RunContext } from './run-context.js';
 
+/** How often a reset is ordered whose outcome is unknown, and how long the operator waits in between. */
+const attempts = 5;
+const repeatMs = 500;
+
 export class SurvivorReset {
   /** The peers whose resets have not been answered yet. */
   private readonly open = new Set<PeerId>();
@@ -33,14 +37,34 @@ export class SurvivorReset {
     for (const at of survivors) this.open.add(at);
     const done = new Set<PeerId>();
     for (const at of survivors) {
-      clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
+      this.reset(at, survivors, (isReset) => {
         this.open.delete(at);
-        if (outcome === 'done') done.add(at);
+        if (isReset) done.add(at);
         // The group may have been deleted and created again meanwhile.
         const isSameGroup = this.context.invariants === invariants;
         if (this.open.size === 0 && done.size > 0 && isSameGroup) this.discardOthers(done);
       });
     }
+  }
+
+  /**
+   * Resets a peer. If the outcome is unknown (a node that is fenced meanwhile cannot know what its log-store did with the order), the
+   * operator looks which history the peer has, and orders the reset again while it is still the old one, also if the peer replies that
+   * it is being reset.
+   */
+  private reset(at: PeerId, peers: PeerId[], onSettled: (isReset: boolean) => void, attemptsLeft = attempts): void {
+    const { clients, mesh } = this.context;
+    const before = this.historyOf(at);
+    clients.operate({ type: 'reset', at, peers }, (settlement) => {
+      const isReset = settlement.outcome === 'done' || this.historyOf(at) !== before;
+      const isUnclear = settlement.outcome === 'unknown' || attemptsLeft < attempts;
+      if (isReset || !isUnclear || attemptsLeft === 1) return onSettled(isReset);
+      mesh.after(repeatMs, () => this.reset(at, peers, onSettled, attemptsLeft - 1));
+    });
+  }
+
+  private historyOf(peerId: PeerId): string | undefined {
+    return this.context.invariants.record.stored.ofPeer(peerId)?.meta.group_uid;
   }
 
   /** Returns the peers to reset: the one with the most up-to-date log and, unless `alone`, those with the same configuration. */
