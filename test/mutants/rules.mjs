@@ -262,6 +262,7 @@ export const chapters = [
         rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',
         mutants: [
           'echo-without-the-own-session',
+          'echo-of-a-session-confirmed-before-a-sync',
           'session-confirmed-as-of-the-answer',
           'acknowledgement-of-another-session',
         ],

@@ -205,13 +205,13 @@ export class AppendEntriesHandler {
     else context.drop('read_tick_stale');
   }
 
-  /** Echoes a new tick, if this node's session is confirmed. */
+  /** Echoes a new tick, if this node's session is confirmed at the time when the echo is sent: the term may have to be synced first. */
   private echo(body: Pick<FromLeader, 'group_id' | 'group_uid' | 'leader_id' | 'tick_id'>): void {
     const { state, context, actors } = this;
-    if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');
     const { term } = state;
     const isUnapplied = state.appliedIndex < this.committedBefore;
-    actors.whenTermDurable(() =>
+    actors.whenTermDurable(() => {
+      if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');
       context.send(body.leader_id, {
         name: 'feed.echo',
         body: {
@@ -232,8 +232,8 @@ export class AppendEntriesHandler {
           ...(isUnapplied ? { unapplied: true } : {}),
           answers_read_ticks: true,
         },
-      }),
-    );
+      });
+    });
   }
 
   private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: Rejection): void {

@@ -34,6 +34,20 @@ describe('promise 16: what a follower may trust for how long', () => {
     expect(echoOf(node)).toBeUndefined();
   });
 
+  test('an echo that waits for the sync of the term needs the session when it is sent', () => {
+    const node = follower();
+    node.confirmsSession = false;
+    node.syncs = false;
+    node.nowMs += 0.5 * electionTimeoutMs;
+    node.appendEntries({ from: 'n3', term: 3, prev: [1, 1], tick: 1 });
+    expect(echoOf(node)).toBeUndefined();
+    node.nowMs += 0.95 * electionTimeoutMs;
+    node.sync();
+    expect(echoOf(node)).toBeUndefined();
+    node.appendEntries({ from: 'n3', term: 3, prev: [1, 1], tick: 2 });
+    expect(echoOf(node)).toBeUndefined();
+  });
+
   test('a session tick is one of the term', () => {
     const node = follower();
     node.appendEntries({ term: 2, prev: [1, 1], tick: 7 });
