@@ -5,6 +5,7 @@
 export const allowedNames: Readonly<Record<string, string>> = {
   // Other software.
   allow_responses: 'a permission of NATS',
+  max_pending: 'an option of nats-server',
   'nats-server --signal reload': 'a command of NATS',
   'tests-turmoil': 'a folder of openraft',
   testdata: 'a folder of etcd-io/raft',

@@ -1,4 +1,5 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -61,6 +62,34 @@ async function check(): Promise<string> {
 }
 
 describe('a backup file', () => {
+  it.each(['pipe', 'folder', 'link to a pipe'])('does not replace a %s, and writes nothing', async (what) => {
+    file = path.join(folder, 'other');
+    const target = what === 'link to a pipe' ? path.join(folder, 'target') : file;
+    if (what === 'folder') await mkdir(target);
+    else execFileSync('mkfifo', [target]);
+    if (target !== file) await symlink(target, file);
+    const before = await lstat(file);
+    await expect(writeBackup()).rejects.toThrow(`${file} is not a regular file: name another one`);
+    const after = await lstat(file);
+    expect([after.ino, after.mode]).toEqual([before.ino, before.mode]);
+    await expect(lstat(`${file}.part`)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('does not wait for a pipe in the place of the incomplete file', async () => {
+    execFileSync('mkfifo', [`${file}.part`]);
+    await expect(writeBackup()).rejects.toThrow(`${file}.part is not a regular file`);
+  });
+
+  it('replaces the file that a link names, and keeps the link', async () => {
+    const target = file;
+    file = path.join(folder, 'latest.backup');
+    await symlink(target, file);
+    await writeFile(target, 'an earlier one');
+    await writeBackup();
+    expect((await lstat(file)).isSymbolicLink()).toBe(true);
+    expect((await readFile(target)).toString('latin1')).toMatch(/^conclave backup 1\n/);
+  });
+
   it('that is whole is accepted', async () => {
     expect(await check()).toMatch(/./);
   });

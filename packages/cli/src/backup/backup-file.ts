@@ -2,7 +2,7 @@
  * A backup as a file: a line that names the format, then records, each a length (u32, big-endian) and that many bytes. The first
  * record is the head with a checksum; the others are the chunks of the snapshot as they were stored, in order.
  */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import {
   addChecksum,
   BackupHead,
@@ -30,8 +30,11 @@ export class BackupWriter {
     private readonly head: BackupHead,
   ) {}
 
-  static async create(path: string, head: BackupHead): Promise<BackupWriter> {
+  /** @throws Error if there is something at the path that is not a regular file: a backup must not replace a device, for example */
+  static async create(namedPath: string, head: BackupHead): Promise<BackupWriter> {
+    const path = await replaceablePath(namedPath);
     const partPath = `${path}.part`;
+    await replaceablePath(partPath);
     const file = await open(partPath, 'w');
     const writer = new BackupWriter(file, path, partPath, head);
     try {
@@ -77,6 +80,17 @@ export class BackupWriter {
     await this.file.writeFile(length);
     await this.file.writeFile(bytes);
   }
+}
+
+/** Returns the path of the regular file that a path names, also by a link; the path itself if there is no file yet. */
+async function replaceablePath(path: string): Promise<string> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (found === undefined) return path;
+  if (!found.isFile()) throw new Error(`${path} is not a regular file: name another one`);
+  return realpath(path);
 }
 
 /**
