@@ -2,6 +2,7 @@
  * A backup as a file: a line that names the format, then records, each a length (u32, big-endian) and that many bytes. The first
  * record is the head with a checksum; the others are the chunks of the snapshot as they were stored, in order.
  */
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import {
   addChecksum,
@@ -33,9 +34,9 @@ export class BackupWriter {
   /** @throws Error if there is something at the path that is not a regular file: a backup must not replace a device, for example */
   static async create(namedPath: string, head: BackupHead): Promise<BackupWriter> {
     const path = await replaceablePath(namedPath);
-    const partPath = `${path}.part`;
-    await replaceablePath(partPath);
-    const file = await open(partPath, 'w');
+    // Another backup to the same path may be in progress.
+    const partPath = `${path}.${randomUUID()}.part`;
+    const file = await open(partPath, 'wx');
     const writer = new BackupWriter(file, path, partPath, head);
     try {
       await file.writeFile(firstLine);
