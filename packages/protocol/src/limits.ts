@@ -279,7 +279,7 @@ export const defaultTimes = {
   heartbeatIntervalMs: 100,
   /** A change fails if its new peers have not caught up by then, unless the command has its own time. */
   changeTimeoutMs: 30_000,
-  /** A joint stage that is not committed by then is cancelled. */
+  /** A joint stage that is not committed by then is rolled back. */
   jointTimeoutMs: 10_000,
   /** How long a removed peer is notified of its removal. */
   removalNoticeMs: 10_000,
