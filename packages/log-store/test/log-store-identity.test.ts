@@ -79,6 +79,15 @@ describe('a reset', () => {
     expect(brief(bench.sync())).toEqual(['ack 1:1:3']);
   });
 
+  it('acknowledges nothing to a leader of the old history that is synced together with it', () => {
+    const bench = withThreeEntries();
+    bench.receive(append({ seq: 3, term: 3, verified: 4, batches: [batch(4, 1, 3)] }));
+    bench.receive(reset({ seq: 4, batch: configurationBatch(5, 50, alone) }));
+    bench.idle();
+    expect(brief(bench.sync())).toEqual(['ack 1:1:4']);
+    expect(bench.core.dropped).toMatchObject({ acknowledgements_truncated: 1 });
+  });
+
   it('promise 15: survives a restart, and what is of the old history is refused from then on', () => {
     const bench = withThreeEntries();
     bench.store(reset({ seq: 3 }));

@@ -82,7 +82,7 @@ export class ControlMessages {
       batch.header.term < body.term &&
       batch.header.first === lastIndex + 1;
     if (!fits) return 'reset_of_other_log';
-    this.log.reset(body, batch);
+    this.output.count('acknowledgements_truncated', this.log.reset(body, batch));
     return '';
   }
 }

@@ -187,12 +187,18 @@ export class WritePipeline {
     this.next.isUrgent = true;
   }
 
-  /** Begins another history of the group, with this entry after the last one, in a new term. */
-  reset(body: Body<'log-store.reset'>, { header, bytes, configuration }: CheckedBatch): void {
+  /**
+   * Begins another history of the group, with this entry after the last one, in a new term. Entries that are synced together with it are
+   * not acknowledged any more: the leader that sent them belongs to the earlier history.
+   * @returns how many acknowledgements this has dropped
+   */
+  reset(body: Body<'log-store.reset'>, { header, bytes, configuration }: CheckedBatch): number {
+    const dropped = this.next.dropAcknowledgementsFrom(asLogIndex(0));
     this.change({ ...withoutIncoming(this.acceptedState), groupUid: body.group_uid });
     this.raiseTerm(body.term, '');
     this.next.append(header, bytes);
     this.acceptedState = withBatch(this.acceptedState, header, configuration);
+    return dropped;
   }
 
   /**
