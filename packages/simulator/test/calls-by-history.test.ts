@@ -55,6 +55,21 @@ test('a revision that a failed compare-and-set expected is not taken as inherite
   expect(carriedInto([put], [cas(true)])).toEqual([put]);
 });
 
+test('a compare-and-set without a reply whose value is read shows the write that it expected', () => {
+  const cas: Operation = {
+    client: 'c1',
+    key: 'k',
+    name: 'cas',
+    value: 'w',
+    expectedRevision: 7,
+    called: 3,
+    returned: 4,
+    outcome: 'unknown',
+  };
+  expect(carriedInto([put], [cas])).toEqual([]);
+  expect(carriedInto([put], [cas, readOf(8, 'w')])).toEqual([put]);
+});
+
 test('an earlier compare-and-set that is inherited shows the write that it expected', () => {
   const unseen: Operation = { ...put, value: 'u', reply: { revision: 6 } };
   const cas: Operation = {

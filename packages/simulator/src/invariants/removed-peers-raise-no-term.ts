@@ -33,10 +33,11 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
 
   /**
    * Whether it was removed and does not even have the configuration that removes it. A peer that has that configuration, and
-   * does not know it to be committed, may campaign and be elected by the members.
+   * does not know it to be committed, may campaign and be elected by the members. A reset removes nobody from the history that it ends.
    */
   private isOut(body: Body<'ballot-box.elect'>): boolean {
-    const latest = this.record.commits.last?.effective;
+    const { last } = this.record.commits;
+    const latest = last?.groupUid === body.group_uid ? last.effective : undefined;
     if (latest === undefined || isIn(latest.configuration, body.peer_id, body.store_id)) return false;
     const own = this.record.accepted.of(body)?.last?.effective;
     return own === undefined || own.entry.index < latest.entry.index;

@@ -69,10 +69,13 @@ export function callsByHistory(history: History): HistoryCalls[] {
  * @param operations the operations of this history
  */
 export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
-  const seen = new Set(operations.flatMap(revisionsShownBy));
+  const values = valuesShownBy(operations);
+  const seen = new Set([
+    ...operations.flatMap(revisionsShownBy),
+    ...expectedByShown(operations, new Set(values.values())),
+  ]);
   // A shown compare-and-set shows the write whose revision it expected, too. That write is earlier, so the writes are visited from the
   // last one to the first. A delete shows only its own revision, not the write that it has removed.
-  const values = valuesShownBy(operations);
   const shown = before
     .filter((operation) => puts(operation) && !isOtherValue(operation, values))
     .sort((a, b) => revisionOf(b) - revisionOf(a))
@@ -100,6 +103,15 @@ function isMoved(operation: Operation, operations: readonly Operation[]): boolea
       read.key === operation.key &&
       read.reply.value === operation.value &&
       read.reply.revision !== revisionOf(operation),
+  );
+}
+
+/** The revisions that compare-and-sets without a reply expected, whose values reads of this history show. */
+function expectedByShown(operations: readonly Operation[], shown: ReadonlySet<string | null>): number[] {
+  return operations.flatMap((operation) =>
+    operation.name === 'cas' && operation.outcome === 'unknown' && shown.has(operation.value)
+      ? [operation.expectedRevision]
+      : [],
   );
 }
 
