@@ -93,6 +93,11 @@ describe('a backup file', () => {
     expect((await readFile(target)).toString('latin1')).toMatch(/^conclave backup 1\n/);
   });
 
+  it('can be read by its owner alone, because it contains all values', async () => {
+    await writeBackup();
+    expect((await lstat(file)).mode & 0o777).toBe(0o600);
+  });
+
   it('that is whole is accepted', async () => {
     expect(await check()).toMatch(/./);
   });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -31,5 +31,13 @@ describe('the claim on a folder', () => {
     const then = new Date(Date.now() - secondsAgo * 1000);
     utimesSync(file, then, then);
     lockDataDir(folder)();
+  });
+
+  it('leaves a claim alone that another process has taken over, because this one was suspended for long', () => {
+    const release = lockDataDir(folder);
+    writeFileSync(file, '1\n');
+    release();
+    expect(readFileSync(file, 'utf8')).toBe('1\n');
+    expect(readdirSync(folder)).toEqual(['up.pid']);
   });
 });

@@ -36,7 +36,8 @@ export class BackupWriter {
     const path = await replaceablePath(namedPath);
     // Another backup to the same path may be in progress.
     const partPath = `${path}.${randomUUID()}.part`;
-    const file = await open(partPath, 'wx');
+    // A backup contains all values.
+    const file = await open(partPath, 'wx', 0o600);
     const writer = new BackupWriter(file, path, partPath, head);
     try {
       await file.writeFile(firstLine);

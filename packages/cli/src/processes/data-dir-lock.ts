@@ -1,5 +1,6 @@
 /** Allows one `conclave up` per folder: a second one would overwrite the logs of the first and disturb its peers. */
-import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
 
@@ -31,17 +32,47 @@ export function lockFile(file: string, refusal: (holder: number) => string): () 
   if (!written(file)) {
     const holder = holderOf(file);
     if (holder !== undefined) throw new ConclaveError('EBUSY', refusal(holder));
-    rmSync(file, { force: true });
+    removeLost(file, refusal);
     if (!written(file)) throw new ConclaveError('EBUSY', `another process has just begun in ${path.dirname(file)}`);
   }
   const touching = setInterval(() => touch(file), touchEveryMs).unref();
   const release = (): void => {
     clearInterval(touching);
     process.off('exit', release);
-    rmSync(file, { force: true });
+    if (isOwn(file)) rmSync(file, { force: true });
   };
   process.on('exit', release);
   return release;
+}
+
+/**
+ * Removes a lock file that nobody holds.
+ * @throws ConclaveError EBUSY if another process has replaced it meanwhile
+ */
+function removeLost(file: string, refusal: (holder: number) => string): void {
+  const moved = `${file}.${randomUUID()}`;
+  try {
+    renameSync(file, moved);
+  } catch {
+    return; // Another process has removed it.
+  }
+  const holder = holderOf(moved);
+  try {
+    if (holder === undefined) return;
+    linkSync(moved, file);
+  } finally {
+    rmSync(moved, { force: true });
+  }
+  throw new ConclaveError('EBUSY', refusal(holder));
+}
+
+/** Whether this process still holds the lock: another one takes over the lock of a process that was suspended for long. */
+function isOwn(file: string): boolean {
+  try {
+    return Number(readFileSync(file, 'utf8')) === process.pid;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns false if the file exists. */
@@ -76,6 +107,7 @@ function isRunning(pid: number): boolean {
 }
 
 function touch(file: string): void {
+  if (!isOwn(file)) return;
   try {
     const now = new Date();
     utimesSync(file, now, now);
