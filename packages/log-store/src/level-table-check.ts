@@ -44,6 +44,8 @@ export async function findTableDamage(
     if (footer?.readBigUInt64LE(footerBytes - 8) !== magic) return atFooter;
     const reader = new Reader(footer);
     const [metaIndex, index] = [reader.place(), reader.place()];
+    // The footer has no checksum: a damaged place may be anywhere.
+    if (![metaIndex, index].every(({ offset, bytes }) => offset + bytes + trailerBytes <= size)) return atFooter;
     if ((await blockAt(handle, metaIndex)) === undefined) return { offset: metaIndex.offset, keys: undefined };
     const indexBlock = await blockAt(handle, index);
     if (indexBlock === undefined) return { offset: index.offset, keys: undefined };
@@ -96,13 +98,15 @@ class Reader {
 
   constructor(private readonly bytes: Buffer) {}
 
+  /** @returns NaN if the bytes end before */
   number(): number {
-    for (let value = 0, scale = 1; ; scale *= 128) {
+    for (let value = 0, scale = 1; this.at < this.bytes.length; scale *= 128) {
       const byte = this.bytes.readUInt8(this.at);
       this.at += 1;
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
+    return Number.NaN;
   }
 
   place(): Place {

@@ -109,6 +109,12 @@ describe('a LevelDB that is not what it was', () => {
   }
 
   /** The same while LevelDB has mapped the file, which must not become shorter. */
+  async function writeInPlace(name: string, at: number, bytes: Uint8Array): Promise<void> {
+    const file = await open(name, 'r+');
+    await file.write(bytes, 0, bytes.length, at);
+    await file.close();
+  }
+
   async function flipInPlace(name: string, at: number): Promise<void> {
     const file = await open(name, 'r+');
     const { buffer } = await file.read(Buffer.alloc(1), 0, 1, at);
@@ -589,7 +595,7 @@ describe('a LevelDB that is not what it was', () => {
       });
       scrubber.start();
     });
-    // The second pass, which begins anew, is whole.
+    // The second pass begins with the first row again, and is whole.
     expect(reported).toEqual([[undefined, 'a damaged block'], 0]);
   });
 
@@ -707,6 +713,14 @@ describe('a LevelDB that is not what it was', () => {
       await flipInPlace(table, at);
     }
     expect(await open.damagedTables(async () => false)).toEqual([]);
+    // A footer that names places beyond the file: 4 GiB, and a number without an end.
+    for (const bytes of [Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]), Buffer.alloc(40, 0xff)]) {
+      const footer = (await readFile(table)).subarray(-48);
+      await writeInPlace(table, size - 48, bytes);
+      const message = expect.stringContaining(`is damaged at byte ${size - 48} (bad checksum)`);
+      expect(await open.damagedTables(toEnd)).toEqual([expect.objectContaining({ message })]);
+      await writeInPlace(table, size - 48, footer);
+    }
   });
 
   it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {

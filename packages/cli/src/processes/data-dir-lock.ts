@@ -58,12 +58,12 @@ function removeLost(file: string, refusal: (holder: number) => string): void {
   }
   const holder = holderOf(moved);
   try {
-    if (holder === undefined) return;
-    linkSync(moved, file);
-  } finally {
-    rmSync(moved, { force: true });
+    if (holder !== undefined) linkSync(moved, file);
+  } catch {
+    // A third process has begun meanwhile: it holds the lock now.
   }
-  throw new ConclaveError('EBUSY', refusal(holder));
+  rmSync(moved, { force: true });
+  if (holder !== undefined) throw new ConclaveError('EBUSY', refusal(holder));
 }
 
 /** Whether this process still holds the lock: another one takes over the lock of a process that was suspended for long. */

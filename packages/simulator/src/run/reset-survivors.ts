@@ -72,9 +72,9 @@ export class SurvivorReset {
     const { mesh, quorums } = this.context;
     const all = mesh.peers.flatMap((peerId) => {
       const configuration = mesh.disks.configurations(peerId).at(-1)?.configuration;
-      // A paused peer does not answer the operator: it counts as lost.
-      const answers = mesh.isUp(peerId, 'node') && mesh.actor(peerId, 'node')?.waiting === undefined;
-      const isWhole = answers && !mesh.disks.isDamaged(peerId);
+      // A paused peer does not reply to the operator: it counts as lost.
+      const isReplying = mesh.isUp(peerId, 'node') && mesh.actor(peerId, 'node')?.waiting === undefined;
+      const isWhole = isReplying && !mesh.disks.isDamaged(peerId);
       if (configuration === undefined || !isWhole || !isIn(configuration, peerId, quorums.storeOf(peerId) as never)) {
         return [];
       }
