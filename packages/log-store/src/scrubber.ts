@@ -6,10 +6,11 @@
  *
  * Invariants:
  * 1. The scrubber reads a bounded number of bytes per second, so that it does not slow down other reads and writes.
- * 2. Damage is reported for the group that the row belongs to, like damage found by a read.
+ * 2. Damage is reported for the group that the row belongs to, like damage found by a read. An error of LevelDB does not name its row:
+ *    the tables, which are checked next, show which groups it concerns. If they do not, it is reported for all groups.
  */
 import { ConclaveError, type GroupId, limits } from '@conclave/protocol';
-import { damageAmong, groupOfKey, type ScrubbedRows, type StoredDamage } from './core/index.js';
+import { damageAmong, type ScrubbedRows, type StoredDamage } from './core/index.js';
 
 export interface ScrubberOptions {
   /** The time between the starts of two passes; 0: there are no passes. */
@@ -32,6 +33,12 @@ export interface ScrubberDependencies {
   readonly onFailure: (message: string) => void;
   /** Called when a pass has read everything. */
   readonly onPass: (rows: number, bytes: number) => void;
+}
+
+/** What was read, or the damage that LevelDB reports instead. Neither: the scrubber was stopped. */
+interface Outcome<T> {
+  readonly read?: T;
+  readonly damage?: StoredDamage | undefined;
 }
 
 export class Scrubber {
@@ -67,31 +74,33 @@ export class Scrubber {
   private async pass(): Promise<void> {
     const beganMs = performance.now();
     this.reported.clear();
-    const read = await this.checkRows();
-    const tables = await this.untilRead(undefined, () => this.dependencies.damagedTables((bytes) => this.pace(bytes)));
-    this.report(tables ?? []);
+    const rows = await this.checkRows();
+    const tables = await this.untilRead(() => this.dependencies.damagedTables((bytes) => this.pace(bytes)));
     if (this.stopped) return;
-    if (read !== undefined && tables !== undefined) this.dependencies.onPass(read.rows, read.bytes);
+    this.report(tables.read ?? []);
+    if (tables.damage !== undefined) this.report([tables.damage]);
+    else if (rows.damage !== undefined && tables.read?.length === 0) this.report([rows.damage]);
+    if (rows.read !== undefined && tables.read !== undefined) this.dependencies.onPass(rows.read.rows, rows.read.bytes);
     this.wait(Math.max(0, this.options.intervalMs - (performance.now() - beganMs)));
   }
 
-  /** Returns how much was read; undefined: not all could be read. */
-  private async checkRows(): Promise<{ readonly rows: number; readonly bytes: number } | undefined> {
+  /** Returns how much was read, if all could be read. */
+  private async checkRows(): Promise<Outcome<{ readonly rows: number; readonly bytes: number }>> {
     const sum = { rows: 0, bytes: 0 };
     let key = '';
     while (!this.stopped) {
-      const read = await this.untilRead(groupOfKey(key), () => this.dependencies.read(key, limits.scrubBytes));
-      if (read === undefined) return undefined;
+      const { read, damage } = await this.untilRead(() => this.dependencies.read(key, limits.scrubBytes));
+      if (read === undefined) return { damage };
       this.report(damageAmong(read));
       const last = read.rows.at(-1);
-      if (last === undefined) return sum;
+      if (last === undefined) return { read: sum };
       const bytes = read.rows.reduce((all, row) => all + row.key.length + row.value.length, 0);
       key = last.key;
       sum.rows += read.rows.length;
       sum.bytes += bytes;
       await this.pace(bytes);
     }
-    return undefined;
+    return {};
   }
 
   /** Reports damage, once in each pass: the records of a group are checked again with each of its rows. */
@@ -102,21 +111,20 @@ export class Scrubber {
     }
   }
 
-  /** Tries again while nothing can be read. Returns undefined if LevelDB reports damage, or the scrubber was stopped. */
-  private async untilRead<T>(groupId: GroupId | undefined, read: () => Promise<T>): Promise<T | undefined> {
+  /** Tries again while nothing can be read. */
+  private async untilRead<T>(read: () => Promise<T>): Promise<Outcome<T>> {
     while (!this.stopped) {
       try {
-        return await read();
+        return { read: await read() };
       } catch (error) {
         if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
-          this.report([{ groupId, message: error.message }]);
-          return undefined;
+          return { damage: { groupId: undefined, message: error.message } };
         }
         this.dependencies.onFailure((error as Error).message);
       }
       await this.pause(this.options.retryMs);
     }
-    return undefined;
+    return {};
   }
 
   /** Waits until this many more bytes may be read. Small reads wait together. Returns whether to continue. */

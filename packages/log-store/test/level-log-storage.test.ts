@@ -15,6 +15,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  addChecksum,
   asGroupId,
   asLogIndex,
   asPeerId,
@@ -22,6 +23,7 @@ import {
   asTerm,
   batchIsIntact,
   ConclaveError,
+  removeChecksum,
   type StoreId,
 } from '@conclave/protocol';
 import { Level } from 'level';
@@ -36,7 +38,10 @@ import {
   metaKey,
   type PlainOperation,
   type RecordedGroup,
+  type Row,
   recordKeys,
+  type StoredDamage,
+  snapshotKey,
 } from '../src/core/index.js';
 import { putMeta, recordChanges } from '../src/core/records.js';
 import { damageIn, headerBytes, recordLength } from '../src/level-log-check.js';
@@ -56,6 +61,10 @@ function groupOf(lastIndex: number): RecordedGroup {
 
 function putBatch(index: number, bytes = 64): PlainOperation {
   return { type: 'put', key: batchKey(main, index), value: batch(index, 1, 7, bytes) };
+}
+
+function putRow(index: number): Row {
+  return { key: batchKey(main, index), value: batch(index, 1, 7, 64) };
 }
 
 describe('a LevelDB that is not what it was', () => {
@@ -574,17 +583,29 @@ describe('a LevelDB that is not what it was', () => {
   });
 
   it('ends a pass of the scrub at rows that cannot be read because they are damaged, and does not report it as whole', async () => {
+    // The second pass begins with the first row again, and is whole.
+    expect(await passesOf([])).toEqual([[undefined, 'a damaged block'], 0]);
+  });
+
+  it('charges an error of LevelDB to the groups that the tables name, not to the group of the row read last', async () => {
+    const inTable = { groupId: asGroupId('other'), message: 'a table is damaged' };
+    expect(await passesOf([inTable])).toEqual([['other', 'a table is damaged'], 0]);
+  });
+
+  /** What two passes of a scrub report. In the first one, LevelDB reports damage after a row of `main`, and the tables are damaged so. */
+  async function passesOf(inTables: readonly StoredDamage[]): Promise<unknown[]> {
     const reported: unknown[] = [];
     await new Promise<void>((resolve) => {
       const options = { intervalMs: 1, firstAfterMs: 0, bytesPerSecond: 1e9, retryMs: 60_000 };
       let reads = 0;
       const scrubber = new Scrubber(options, {
-        read: async () => {
+        read: async (key) => {
           reads += 1;
-          if (reads === 1) throw new ConclaveError('ECORRUPT', 'a damaged block');
+          if (reads === 1) return { before: 'start', rows: [putRow(1)], groups: new Map() };
+          if (key !== '') throw new ConclaveError('ECORRUPT', 'a damaged block');
           return { before: 'start', rows: [], groups: new Map() };
         },
-        damagedTables: async () => [],
+        damagedTables: async () => (reads === 2 ? inTables : []),
         onDamage: (...damage) => reported.push(damage),
         onFailure: (message) => reported.push(message),
         onPass: (rows) => {
@@ -595,30 +616,31 @@ describe('a LevelDB that is not what it was', () => {
       });
       scrubber.start();
     });
-    // The second pass begins with the first row again, and is whole.
-    expect(reported).toEqual([[undefined, 'a damaged block'], 0]);
-  });
+    return reported;
+  }
 
   /** Three entries and a snapshot of the first two, in three chunks. */
-  async function wholeStore(): Promise<LevelLogStorage> {
+  async function wholeStore(more: Partial<LogState> = {}): Promise<LevelLogStorage> {
     const open = await reopen();
     const snapshot = snapshotOf('s', 2, 7, 3);
     const configuration = configurationOf('n1');
-    const second = { type: 'put', key: batchKey(main, 2), value: configurationBatch(2, 7, configuration) } as const;
+    const second = { type: 'put', key: batchKey(main, 2), value: configurationBatch(2, 6, configuration) } as const;
+    const first = { type: 'put', key: batchKey(main, 1), value: batch(1, 1, 5, 64) } as const;
     const state: LogState = {
       ...emptyLog,
       peerId: asPeerId('n1'),
       storeId: 'store' as StoreId,
       term: asTerm(7),
       lastIndex: asLogIndex(3),
-      termRuns: [{ first: asLogIndex(1), term: asTerm(7) }],
+      termRuns: [5, 6, 7].map((term, at) => ({ first: asLogIndex(at + 1), term: asTerm(term) })),
       configurations: [{ index: asLogIndex(2), configuration }],
       snapshot: { slot: 1, snapshot_id: 's', head: snapshot.head },
       lastSlot: 1,
+      ...more,
     };
     const records = [putMeta(main, state), ...recordChanges(main, emptyLog, state)] as PlainOperation[];
     const chunks = snapshot.chunks.map((value, at) => ({ type: 'put', key: chunkKey(main, 1, at), value }) as const);
-    await open.write([...records, ...chunks, putBatch(1), second, putBatch(3)], [groupOf(3)]);
+    await open.write([...records, ...chunks, first, second, putBatch(3)], [groupOf(3)]);
     return open;
   }
 
@@ -642,7 +664,14 @@ describe('a LevelDB that is not what it was', () => {
     ['the first entry', batchKey(main, 1), 'index 1: the entry is missing'],
     ['an entry', batchKey(main, 2), 'index 2: the entry is missing'],
     ['the last entry', batchKey(main, 3), 'index 3: the log ends at 2, but 3 was the last entry'],
-    ['the record of its terms', indexedKey(main, 't', 1), 'the last entry has term 7, but 0 was recorded'],
+    ['the record of its last term', indexedKey(main, 't', 3), 'the last entry has term 7, but 6 was recorded'],
+    ['the record of an earlier term', indexedKey(main, 't', 2), 'there are 2 records of terms, but 3 were recorded'],
+    [
+      'the record of a configuration',
+      indexedKey(main, 'c', 2),
+      'there are 0 records of configurations, but 1 were recorded',
+    ],
+    ['the record of its snapshot', snapshotKey(main), 'index 3: the record of the snapshot is missing'],
   ])('is found by a scrub to lack %s', async (_what, key, message) => {
     const open = await wholeStore();
     if (message !== undefined) await open.write([{ type: 'delete', key }], [groupOf(3)]);
@@ -670,7 +699,18 @@ describe('a LevelDB that is not what it was', () => {
   });
 
   it('a scrub accepts an entry with a configuration that has no record, as a build stores one that it cannot read', async () => {
+    const open = await wholeStore({ configurations: [] });
+    expect(await scrubbed(open, 1)).toEqual([]);
+  });
+
+  it('a scrub expects no numbers of records in the record of an older build', async () => {
     const open = await wholeStore();
+    const { records, ...older } = removeChecksum((await open.get(metaKey(main))) as Uint8Array) as Record<
+      string,
+      unknown
+    >;
+    expect(records).toEqual({ term_runs: 3, configurations: 1, snapshot_slot: 1 });
+    await open.write([{ type: 'put', key: metaKey(main), value: addChecksum(older) }], [groupOf(3)]);
     await open.write([{ type: 'delete', key: indexedKey(main, 'c', 2) }], [groupOf(3)]);
     expect(await scrubbed(open, 1)).toEqual([]);
   });

@@ -59,6 +59,23 @@ interface StoredMeta {
   readonly read_only?: boolean;
   /** Omitted if the state is not known to be wrong; an older build ignores it. */
   readonly diverged_at?: LogIndex;
+  /** The other records at that time, so that a missing one is noticed; undefined: an older build wrote this record. */
+  readonly records?: RecordedRecords;
+}
+
+/** How many records of runs of terms and of configurations a group has, and the slot of its snapshot (0: it has none). */
+interface RecordedRecords {
+  readonly term_runs: number;
+  readonly configurations: number;
+  readonly snapshot_slot: number;
+}
+
+function recordsOf({ termRuns, configurations, snapshot }: LogState): RecordedRecords {
+  return {
+    term_runs: termRuns.length,
+    configurations: configurations.length,
+    snapshot_slot: snapshot?.slot ?? 0,
+  };
 }
 
 export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
@@ -78,6 +95,7 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
     last_slot: state.lastSlot,
     incoming: state.incoming ?? null,
     read_only: state.readOnly,
+    records: recordsOf(state),
     ...(state.divergedAt === 0 ? {} : { diverged_at: state.divergedAt }),
   };
   return { type: 'put', key: metaKey(groupId), value: addChecksum(meta) };
@@ -219,6 +237,7 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
     divergedAt: meta.diverged_at ?? asLogIndex(0),
   };
   checkEnds(groupId, state, end.term);
+  if (meta.records !== undefined) checkRecords(groupId, state, meta.records);
   return state;
 }
 
@@ -260,6 +279,36 @@ function checkEnds(groupId: GroupId, state: LogState, term: Term): void {
     const what = 'the entries up to here are deleted, but there is no snapshot that replaces them';
     throw corrupt(groupId, snapshotKey(groupId), base.index, what);
   }
+}
+
+/**
+ * Checks that no record is missing. Each write that changes one of them writes the record of the group as well.
+ * @throws ConclaveError ECORRUPT
+ */
+function checkRecords(groupId: GroupId, state: LogState, noted: RecordedRecords): void {
+  const found = recordsOf(state);
+  const { lastIndex } = state;
+  const check = (key: string, what: string, isRight: boolean): void => {
+    if (!isRight) throw corrupt(groupId, key, lastIndex, what);
+  };
+  const { term_runs, configurations, snapshot_slot } = noted;
+  check(
+    indexedKey(groupId, 't', 0),
+    `there are ${found.term_runs} records of terms, but ${term_runs} were recorded`,
+    found.term_runs === term_runs,
+  );
+  check(
+    indexedKey(groupId, 'c', 0),
+    `there are ${found.configurations} records of configurations, but ${configurations} were recorded`,
+    found.configurations === configurations,
+  );
+  check(
+    snapshotKey(groupId),
+    found.snapshot_slot === 0
+      ? 'the record of the snapshot is missing'
+      : `the snapshot is the one of slot ${found.snapshot_slot}, but ${snapshot_slot} was recorded`,
+    found.snapshot_slot === snapshot_slot,
+  );
 }
 
 /** The header of a stored batch. @throws ConclaveError ECORRUPT unless it is intact and under its own key */
