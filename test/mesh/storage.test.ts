@@ -92,6 +92,11 @@ describe('a log-store', () => {
     limit('3');
     await unwell('n3', /^EMFILE: this process has no free file descriptors/);
     await put('a');
+    // Its node does, too, so that `status` does not call it healthy.
+    await until('the node of n3 reports it', async () => {
+      const { health } = await mesh.statusOnce('n3');
+      return /^log-store: EMFILE: this process has no free/.test(health.reason) && !health.healthy ? true : undefined;
+    });
     limit(before);
     await mesh.healthy('n3');
   });

@@ -5,10 +5,12 @@
  * Invariants:
  * 1. At most one measurement runs at a time, so that measurements do not pile up while the disk hangs.
  * 2. If a measurement takes too long, the listeners are notified each time that another measurement would be due.
+ * 3. Each measurement notifies the listeners, also one that fails: its failure is a fault.
  */
 import { statfs } from 'node:fs/promises';
 import type { FolderFault } from './data-folder-monitor.js';
 import { folderBytes } from './folder-size.js';
+import { problemOf } from './storage-unavailable.js';
 
 export interface DiskMonitorOptions {
   /** The data folder. */
@@ -22,7 +24,7 @@ export interface DiskMonitorOptions {
   readonly hangsAfterMs?: number;
   /** Returns why the store's files cannot be used now; undefined: they can. */
   readonly fault?: () => Promise<FolderFault | undefined>;
-  /** Called if the disk cannot be measured, and again only after a measurement has succeeded. */
+  /** Called if the size of the store cannot be measured, and again only after a measurement has succeeded. */
   readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -39,7 +41,8 @@ export function diskHangs(forMs: number): string {
 
 /** The free space, and what else is wrong. */
 export interface DiskReport {
-  readonly freeBytes: number;
+  /** Undefined: it cannot be measured now. */
+  readonly freeBytes: number | undefined;
   readonly fault: FolderFault | undefined;
 }
 
@@ -49,6 +52,7 @@ export class DiskMonitor {
   private readonly listeners = new Set<Listener>();
   private timer: NodeJS.Timeout | undefined;
   private last: DiskReport | undefined;
+  private measuredBytes: number | undefined;
   private measuring: { readonly sinceMs: number } | undefined;
   private hasFailed = false;
   private measured = 0;
@@ -58,7 +62,7 @@ export class DiskMonitor {
 
   /** The free space, as last measured; undefined: not yet. */
   get freeBytes(): number | undefined {
-    return this.last?.freeBytes;
+    return this.measuredBytes;
   }
 
   /** The size of the store's files, as last measured; undefined: not yet. */
@@ -97,39 +101,61 @@ export class DiskMonitor {
   }
 
   private notifyHanging(forMs: number): void {
-    if (this.last === undefined || forMs < (this.options.hangsAfterMs ?? defaultHangsAfterMs)) return;
+    if (forMs < (this.options.hangsAfterMs ?? defaultHangsAfterMs)) return;
     const fault = { type: 'problem', message: diskHangs(forMs), stopsWrites: true } as const;
-    this.notify({ freeBytes: this.last.freeBytes, fault });
+    this.notify({ freeBytes: undefined, fault });
   }
 
   private notify(found: DiskReport): void {
     this.last = found;
+    this.measuredBytes = found.freeBytes ?? this.measuredBytes;
     for (const listener of this.listeners) listener(found);
   }
 
-  private async freeSpace(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.options.folder);
-    return bavail * bsize;
+  private async measure(): Promise<void> {
+    const fault = await this.folderFault();
+    const free = await this.freeSpace();
+    if (typeof free === 'number') this.notify({ freeBytes: free, fault });
+    else this.notify({ freeBytes: undefined, fault: fault ?? free });
+    // If the data folder is gone, the disk would be another one, and so would the store.
+    if (fault?.type !== 'gone') await this.measureStore();
+  }
+
+  /** Returns the free space in bytes, or why it cannot be measured. */
+  private async freeSpace(): Promise<number | FolderFault> {
+    try {
+      const { bavail, bsize } = await statfs(this.options.folder);
+      return bavail * bsize;
+    } catch (error) {
+      return cannotMeasure(error);
+    }
+  }
+
+  private async folderFault(): Promise<FolderFault | undefined> {
+    try {
+      return await this.options.fault?.();
+    } catch (error) {
+      return cannotMeasure(error);
+    }
   }
 
   private async measureStore(): Promise<void> {
     const { storeFolder } = this.options;
-    if (storeFolder !== undefined && this.measured % storeEvery === 0) this.size = await folderBytes(storeFolder);
     this.measured += 1;
-  }
-
-  private async measure(): Promise<void> {
+    if (storeFolder === undefined || this.measured % storeEvery !== 1) return;
     try {
-      const fault = await this.options.fault?.();
-      // If the data folder is gone, its disk cannot be measured.
-      const freeBytes = fault?.type === 'gone' ? 0 : await this.freeSpace();
-      if (fault?.type !== 'gone') await this.measureStore();
+      this.size = await folderBytes(storeFolder);
       this.hasFailed = false;
-      this.notify({ freeBytes, fault });
     } catch (error) {
-      if (!this.hasFailed)
-        this.options.warn?.('the free space of the disk cannot be measured', { error: String(error) });
+      if (!this.hasFailed) {
+        this.options.warn?.('the size of the store cannot be measured', { error: String(error) });
+      }
       this.hasFailed = true;
     }
   }
+}
+
+function cannotMeasure(error: unknown): FolderFault {
+  const why = problemOf(error as NodeJS.ErrnoException);
+  return { type: 'problem', message: `the disk of the data folder cannot be measured: ${why}`, stopsWrites: false };
 }

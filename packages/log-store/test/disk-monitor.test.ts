@@ -1,16 +1,17 @@
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { DiskMonitor } from '../src/disk-monitor.js';
+import type { FolderFault } from '../src/data-folder-monitor.js';
+import { DiskMonitor, type DiskReport } from '../src/disk-monitor.js';
 
 const ends: (() => void)[] = [];
 afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-function measurements(watch: DiskMonitor, count: number): Promise<number[]> {
+function measurements(watch: DiskMonitor, count: number): Promise<(number | undefined)[]> {
   return new Promise((resolve) => {
-    const found: number[] = [];
+    const found: (number | undefined)[] = [];
     ends.push(
       watch.watch(({ freeBytes }) => {
         found.push(freeBytes);
@@ -35,19 +36,43 @@ it('measures again and again, and notifies later subscribers at once', async () 
   expect(atOnce).toBeGreaterThan(0);
 });
 
-it('reports once that the disk cannot be measured', async () => {
-  const warnings: string[] = [];
-  const warned = new Promise<void>((resolve) => {
-    const warn = (text: string) => {
-      warnings.push(text);
-      resolve();
+it('reports each time that the disk cannot be measured, or what else is wrong', async () => {
+  const folder = path.join(import.meta.dirname, 'no such folder');
+  const wrong = { type: 'problem', message: 'EMFILE', stopsWrites: false } as const;
+  const faults = [undefined, wrong, new Error('no list of files')];
+  const found: DiskReport[] = [];
+  await new Promise<void>((resolve) => {
+    const fault = async (): Promise<FolderFault | undefined> => {
+      const next = faults[found.length];
+      if (next instanceof Error) throw next;
+      return next;
     };
-    const folder = path.join(import.meta.dirname, 'no such folder');
-    ends.push(new DiskMonitor({ folder, reserveBytes: 0, everyMs: 1, warn }).watch(() => {}));
+    ends.push(
+      new DiskMonitor({ folder, reserveBytes: 0, everyMs: 1, fault }).watch((now) => {
+        found.push(now);
+        if (found.length === faults.length) resolve();
+      }),
+    );
   });
-  await warned;
-  await measurements(new DiskMonitor({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1 }), 20);
-  expect(warnings).toEqual(['the free space of the disk cannot be measured']);
+  const message = expect.stringMatching('^the disk of the data folder cannot be measured: ');
+  const cannotMeasure = { freeBytes: undefined, fault: { type: 'problem', message, stopsWrites: false } };
+  expect(found).toEqual([cannotMeasure, { freeBytes: undefined, fault: wrong }, cannotMeasure]);
+});
+
+it('reports what is wrong also if the size of the store cannot be measured, and warns of that once', async () => {
+  const warnings: string[] = [];
+  const storeFolder = path.join(import.meta.dirname, 'no such folder');
+  const options = { folder: import.meta.dirname, storeFolder, reserveBytes: 0, everyMs: 1 };
+  const monitor = new DiskMonitor({ ...options, warn: (text) => warnings.push(text) });
+  const found = await measurements(monitor, 25);
+  expect(found.every((bytes) => Number(bytes) > 0)).toBe(true);
+  expect(warnings).toEqual(['the size of the store cannot be measured']);
+});
+
+it('reports that the disk hangs also if it has never been measured', async () => {
+  const fault = () => new Promise<undefined>(() => {});
+  const watch = new DiskMonitor({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1, hangsAfterMs: 0, fault });
+  expect(await measurements(watch, 1)).toEqual([undefined]);
 });
 
 it('reports that the disk hangs while a measurement takes too long, and its result afterwards', async () => {
@@ -63,7 +88,8 @@ it('reports that the disk hangs while a measurement takes too long, and its resu
     ends.push(
       watch.watch((now) => {
         found.push(now.fault?.message);
-        if (looks === 2) expect(now.fault).toMatchObject({ type: 'problem', stopsWrites: true });
+        if (looks === 2 && now.fault !== undefined)
+          expect(now.fault).toMatchObject({ type: 'problem', stopsWrites: true });
         if (looks === 2) end();
         if (looks === 3 && now.fault === undefined) resolve();
       }),

@@ -218,6 +218,21 @@ describe('the room on the disk', () => {
     expect(brief(sends(bench.idle())), 'it stores what it is given').toContain('stored 3 for n2 term 3 seq 4');
   });
 
+  it('is reported with what makes the log-store unhealthy, as long as it does', () => {
+    const bench = withThreeEntries();
+    const step = (more: { freeBytes?: number; problem?: string }) =>
+      brief(sends(bench.step({ type: 'disk', freeBytes: undefined, ...more })));
+    expect(step({ problem: 'it cannot be measured' }), 'the free space is not known').toEqual([]);
+    expect(step({ freeBytes: 5000, problem: 'no free file descriptors' })).toEqual([
+      'disk 5000, no free file descriptors',
+    ]);
+    expect(step({ problem: 'it cannot be measured' })).toEqual(['disk 5000, it cannot be measured']);
+    expect(step({ freeBytes: 4000 })).toEqual(['disk 4000']);
+    bench.receive(append({ seq: 3, term: 1, verified: 3 }));
+    expect(step({ freeBytes: 4000 })).toEqual(['disk 4000, message 3 of the node is refused: lower_term']);
+    expect(bench.health()).toEqual({ healthy: false, reason: 'message 3 of the node is refused: lower_term' });
+  });
+
   it('is low below the reserve, until there is a quarter more than that', () => {
     const bench = StoreHarness.opened();
     const found = [1000, 999, 1000, 1249, 1250, 1000, 0].map((freeBytes) => measured(bench, freeBytes)[0]);

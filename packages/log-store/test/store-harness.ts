@@ -274,7 +274,7 @@ export function brief(messages: readonly Message[]): string[] {
       case 'replicator.snapshot_chunk':
         return `${name} ${body.refusal || `${body.number} of ${body.snapshot_id}`}`;
       case 'node.disk':
-        return `disk ${body.free_bytes}${body.is_low ? ' low' : ''}`;
+        return `disk ${body.free_bytes}${body.is_low ? ' low' : ''}${body.problem === undefined ? '' : `, ${body.problem}`}`;
       case 'node.entries':
       case 'replicator.entries':
         return `${name} ${body.refusal || `${body.batches.length} after term ${body.prev_term}`}`;

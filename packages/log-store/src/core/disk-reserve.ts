@@ -18,9 +18,11 @@ export class DiskReserve {
   /** Whether nothing can be stored now. */
   isStuck = false;
 
-  onMeasured(freeBytes: number, problem = '', isStuck = false): void {
+  /** @param freeBytes undefined: it cannot be measured now, so the last measurement counts */
+  onMeasured(freeBytes: number | undefined, problem = '', isStuck = false): void {
     this.problem = problem;
     this.isStuck = isStuck;
+    if (freeBytes === undefined) return;
     const minBytes = this.reserveBytes * (this.measured?.isLow ? recoveredRatio : 1);
     this.measured = { freeBytes, isLow: freeBytes < minBytes };
   }

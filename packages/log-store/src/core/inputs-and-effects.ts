@@ -40,7 +40,8 @@ export type LogStoreInput =
   /** The free space of the disk. From time to time. */
   | {
       readonly type: 'disk';
-      readonly freeBytes: number;
+      /** Undefined: it cannot be measured now. */
+      readonly freeBytes: number | undefined;
       /** What keeps the storage from working now, and may end; undefined: nothing. */
       readonly problem?: string | undefined;
       /** Whether nothing can be stored meanwhile. */

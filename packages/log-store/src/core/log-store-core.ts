@@ -91,16 +91,19 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   health(): { readonly healthy: boolean; readonly reason: string } {
     if (this.phase === 'failed') return { healthy: false, reason: this.failure };
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
-    if (this.disk.problem !== '') return { healthy: false, reason: this.disk.problem };
+    if (this.problem !== '') return { healthy: false, reason: this.problem };
+    if (this.options.isUnverified !== true) return { healthy: true, reason: '' };
+    const reason = 'the side file of the last write was missing or damaged when this process started';
+    return this.isUnverified
+      ? { healthy: false, reason: `${reason}: its leader has not verified the log yet` }
+      : { healthy: true, reason: `${reason}; the log was verified since` };
+  }
+
+  /** Why it is unhealthy, though it replies to its node; empty: it is healthy, or the node knows the reason itself (`unverified`). */
+  private get problem(): string {
     const { refused } = this.session;
-    if (refused === undefined && this.options.isUnverified !== true) return { healthy: true, reason: '' };
-    if (refused === undefined) {
-      const reason = 'the side file of the last write was missing or damaged when this process started';
-      return this.isUnverified
-        ? { healthy: false, reason: `${reason}: its leader has not verified the log yet` }
-        : { healthy: true, reason: `${reason}; the log was verified since` };
-    }
-    return { healthy: false, reason: `message ${refused.seq} of the node is refused: ${refused.reason}` };
+    if (this.disk.problem !== '' || refused === undefined) return this.disk.problem;
+    return `message ${refused.seq} of the node is refused: ${refused.reason}`;
   }
 
   /** The durable state, for observers such as the simulator. */
@@ -294,7 +297,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     const { room } = this.disk;
     const { current } = this.session;
     if (room === undefined || current === 0) return;
-    this.sendNode(messages.disk(this.options, storeIdOf(this.log.durable), current, room));
+    this.sendNode(messages.disk(this.options, storeIdOf(this.log.durable), current, room, this.problem));
   }
 
   // ---- Helpers -------------------------------------------------------------------------------------

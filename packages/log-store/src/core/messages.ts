@@ -114,15 +114,18 @@ function chunkReply(
   return { name: `${reader}.snapshot_chunk`, body: { group_id, store_id, session, request_id, number, ...found } };
 }
 
-/** To the node: the free space of the disk. */
+/** To the node: the free space of the disk. @param problem why the log-store is unhealthy, though it replies; empty: it is healthy */
 export function disk(
   { groupId }: LogStoreOptions,
   storeId: StoreId,
   session: Session,
   room: { readonly freeBytes: number; readonly isLow: boolean },
+  problem: string,
 ): Message {
   const own = { group_id: groupId, store_id: storeId, session };
-  return { name: 'node.disk', body: { ...own, free_bytes: room.freeBytes, is_low: room.isLow } };
+  const body: Body<'node.disk'> = { ...own, free_bytes: room.freeBytes, is_low: room.isLow };
+  if (problem !== '') body.problem = problem;
+  return { name: 'node.disk', body };
 }
 
 /** To the node: its session is open, and the durable state. */

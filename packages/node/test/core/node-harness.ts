@@ -465,8 +465,9 @@ export class NodeHarness {
   }
 
   /** The log-store says how much room its disk has. */
-  disk(isLow: boolean, freeBytes = 1000): string[] {
-    return this.receive({ name: 'node.disk', body: { ...this.own, is_low: isLow, free_bytes: freeBytes } });
+  disk(isLow: boolean, freeBytes = 1000, problem?: string): string[] {
+    const more = problem === undefined ? {} : { problem };
+    return this.receive({ name: 'node.disk', body: { ...this.own, is_low: isLow, free_bytes: freeBytes, ...more } });
   }
 
   /** A follower asks this leader for a read index. */

@@ -133,12 +133,14 @@ export const logStoreMessages = {
   ),
   'node.disk': define(
     'log-store',
-    'the free space of the disk: every few seconds, and when it becomes low or is no longer',
+    'the free space of the disk, and what is wrong with the storage: every second',
     z.object({
       ...own,
       free_bytes: Count,
       /** Below the reserve, or it was and is not well above it yet. */
       is_low: z.boolean(),
+      /** Why the log-store is unhealthy, though it replies; undefined: it is healthy, or an older build. */
+      problem: z.string().optional(),
     }),
   ),
   'log-store.read': define(

@@ -82,6 +82,7 @@ export function health(
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
   if (divergence !== '') return sick(divergence);
   if (state.cannotLead !== '') return sick(state.cannotLead);
+  if (state.storageProblem !== '') return sick(`log-store: ${state.storageProblem}`);
   if (state.groupUid === '') return { healthy: true, reason: 'holds no data of the group yet' };
   if (state.leaderId === '') return sick('knows no leader');
   // It does everything but answer reads. It counts as healthy: a supervisor that restarts unhealthy processes would restart it

@@ -20,6 +20,7 @@ export class WriteProtection {
   ) {}
 
   onOpened({ read_only }: Body<'node.opened'>): void {
+    this.state.storageProblem = '';
     this.isSetByOperator = read_only;
     this.update();
   }
@@ -46,8 +47,9 @@ export class WriteProtection {
     }));
   }
 
-  onDisk({ is_low, free_bytes }: Body<'node.disk'>): void {
+  onDisk({ is_low, free_bytes, problem = '' }: Body<'node.disk'>): void {
     this.isLow = is_low;
+    this.state.storageProblem = problem;
     this.state.diskFreeBytes = free_bytes;
     this.update();
   }

@@ -96,6 +96,8 @@ export class NodeState {
   readOnlyReason: ReadOnlyReason = '';
   /** As the log-store reported last; null: it has not. Writer: `write-protection.ts`. */
   diskFreeBytes: number | null = null;
+  /** Why the log-store is unhealthy, though it replies; empty: it is healthy, as far as it has reported. Writer: `write-protection.ts`. */
+  storageProblem = '';
 
   /** The feature levels that the other actors of this peer support; undefined: not all have reported them. Writer: `local-actors.ts`. */
   actorLevels: Levels | undefined;

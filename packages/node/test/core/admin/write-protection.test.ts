@@ -84,6 +84,20 @@ describe('a peer whose disk has less room than the reserve', () => {
   });
 });
 
+describe('a peer whose log-store is unhealthy, though it replies', () => {
+  test('is unhealthy in its status, with the reason, until the log-store is healthy or has restarted', () => {
+    const node = follower();
+    node.appendEntries({ from: 'n2', term: 2, prev: [2, 2] });
+    const healthy = { healthy: true, reason: '' };
+    expect(node.status.health).toEqual(healthy);
+    node.disk(false, 900, 'EMFILE: no free file descriptors');
+    const sick = { healthy: false, reason: 'log-store: EMFILE: no free file descriptors' };
+    expect(node.status.health).toEqual(sick);
+    node.disk(false, 900);
+    expect(node.status.health).toEqual(healthy);
+  });
+});
+
 describe('a leader', () => {
   test('accepts writes while a majority of each set stores entries', () => {
     const node = leader();
