@@ -65,7 +65,7 @@ async function killUnderLoad(...names: readonly string[]): Promise<void> {
 /** Requests the change again: it is made, or is effective already; and all that was acknowledged is there. */
 async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
   await changeUntilDone(mesh, newPeers);
-  // One that is out hands over, and the next one first confirms the configuration that it has.
+  // A removed leader transfers its leadership, and the next one first confirms the configuration that it has.
   const { term, configuration_index } = await theLeader(mesh, (peer) => newPeers.includes(peer));
   const { body } = await changePeers(mesh, newPeers);
   expect(body).toEqual({ old_peers: newPeers, new_peers: newPeers });

@@ -30,8 +30,8 @@ async function handOverToNobody(timeoutMs: number) {
   const frozen = mesh.peer(target).process('node');
   frozen.signal('SIGSTOP');
   const asked = mesh.plain.ask('admin.transfer_leader', { peer_id: target, timeout_ms: timeoutMs }, 60_000);
-  // The leader takes it before it takes this, which does nothing where the leader does not hand over.
-  await until('it hands over', async () => {
+  // The leader has received that request before this one, which does nothing if the leader is not transferring its leadership.
+  await until('it transfers its leadership', async () => {
     const { body } = await mesh.plain.ask('admin.transfer_leader', { peer_id: leader }, 1000);
     return JSON.stringify(body).includes('transferring its leadership') ? true : undefined;
   });

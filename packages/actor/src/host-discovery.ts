@@ -137,21 +137,21 @@ export class HostDiscovery {
    *   stayed silent, as a program does that subscribes to everything, while the connection was never lost
    */
   private async collect(subject: string, onReply: (message: Msg) => void): Promise<boolean> {
-    let isAnswered = false;
+    let hasReply = false;
     try {
       const { nats } = this.connection;
       const before = this.connection.id;
       const replies = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: replyMs });
       for await (const reply of replies) {
-        isAnswered = true;
+        hasReply = true;
         onReply(reply);
       }
-      if (isAnswered) return true;
+      if (hasReply) return true;
       // The server replies to this after it has received the request, if that is the same connection.
       const isReceived = nats.flush().then(() => this.connection.id === before);
       return await Promise.race([isReceived, sleep(replyMs, false, { ref: false })]);
     } catch (error) {
-      return isAnswered || error instanceof NoRespondersError || (error as Error).name === 'NoResponders';
+      return hasReply || error instanceof NoRespondersError || (error as Error).name === 'NoResponders';
     }
   }
 

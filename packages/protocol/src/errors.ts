@@ -35,7 +35,7 @@ export const errorCodes = {
   EREADONLY: {
     status: 507,
     meaning:
-      'a majority of the peers is read-only, or the named peer is: their disks are full, or an operator made them read-only',
+      'a majority of the peers, the leader or the named peer is read-only: its disk is full, or an operator made it read-only',
   },
   ECOMPACTED: {
     status: 411,

@@ -54,7 +54,7 @@ export const limits = {
   otherHistoryMs: 5000,
   /** Groups that a process hosts. */
   hostedGroups: 256,
-  /** Commands of a host that wait for the running one. */
+  /** Open commands of a host that create or delete groups: the running one, those that wait for it, and those whose replies wait. */
   hostCommands: 64,
   /** Traces of requests that a message carries. */
   messageTraces: 16,
@@ -147,8 +147,8 @@ export const limits = {
   snapshotRestoringChunks: 2,
   /** Pause of a node between two chunks of a snapshot that it takes: writes have priority. */
   snapshotReadIntervalMs: 4,
-  /** A due snapshot is delayed while one is being sent to a peer: until the log has this many times the due size. */
-  snapshotPutOffSizes: 8,
+  /** A due snapshot of a leader is delayed while it sends one to a peer: until the log has this many times the due size. */
+  snapshotDelaySizes: 8,
   /** Chunks that a replicator has sent and that the follower has not stored. */
   snapshotWindowChunks: 32,
 
@@ -197,7 +197,7 @@ export const limits = {
   watches: 8192,
   /** Of one owner, which is a client; watches whose id names no owner count as one owner's. */
   ownerWatches: 256,
-  /** Watches that get a heartbeat with one tick; the others with the next. Ten ticks reach all. */
+  /** Watches that get a heartbeat with one tick; the others with the next ticks. Eight ticks reach all `watches`. */
   watchTickSigns: 1024,
   /** Changes in one message of a watch, or in one reply to `changes`. */
   watchChanges: 4096,

@@ -6,7 +6,7 @@
  *     <prefix>.<group>.<peer>.<actor>.health             request, answered by that actor
  *     <prefix>.<group>.<peer>.<actor>.metrics            request, answered by that actor
  *     <prefix>.<group>.<peer>.admin.<command>            request, answered by that peer's node
- *     <prefix>.<group>.<peer>.kv.<operation>             request, answered by that peer's node (stale reads)
+ *     <prefix>.<group>.<peer>.kv.<operation>             request, answered by that peer's node (reads)
  *     <prefix>.<group>.admin.<command>                   request, answered by the leader
  *     <prefix>.<group>.kv.<operation>                    request, answered by the leader
  *     <prefix>.<group>.event.<event>.<from>              for observers

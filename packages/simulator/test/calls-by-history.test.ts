@@ -5,9 +5,9 @@ import type { Operation } from '../src/linearizability/index.js';
 import { callsByHistory, carriedInto } from '../src/run/calls-by-history.js';
 import { checkClients } from '../src/run/check-clients.js';
 
-function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
+function get(groupUid: string, settledMs: number, at?: string): RecordedCall {
   const where = at === undefined ? {} : { at };
-  return { client: 'c1', operation: 'get', key: 'k', invokedMs: 0, answeredMs, outcome: 'ok', groupUid, ...where };
+  return { client: 'c1', operation: 'get', key: 'k', invokedMs: 0, settledMs, outcome: 'ok', groupUid, ...where };
 }
 
 const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
@@ -111,7 +111,7 @@ test('a backup may be from any earlier history, not only from the last one', () 
     key: 'k',
     value: `v${revision}`,
     invokedMs: atMs,
-    answeredMs: atMs + 1,
+    settledMs: atMs + 1,
     outcome: 'ok',
     groupUid,
     result: { revision },

@@ -71,7 +71,7 @@ describe('a mesh of the four cores', () => {
       mesh.run(10 * at);
       const beganMs = mesh.nowMs;
       const asked = mesh.adminOfGroup('add_peer', { peer_id: n4 });
-      for (let written = 0; !mesh.isAnswered(asked) && written < 1000; written++) {
+      for (let written = 0; !mesh.hasReply(asked) && written < 1000; written++) {
         mesh.put(mesh.leader as PeerId, `key-${written}`, 'value');
         mesh.run(5);
       }

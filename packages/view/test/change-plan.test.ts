@@ -57,7 +57,7 @@ describe('the plan of a change', () => {
     ]);
   });
 
-  it('says that a leader which is removed hands over, and that fewer peers survive fewer losses', () => {
+  it('says that a leader which is removed transfers its leadership, and that fewer peers survive fewer losses', () => {
     const texts = textsOf(planChange(stateOf().state, ['n2']).facts);
     expect(texts).toContain(
       'warning: The change removes the leader n1: at its end n1 transfers the leadership to the most up-to-date new member.',

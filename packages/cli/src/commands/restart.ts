@@ -64,7 +64,7 @@ export function registerRestart(program: Command): void {
       )
       .option('--peers <names>', 'only these peers, separated by commas (default: all members)', splitList, [])
       .description(
-        'restart the members one after the other, the leader last and after it has handed over; each only when `status` allows it, for all groups that it hosts. It stops at the first failure. --timeout-ms: for each step (120000)',
+        'restart the members one after the other, the leader last, after it has transferred its leadership; each only when `status` allows it, for all groups that it hosts. It stops at the first failure. --timeout-ms: for each step (120000)',
       ),
   ).action((options: RestartOptions) =>
     runAction(options, async (output) => {

@@ -65,7 +65,8 @@ export interface GroupApiDependencies {
 const publishEveryMs = 1000;
 /** How long the peer's other processes may take to start or stop their actors of a group. */
 const followWithinMs = 3000;
-const askAgainMs = 50;
+/** The time between two checks whether they have. */
+const checkEveryMs = 50;
 const healthTimeoutMs = 500;
 
 /** The result of a command. */
@@ -260,7 +261,7 @@ export class GroupApi {
         return actorKinds.filter((kind) => running.includes(kind) || (wanted === 'started' && own.includes(kind)));
       }
       this.dependencies.log.write('debug', 'waiting for other processes', { group: groupId, peer, wanted, running });
-      await new Promise((resolve) => setTimeout(resolve, askAgainMs));
+      await new Promise((resolve) => setTimeout(resolve, checkEveryMs));
     }
   }
 

@@ -210,7 +210,7 @@ const times: readonly (readonly [string, string, number])[] = [
   ],
   ['heartbeat-interval-ms', 'interval between heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
   ['change-timeout-ms', 'deadline for new peers to catch up; past it the change fails', defaultTimes.changeTimeoutMs],
-  ['joint-timeout-ms', 'deadline of the joint stage; past it the change is cancelled', defaultTimes.jointTimeoutMs],
+  ['joint-timeout-ms', 'deadline of the joint stage; past it the change is rolled back', defaultTimes.jointTimeoutMs],
   [
     'level-settle-ms',
     'how long all peers must support a feature level before a leader raises it automatically',

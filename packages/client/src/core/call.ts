@@ -67,7 +67,7 @@ export interface ReadCall {
   readonly key: string;
   /** `linearizable` by default, `stale` if `peerId` is given. */
   readonly consistency?: Consistency | undefined;
-  /** Sends it to this peer instead of the leader: only for stale reads. */
+  /** Sends it to this peer instead of the leader. */
   readonly peerId?: PeerId | undefined;
 }
 
@@ -87,7 +87,7 @@ export interface QueryCall {
   readonly name: QueryOperation;
   /** By the operation's schema. */
   readonly body: { readonly consistency?: Consistency | undefined; readonly [field: string]: unknown };
-  /** Sends it to this peer instead of the leader: only for stale reads. */
+  /** Sends it to this peer instead of the leader. */
   readonly peerId?: PeerId | undefined;
   /** By the holder of a lock, to check that it still holds it: waits for no other call. */
   readonly urgent?: boolean;

@@ -46,7 +46,7 @@ export function sizeOrError(call: Call): number | ErrorBody {
     case 'lease_keep':
       return sizeOfSmall(kvOperations.lease_keep.request.safeParse({ lease_id: call.leaseId }));
     case 'lease_revoke':
-      return sizeOfSmall((call.force === true ? LeaseId : LeaseId).safeParse(call.leaseId));
+      return sizeOfSmall(LeaseId.safeParse(call.leaseId));
     case 'lock': {
       const { name, owner, leaseId, wait } = call;
       return sizeOfSmall(kvOperations.lock.request.safeParse({ name, owner, lease_id: leaseId, wait }));

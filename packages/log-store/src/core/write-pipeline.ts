@@ -9,8 +9,8 @@
  * 1. Entries, truncations, terms, votes and openings become durable in the order in which they were accepted. `written` is the
  *    state that was accepted when the last write began; `durable` is the state of the last write that was synced.
  * 2. At most one write is in progress. While there is none, `durable` equals `written`.
- * 3. Terms never decrease. The known commit index decreases only if a session is opened: the new session begins with the written
- *    state, and what was accepted after that is dropped.
+ * 3. In `written` and `durable`, the term and the known commit index never decrease. In `accepted` they decrease only if a session is
+ *    opened: the new session begins with the written state, and what was accepted after that is dropped.
  */
 import {
   asLogIndex,

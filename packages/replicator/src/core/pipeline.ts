@@ -54,8 +54,8 @@ export class Pipeline {
   isStalled(nowMs: number): boolean {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.leaderTerm.times;
     // A target cannot know that it missed the last message of the feed, so it rejects nothing: it is asked sooner.
-    const patienceMs = this.feed.isSubscribed ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
-    return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
+    const stalledAfterMs = this.feed.isSubscribed ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
+    return this.window.size > 0 && nowMs - this.progressMs >= stalledAfterMs;
   }
 
   /**

@@ -30,9 +30,9 @@ export interface RecordedCall {
   /** Of a read: how it is confirmed; undefined at a peer: it is stale. */
   readonly by?: 'quorum' | 'lease' | undefined;
   readonly invokedMs: number;
-  /** Undefined: it was never answered, because its client crashed or the run ended. */
-  answeredMs?: number | undefined;
-  /** `unknown` until it is answered. */
+  /** When the client settled it; undefined: it never did, because it crashed or the run ended. */
+  settledMs?: number | undefined;
+  /** `unknown` until it is settled. */
   outcome: CallOutcome;
   /** Of an `ok`: the result. */
   result?: CallResult | undefined;
@@ -80,7 +80,7 @@ export class History {
   }
 
   count(outcome: CallOutcome): number {
-    return this.calls.filter((call) => call.outcome === outcome && call.answeredMs !== undefined).length;
+    return this.calls.filter((call) => call.outcome === outcome && call.settledMs !== undefined).length;
   }
 }
 

@@ -150,7 +150,7 @@ export class VirtualClients {
     const { operation, client, key } = recorded;
     const name = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
     this.mesh.coverage.count(`answer ${name} ${settlementText(settlement)}`);
-    recorded.answeredMs = this.mesh.nowMs;
+    recorded.settledMs = this.mesh.nowMs;
     if (settlement.outcome !== 'done') {
       recorded.outcome = settlement.outcome;
       recorded.code = settlement.error.code;

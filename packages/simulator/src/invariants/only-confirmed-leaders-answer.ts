@@ -32,7 +32,7 @@ interface HeldRequest {
   readonly requestId: number;
   readonly step: Step | undefined;
   readonly why: string;
-  isAnswered: boolean;
+  hasReply: boolean;
 }
 
 export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
@@ -85,11 +85,11 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     const { step } = this.record;
     const silentMs = nowMs - lease.confirmedMs;
     if (role !== 'leader') {
-      this.mustHold = { actor, requestId, step, why: 'does not lead', isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: 'does not lead', hasReply: false };
     } else if (silentMs > this.record.electionTimeoutMs(actor.peerId)) {
-      this.mustHold = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: `was last confirmed as of ${silentMs} ms ago`, hasReply: false };
     } else if (!mayDoWithout && [...lease.ticks.values()].some(({ replaceableMs }) => replaceableMs < nowMs)) {
-      this.mustHold = { actor, requestId, step, why: 'has permitted its voters to replace it', isAnswered: false };
+      this.mustHold = { actor, requestId, step, why: 'has permitted its voters to replace it', hasReply: false };
     }
   }
 
@@ -106,17 +106,14 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   }
 
   onReplied(requestId: number): void {
-    if (this.mustHold?.requestId === requestId) this.mustHold.isAnswered = true;
+    if (this.mustHold?.requestId === requestId) this.mustHold.hasReply = true;
   }
 
   onStepped(actor: Actor): void {
     const { mustHold } = this;
     if (mustHold !== undefined && mustHold.actor === actor && mustHold.step === this.record.step) {
       this.mustHold = undefined;
-      this.check(
-        !mustHold.isAnswered,
-        () => `${actor.name} answers request ${mustHold.requestId}, and ${mustHold.why}`,
-      );
+      this.check(!mustHold.hasReply, () => `${actor.name} answers request ${mustHold.requestId}, and ${mustHold.why}`);
     }
     const { message } = this.record.step ?? {};
     if (message?.name !== 'node.confirmed' || actor.kind !== 'node') return;

@@ -26,14 +26,14 @@ export function callsByHistory(history: History): HistoryCalls[] {
   const { checkedUntilMs = Number.POSITIVE_INFINITY, continuing } = history;
   // A stale read of an empty peer belongs to no history.
   const calls = history.calls.filter((call) => call.groupUid !== '' || !isStale(call));
-  const answered = calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
-  const named = [...new Set(answered.flatMap(({ groupUid }) => groupUid ?? []))];
+  const done = calls.filter(isDone).sort((a, b) => a.settledMs - b.settledMs);
+  const named = [...new Set(done.flatMap(({ groupUid }) => groupUid ?? []))];
   const [first] = named;
   // A reply that names no history belongs to the first history, unless that one began with a reset at level 0.
   const isFirstNamed = first !== undefined && !continuing.has(first);
   const firstUid = isFirstNamed ? first : undefined;
   const isOfFirst = (call: RecordedCall): boolean =>
-    call.groupUid === undefined ? (call.answeredMs ?? 0) <= checkedUntilMs : call.groupUid === firstUid;
+    call.groupUid === undefined ? (call.settledMs ?? 0) <= checkedUntilMs : call.groupUid === firstUid;
   const ofFirst = calls.flatMap((call) => {
     if (call.outcome !== 'ok' || isOfFirst(call)) return [call];
     return call.groupUid === undefined ? [unknownOf(call)] : [];
@@ -173,10 +173,10 @@ function revisionsShownBy(operation: Operation): number[] {
   return [operation.reply.revision, ...expected];
 }
 
-function isAnswered(call: RecordedCall): call is RecordedCall & { readonly answeredMs: number } {
-  return call.outcome === 'ok' && call.answeredMs !== undefined;
+function isDone(call: RecordedCall): call is RecordedCall & { readonly settledMs: number } {
+  return call.outcome === 'ok' && call.settledMs !== undefined;
 }
 
 function unknownOf(call: RecordedCall): RecordedCall {
-  return { ...call, answeredMs: undefined, outcome: 'unknown', result: undefined };
+  return { ...call, settledMs: undefined, outcome: 'unknown', result: undefined };
 }

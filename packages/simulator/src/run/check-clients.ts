@@ -76,8 +76,8 @@ function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, know
 }
 
 function asTransaction(call: RecordedCall): Transaction {
-  const { client, key, other = '', value = '', expectedRevision = 0, invokedMs, answeredMs, outcome, result } = call;
-  const times = { client, called: invokedMs, returned: answeredMs ?? Number.POSITIVE_INFINITY };
+  const { client, key, other = '', value = '', expectedRevision = 0, invokedMs, settledMs, outcome, result } = call;
+  const times = { client, called: invokedMs, returned: settledMs ?? Number.POSITIVE_INFINITY };
   const parts = partsOf({ key, other, value, expectedRevision });
   if (outcome !== 'ok' || result === undefined) {
     return { ...times, ...parts, ended: { outcome: outcome === 'not_done' ? 'not_done' : 'unknown' } };
@@ -89,7 +89,7 @@ function asTransaction(call: RecordedCall): Transaction {
 
 /** Returns a call that names a lease of keys; a grant that failed has no lease. */
 function asLeaseCall(call: RecordedCall): LeaseCall[] {
-  const { client, operation, key, value, leaseId, invokedMs, answeredMs, outcome, code, result, ttlMs } = call;
+  const { client, operation, key, value, leaseId, invokedMs, settledMs, outcome, code, result, ttlMs } = call;
   const isOfLease = operation === 'grant' || operation === 'keep' || operation === 'revoke' || operation === 'put';
   if (!isOfLease || leaseId === undefined) return [];
   return [
@@ -98,7 +98,7 @@ function asLeaseCall(call: RecordedCall): LeaseCall[] {
       name: operation,
       lease: String(leaseId),
       called: invokedMs,
-      returned: answeredMs ?? Number.POSITIVE_INFINITY,
+      returned: settledMs ?? Number.POSITIVE_INFINITY,
       outcome: outcome === 'ok' ? 'done' : outcome,
       changed: result?.changed,
       code,
@@ -110,10 +110,10 @@ function asLeaseCall(call: RecordedCall): LeaseCall[] {
 
 /** Returns the holding of a lock, if a client received the reply that it has acquired the lock. */
 function asHolding(call: RecordedCall): Holding[] {
-  const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
-  if (operation !== 'lock' || result?.changed !== true || answeredMs === undefined) return [];
+  const { client, operation, key, leaseId, invokedMs, settledMs, result } = call;
+  if (operation !== 'lock' || result?.changed !== true || settledMs === undefined) return [];
   const owner = `lease ${leaseId}`;
-  return [{ client, name: key, owner, called: invokedMs, returned: answeredMs, token: result.revision }];
+  return [{ client, name: key, owner, called: invokedMs, returned: settledMs, token: result.revision }];
 }
 
 function asOperation(call: RecordedCall): Operation[] {
@@ -125,8 +125,8 @@ function asOperation(call: RecordedCall): Operation[] {
 type KeyCall = RecordedCall & { readonly operation: 'put' | 'get' | 'delete' | 'cas' };
 
 function keyOperation(call: KeyCall): Operation {
-  const { client, key, invokedMs, answeredMs, value = '' } = call;
-  const called = { client, key, called: invokedMs, returned: answeredMs ?? Number.POSITIVE_INFINITY };
+  const { client, key, invokedMs, settledMs, value = '' } = call;
+  const called = { client, key, called: invokedMs, returned: settledMs ?? Number.POSITIVE_INFINITY };
   switch (call.operation) {
     case 'put':
       return { ...called, name: 'put', value, ...ended(call, ({ revision }) => ({ revision })) };

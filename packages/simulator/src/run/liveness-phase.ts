@@ -161,7 +161,7 @@ export class LivenessPhase {
   private writeOnce(): void {
     const { mesh, clients } = this.context;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
-    this.expect('writes-are-accepted', () => call.answeredMs !== undefined, replyMs);
+    this.expect('writes-are-accepted', () => call.settledMs !== undefined, replyMs);
     if (call.outcome !== 'ok') {
       throw new InvariantViolation('writes-are-accepted', `the group accepts no write: ${call.outcome} ${call.code}`);
     }

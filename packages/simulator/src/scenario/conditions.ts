@@ -32,7 +32,7 @@ export function holds(condition: Condition, { mesh, requests, filter, events }: 
     case 'kept':
       return filter.count(condition.name) >= condition.count;
     case 'answered':
-      return requests.areAllAnswered;
+      return requests.haveAllReplies;
   }
 }
 

@@ -38,11 +38,11 @@ export class Requests {
     simulation.mesh.network.connect(this.asker);
   }
 
-  get areAllAnswered(): boolean {
+  get haveAllReplies(): boolean {
     return this.open.size === 0;
   }
 
-  isAnswered(id: number): boolean {
+  hasReply(id: number): boolean {
     return !this.open.has(id);
   }
 

@@ -217,7 +217,7 @@ export class ScenarioRun {
     const { requests } = this.begun;
     const endMs = this.mesh.nowMs + within;
     const { id, text } = what.type === 'ask' ? requests.askPeer(what) : requests.ask(what);
-    return { isOver: () => requests.isAnswered(id), endMs, onLate: () => requests.giveUp(id, text) };
+    return { isOver: () => requests.hasReply(id), endMs, onLate: () => requests.giveUp(id, text) };
   }
 
   private runFor(command: RunCommand): Wait | undefined {

@@ -13,7 +13,7 @@ export class DirectMesh extends CoreMesh {
     this.observer = { onReplied: (requestId, answer) => this.answers.set(requestId, answer) };
   }
 
-  isAnswered(requestId: number): boolean {
+  hasReply(requestId: number): boolean {
     return this.answers.has(requestId);
   }
 

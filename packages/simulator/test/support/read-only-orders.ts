@@ -72,7 +72,7 @@ class Group {
       this.call({ type: 'client', client: `c${by.length}`, operation: 'get', key: 'k', by, at });
     const others = this.peers.filter((peer) => peer !== leader && this.isGroupWritable(peer));
     const reads = [read('quorum'), read('lease'), ...others.map((peer) => read('quorum', peer))];
-    this.simulation.mesh.until(() => reads.every(({ answeredMs }) => answeredMs !== undefined), readMs);
+    this.simulation.mesh.until(() => reads.every(({ settledMs }) => settledMs !== undefined), readMs);
     expect(
       reads.map(({ outcome, code }) => code ?? outcome),
       `reads at ${leader} after ${what}`,
@@ -87,7 +87,7 @@ class Group {
   /** Whether a majority accepts entries. */
   expectWrite(isGroupWritable: boolean, what: string): void {
     const call = this.put();
-    this.until('a write is answered', () => call.answeredMs !== undefined);
+    this.until('a write is answered', () => call.settledMs !== undefined);
     expect(`${call.outcome} ${call.code ?? ''}`.trim(), `a write after ${what}`).toBe(
       isGroupWritable ? 'ok' : 'not_done EREADONLY',
     );

@@ -7,7 +7,7 @@ import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
 /** Election timeouts without progress after which a node is stuck. */
-const patience = 5;
+const stuckAfterTimeouts = 5;
 
 export class StallDetector {
   private commitIndex = -1;
@@ -32,7 +32,7 @@ export class StallDetector {
   /** Returns what makes no progress; empty: nothing is stuck. */
   reason(lacking: { readonly peers: readonly string[]; readonly old_peers: readonly string[] }): string {
     const { nowMs, options } = this.context;
-    const sinceMs = nowMs - patience * options.electionTimeoutMs;
+    const sinceMs = nowMs - stuckAfterTimeouts * options.electionTimeoutMs;
     const { commitIndex, appliedIndex, role, log } = this.state;
     const isApplied = appliedIndex === commitIndex || appliedIndex !== this.appliedIndex;
     if (!isApplied && this.appliedMs <= sinceMs) return `stuck: entry ${appliedIndex + 1} is not applied`;

@@ -255,8 +255,8 @@ export class Election {
   /** The leader transfers its leadership to this peer. */
   onTimeoutNow(body: Body<'node.timeout_now'>): void {
     const { state, context, roles } = this;
-    const meant = body.group_uid === state.groupUid && body.target_store_id === state.storeId;
-    if (!meant || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {
+    const isForThisStore = body.group_uid === state.groupUid && body.target_store_id === state.storeId;
+    if (!isForThisStore || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {
       return context.drop('timeout_now_stale');
     }
     if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} transfers its leadership`);

@@ -268,7 +268,10 @@ export class LeaderConfirmation {
     );
   }
 
-  /** Returns when the tick that caused a report was sent. If the tick is no longer in `sentMs`, returns the time of the previous report. */
+  /**
+   * Returns when the tick that caused a report was sent. If the tick is no longer in `sentMs`, returns the time of the previous report.
+   * @param tickId undefined: replicators of an older version do not report it
+   */
   private reportTime(tickId: number | undefined): number {
     if (tickId === undefined) return this.context.nowMs;
     return tickId === this.confirmedTickId ? this.confirmedMs : (this.sentMs.get(tickId) ?? this.reportedMs);

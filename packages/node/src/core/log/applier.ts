@@ -29,15 +29,15 @@ import { type NodeState, needsLevel } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
 /**
- * The most that one step applies; its last entry may exceed the bytes. Little, so that ticks, votes and entries that arrive
- * meanwhile do not wait. Bounded by bytes as well, as an entry may be a request of thousands of commands. A leader, whose clients
- * wait, applies more at once.
+ * The most entries and bytes that one step applies; its last entry may exceed the bytes. The bounds are low, so that ticks, votes and
+ * entries that arrive meanwhile do not wait. There is a bound on bytes because an entry may be a request of thousands of commands. The
+ * leader's is higher because clients wait for it.
  */
 const entriesPerStep = 512;
 const bytesPerStep = { follower: 64 * 1024, laggingFollower: 256 * 1024, leader: 1024 * 1024 };
 /** A follower with more than about this left to apply takes larger steps: the clients wait for it if it is elected. */
 const laggingBytes = 1024 * 1024;
-/** A follower that lacks more than about this much of what is committed stores it before it applies what it has. */
+/** A follower that lacks about this many bytes of committed entries, or more, stores them before it applies the entries that it has. */
 const storesFirstBytes = 1024 * 1024;
 /** Ticks after which an unanswered read of the log is repeated. */
 const readAgainTicks = 5;
@@ -49,9 +49,9 @@ export class Applier {
   private lastRequestId = 0;
   private isScheduled = false;
   /** Whether the scheduled step waits for a heartbeat interval, because storing comes first. */
-  private isPutOff = false;
+  private isDelayed = false;
   /** Whether the state is being restored, so that nothing is applied. */
-  private isHeld = false;
+  private held = false;
   private bytes = 0;
   private entries = 0;
 
@@ -73,20 +73,23 @@ export class Applier {
   /**
    * Applies soon, in a step of its own: the messages of the current step, above all those to the log-store, are sent first. Called
    * for a follower, because no client waits for it; also called when a step has no room for more entries. A follower that lacks
-   * many committed entries stores them first, because a quorum may need them. Until it has stored them, it takes only one step of
+   * many committed entries stores them first: new entries come after them, and a quorum may need this follower for those. Until then it takes only one step of
    * applying per heartbeat interval, however many entries arrive.
    */
   runSoon(): void {
     const { state, context } = this;
     if (state.appliedIndex === state.commitIndex) return;
-    const isPutOff = state.role !== 'leader' && this.storesFirst();
-    if (this.isScheduled && (!this.isPutOff || isPutOff)) return;
+    const isDelayed = state.role !== 'leader' && this.storesFirst();
+    if (this.isScheduled && (!this.isDelayed || isDelayed)) return;
     this.isScheduled = true;
-    this.isPutOff = isPutOff;
-    context.setTimer('apply', isPutOff ? context.options.heartbeatIntervalMs : 0);
+    this.isDelayed = isDelayed;
+    context.setTimer('apply', isDelayed ? context.options.heartbeatIntervalMs : 0);
   }
 
-  /** Whether a large part of what is committed is still to be received by this follower. */
+  /**
+   * Whether this follower lacks about `storesFirstBytes` of committed entries or more, as of its leader's last append, which arrived
+   * within the last heartbeat interval. If none has arrived since, there is nothing to store first.
+   */
   private storesFirst(): boolean {
     const { committedEntriesLacked: entries, committedEntriesLackedMs: sinceMs } = this.state;
     if (entries === 0 || this.context.nowMs >= sinceMs + this.context.options.heartbeatIntervalMs) return false;
@@ -97,7 +100,7 @@ export class Applier {
   /** The timer of `runSoon` has fired. */
   onApplyTimer(): void {
     this.isScheduled = false;
-    this.isPutOff = false;
+    this.isDelayed = false;
     this.run();
   }
 
@@ -113,16 +116,16 @@ export class Applier {
 
   /** Applies nothing until `continueFrom`: the state is being restored. */
   hold(): void {
-    this.isHeld = true;
+    this.held = true;
   }
 
-  get isHolding(): boolean {
-    return this.isHeld;
+  get isHeld(): boolean {
+    return this.held;
   }
 
   /** The state is restored, and includes all entries up to this one. */
   continueFrom(index: LogIndex): void {
-    this.isHeld = false;
+    this.held = false;
     this.state.appliedIndex = index;
     if (index === this.state.compareIndex) this.listener.onCompareIndex();
     this.state.log.evictUpTo(index);
@@ -132,7 +135,7 @@ export class Applier {
   /** Applies committed entries, as many as one step may. */
   run(): void {
     const { state } = this;
-    if (this.isHeld || state.stopped !== '') return;
+    if (this.held || state.stopped !== '') return;
     const before = state.appliedIndex;
     const room = { entries: entriesPerStep, bytes: this.bytesOfStep() };
     while (state.appliedIndex < state.commitIndex) {
@@ -304,7 +307,8 @@ function readBatch(bytes: Uint8Array): CachedBatch {
     invariant(batchIsIntact(bytes), `the batch of entry ${header.first} is damaged between log-store and node`);
     return { header, bytes };
   } catch (error) {
-    if (error instanceof ConclaveError) invariant(false, `the log-store answered what is no batch: ${error.message}`);
+    if (error instanceof ConclaveError)
+      invariant(false, `the log-store sent bytes that are not a batch: ${error.message}`);
     throw error;
   }
 }

@@ -82,7 +82,7 @@ export class Bootstrap {
   onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
     const { state, context } = this;
     const timeoutMs = body.timeout_ms ?? context.options.changeTimeoutMs;
-    if (state.groupUid !== noGroupUid) return this.answerAlreadyFounded(requestId, body, timeoutMs);
+    if (state.groupUid !== noGroupUid) return this.bootstrapExistingGroup(requestId, body, timeoutMs);
     if (!body.peers.includes(state.peerId)) {
       return context.refuse(requestId, 'EINVAL', `${state.peerId} is not among the peers`);
     }
@@ -112,8 +112,8 @@ export class Bootstrap {
     this.askAll();
   }
 
-  /** This peer holds the group: it returns the configuration, or continues a founding that was interrupted. */
-  private answerAlreadyFounded(requestId: number, body: AdminRequest<'bootstrap'>, timeoutMs: number): void {
+  /** This peer holds the group: replies with its configuration, or continues a founding that was interrupted. */
+  private bootstrapExistingGroup(requestId: number, body: AdminRequest<'bootstrap'>, timeoutMs: number): void {
     const { state, context } = this;
     const unfinished = this.unfinished();
     if (unfinished === undefined) {

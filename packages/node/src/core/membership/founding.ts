@@ -151,8 +151,8 @@ export class Founding {
   private agrees(peerId: PeerId, nowMs: number): boolean {
     const { isNew, electionTimeoutMs } = this.options;
     if (!this.isListed(peerId) && (isNew || this.storesWithoutPeer.has(peerId))) return true;
-    const answeredMs = this.emptyMs.get(peerId);
-    return answeredMs !== undefined && nowMs - answeredMs <= electionTimeoutMs;
+    const reportedMs = this.emptyMs.get(peerId);
+    return reportedMs !== undefined && nowMs - reportedMs <= electionTimeoutMs;
   }
 
   /** Whether all peers have been asked for long enough, and none holds anything. */

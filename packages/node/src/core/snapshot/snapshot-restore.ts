@@ -57,7 +57,7 @@ export class SnapshotRestore {
 
   /** Whether the state is not restored yet, or cannot be: it cannot be read. */
   get isInProgress(): boolean {
-    return this.active !== undefined || this.applier.isHolding;
+    return this.active !== undefined || this.applier.isHeld;
   }
 
   status(): StatusReply['restoring'] {

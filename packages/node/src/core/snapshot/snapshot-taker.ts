@@ -201,7 +201,7 @@ export class SnapshotTaker {
     const isOld = context.nowMs - lastMs >= context.options.snapshotIntervalMs;
     if (!(isLarge || isOld) || !this.hasNewEntries() || this.obstacle() !== undefined) return false;
     // A newer snapshot would restart the transfer to the target.
-    return !this.isSendingOne() || bytes >= limits.snapshotPutOffSizes * dueBytes;
+    return !this.isSendingOne() || bytes >= limits.snapshotDelaySizes * dueBytes;
   }
 
   private isSendingOne(): boolean {

@@ -56,7 +56,7 @@ export const leaderDies: Question = {
       outcomes: [
         { says: 'n2 leads', line: 'n2: leads term 3' },
         { says: 'and completes the change', line: 'n2: {n1,n2,n3}=>{n1,n4,n5} done (stable, entry 7)' },
-        { says: 'n2 is not in the new set, and hands over to n4', line: 'n4: leads term 4' },
+        { says: 'n2 is not in the new set, and transfers leadership to n4', line: 'n4: leads term 4' },
       ],
     },
     {
