@@ -4,6 +4,8 @@
 // 2. The owner touches it every second. An owner whose process has ended, or that has not touched
 //    it for half a minute, has lost it.
 // 3. An abandoned lock is removed by one process at a time, which checks again before it does.
+// 4. A process that ends by a signal, as after Ctrl-C, leaves nothing behind: neither the lock nor what
+//    it has prepared while it waits.
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -15,6 +17,9 @@ const TOUCH_EVERY_MS = 1_000;
 const LOST_AFTER_MS = 30_000;
 const RETRY_EVERY_MS = 100;
 
+/** @type {NodeJS.Signals[]} */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 /**
  * Runs `work` while this process holds `folder`; waits for the process that holds it now.
  *
@@ -25,17 +30,28 @@ const RETRY_EVERY_MS = 100;
  */
 export async function withFolderLock(folder, work) {
   const token = randomUUID();
-  await acquire(folder, token);
-  const touching = setInterval(() => touch(folder), TOUCH_EVERY_MS);
   const release = () => {
+    rmSync(preparedName(folder, token), { recursive: true, force: true });
     if (ownerOf(folder)?.token === token) rmSync(folder, { recursive: true, force: true });
   };
+  const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
+    if (process.listenerCount(signal) > 1) return;
+    release();
+    // Without a handler the signal ends this process.
+    process.off(signal, onSignal);
+    process.kill(process.pid, signal);
+  };
   process.once('exit', release);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  let touching;
   try {
+    await acquire(folder, token);
+    touching = setInterval(() => touch(folder), TOUCH_EVERY_MS);
     return await work();
   } finally {
     clearInterval(touching);
     process.off('exit', release);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
     release();
   }
 }
@@ -44,21 +60,24 @@ export async function withFolderLock(folder, work) {
  * @param {string} folder
  * @param {string} token
  */
+function preparedName(folder, token) {
+  return `${folder}.${token}`;
+}
+
+/**
+ * @param {string} folder
+ * @param {string} token
+ */
 async function acquire(folder, token) {
-  const prepared = `${folder}.${token}`;
+  const prepared = preparedName(folder, token);
   mkdirSync(prepared, { recursive: true });
   const owner = { token, pid: process.pid, host: hostname() };
   writeFileSync(path.join(prepared, 'owner.json'), JSON.stringify(owner));
-  try {
-    for (;;) {
-      touch(prepared);
-      if (renamed(prepared, folder)) return;
-      if (isAbandoned(folder)) takeAway(folder);
-      await sleep(RETRY_EVERY_MS);
-    }
-  } catch (error) {
-    rmSync(prepared, { recursive: true, force: true });
-    throw error;
+  for (;;) {
+    touch(prepared);
+    if (renamed(prepared, folder)) return;
+    if (isAbandoned(folder)) takeAway(folder);
+    await sleep(RETRY_EVERY_MS);
   }
 }
 

@@ -113,6 +113,17 @@ describe('conclave profile', () => {
     expect(limits.profileChunkBytes * 1.4).toBeLessThan(limits.messageBytes);
   });
 
+  it('is not taken if its file cannot be written', async () => {
+    const profile = (out: string) => conclave('profile', 'cpu', '--peer', 'n1', '--seconds', '60', '--out', out);
+    const file = path.join(folder, 'none', 'test.cpuprofile');
+    expect(await profile(file)).toEqual({
+      code: 6,
+      out: '',
+      error: `conclave: ${file} cannot be written: there is no folder ${path.dirname(file)}\n`,
+    });
+    expect(await profile(folder)).toMatchObject({ code: 6, error: `conclave: ${folder} is a folder: name a file\n` });
+  });
+
   it('one at a time: a second one is refused, and the process works meanwhile', async () => {
     const first = host.ask('n1.node.profile', { kind: 'cpu', seconds: 1 });
     await expect(host.ask('n1.replicator.profile', { kind: 'cpu', seconds: 1 })).resolves.toMatchObject({

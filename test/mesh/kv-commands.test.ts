@@ -1,11 +1,13 @@
 /** `conclave kv` as processes, on a group of one. */
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
+import { connect } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodes } from '../../packages/cli/src/exit-codes.js';
 import { type CommandRun, startCommand } from '../support/command.js';
-import { exitOf, spawnGuarded } from '../support/leftovers.js';
+import { exitOf, makeFolder, removeFolder, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
@@ -109,6 +111,56 @@ it('kv watch and restart print that they wait for a group that does not reply', 
     code: exitCodes.refused,
     error: `conclave: waiting until the group has a leader (mian): ${reason}\nconclave: EBUSY: stopped, not within 4000 ms: the group has a leader (mian): ${reason}\n`,
   });
+});
+
+describe('Ctrl-C in a command that waits for a reply', () => {
+  it('ends it by the signal, after it has printed that it was interrupted', async () => {
+    const lock = start('lock', 'printer', '--group', 'mian', '--', 'true');
+    // It prints this once it waits.
+    await once(lock.child.stderr as Readable, 'data');
+    lock.child.kill('SIGINT');
+    const { code, error } = await lock.ended;
+    expect(code).toBeNull();
+    expect(lock.child.signalCode).toBe('SIGINT');
+    expect(error).toMatch(/^conclave: waiting for the lock "printer": .*\nconclave: interrupted\n$/);
+  });
+
+  it.each([
+    // The client opens a session before it writes.
+    ['not for a write that was not sent', 'mute.kv.open_session', ['kv', 'put', 'a', 'b', '--group', 'mute'], ''],
+    [
+      'for a request that was sent',
+      'admin.n7.node.profile',
+      ['profile', 'cpu', '--peer', 'n7'],
+      ' (whether it was done is unknown)',
+    ],
+  ])('prints that the outcome is unknown: %s', async (_, subject, args, more) => {
+    const nats = await connect({ servers: server.url });
+    try {
+      const received = new Promise((resolve) => nats.subscribe(`conclave.${subject}`, { callback: resolve }));
+      await nats.flush();
+      const command = start(...args);
+      await received;
+      command.child.kill('SIGINT');
+      const { error } = await command.ended;
+      expect(error.split('\n').at(-2)).toBe(`conclave: interrupted${more}`);
+    } finally {
+      await nats.close();
+    }
+  });
+});
+
+it('record is refused for a file to which another process records', async () => {
+  const folder = makeFolder('recordings');
+  stops.add(async () => removeFolder(folder));
+  const file = path.join(folder, 'main.records');
+  const first = start('record', file);
+  await once(first.child.stderr as Readable, 'data');
+  const text = `EBUSY: process ${first.child.pid} records to ${file} already: stop it, or name another file`;
+  expect(await start('record', file).ended).toMatchObject({ code: exitCodes.refused, error: `conclave: ${text}\n` });
+  first.child.kill('SIGINT');
+  expect(await first.ended).toMatchObject({ code: 0, out: expect.stringMatching(/records, /) });
+  expect(readdirSync(folder)).toEqual(['main.records']);
 });
 
 describe('the exit code of a command', () => {

@@ -16,6 +16,7 @@ import {
   discoverySubject,
   ErrorReply,
   encode,
+  formatIssues,
   type GroupId,
   HealthReply,
   type HostCommand,
@@ -34,14 +35,16 @@ import {
   processCommands,
   readCommands,
   readOperations,
+  type SchemaIssue,
   Subjects,
 } from '@conclave/protocol';
 import { violationOf } from '@conclave/protocol/login';
 import { headers, type Msg, type MsgHdrs, type NatsConnection, NoRespondersError, RequestError } from 'nats';
+import { trackChange } from './interruption.js';
 
 /** The part of a zod schema that is used here. */
 interface Schema<T> {
-  safeParse(value: unknown): { success: true; data: T } | { success: false; error: { message: string } };
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: { issues: readonly SchemaIssue[] } };
 }
 
 export class AdminClient {
@@ -145,7 +148,17 @@ export class AdminClient {
       : this.subjects.peerRequest(this.groupId, peerId, api, name);
   }
 
-  private async ask<T>(
+  private ask<T>(
+    subject: string,
+    request: unknown,
+    schema: Schema<T>,
+    options: { readonly peerId?: PeerId; readonly timeoutMs: number; readonly reads: boolean },
+  ): Promise<T> {
+    const reply = this.askOnce(subject, request, schema, options);
+    return options.reads ? reply : trackChange(reply);
+  }
+
+  private async askOnce<T>(
     subject: string,
     request: unknown,
     schema: Schema<T>,
@@ -210,8 +223,12 @@ export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
     throw new ConclaveError(code, message, outcome, leaderId);
   }
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new ConclaveError('EINVAL', `the reply is malformed: ${parsed.error.message}`, 'unknown');
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  throw new ConclaveError(
+    'EINVAL',
+    `the reply is malformed: ${formatIssues(parsed.error.issues, 'all of it')}`,
+    'unknown',
+  );
 }
 
 /** @throws ConclaveError EINVAL, unknown: a reply that cannot be parsed does not show whether the command was done */

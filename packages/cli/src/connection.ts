@@ -4,6 +4,7 @@ import { ConclaveError } from '@conclave/protocol';
 import { connectWith, inboxOf, type NatsLogin, rejectionOf, violationOf } from '@conclave/protocol/login';
 import type { NatsConnection } from 'nats';
 import { AdminClient } from './admin-client.js';
+import { closeOnInterruption } from './interruption.js';
 import { asConclaveError, type LoginFlags, loginOf } from './login.js';
 import type { CommonOptions } from './options.js';
 import { printProblem } from './terminal-text.js';
@@ -87,9 +88,11 @@ export async function withClient<T>(
     prefix: options.prefix,
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
   });
+  const endClosing = closeOnInterruption(() => client.close());
   try {
     return await work(client, new AdminClient(connection, options.group, options.prefix));
   } finally {
+    endClosing();
     await client.close();
     await connection.close();
   }

@@ -45,8 +45,10 @@ export class Failed extends Error {
 /** A signal has requested the command to stop. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
-  constructor() {
-    super('interrupted');
+
+  /** @param isUnknown whether a request was sent that may have been done */
+  constructor(readonly isUnknown = false) {
+    super(isUnknown ? 'interrupted (whether it was done is unknown)' : 'interrupted');
   }
 }
 

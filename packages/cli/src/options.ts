@@ -4,9 +4,11 @@ import {
   defaultPrefix,
   GroupId,
   type GroupId as GroupIdType,
+  issueText,
   limits,
   PeerId,
   type PeerId as PeerIdType,
+  type SchemaIssue,
   Subjects,
 } from '@conclave/protocol';
 import { defaultNatsUrl, loginOptions, splitServers } from '@conclave/protocol/login';
@@ -195,7 +197,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 interface Parsed<T> {
   readonly success: boolean;
   readonly data?: T;
-  readonly error?: { readonly issues: readonly { readonly message: string }[] };
+  readonly error?: { readonly issues: readonly SchemaIssue[] };
 }
 
 function checked<T>(parsed: Parsed<T>, what: string, text: string): T {
@@ -204,6 +206,7 @@ function checked<T>(parsed: Parsed<T>, what: string, text: string): T {
   throw new InvalidArgumentError(`${JSON.stringify(text)} is not a valid name of a ${what}: ${why}.`);
 }
 
-function firstIssue(error: { readonly issues: readonly { readonly message: string }[] }): string {
-  return error.issues[0]?.message ?? 'refused';
+function firstIssue(error: { readonly issues: readonly SchemaIssue[] }): string {
+  const [issue] = error.issues;
+  return issue === undefined ? 'refused' : issueText(issue);
 }

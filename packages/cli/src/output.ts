@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util';
 import { ConclaveError } from '@conclave/protocol';
+import { Interrupted } from './exit-codes.js';
 import { withoutSecrets } from './processes/hide-secrets.js';
 import { print } from './terminal-text.js';
 
@@ -69,5 +70,6 @@ export function describeError(error: unknown): string {
 
 function errorBody(error: unknown): unknown {
   if (error instanceof ConclaveError) return { ...error.toBody(), message: withoutSecrets(error.message) };
-  return { code: 'EFAILED', message: describeError(error), outcome: 'unknown' };
+  const outcome = error instanceof Interrupted && !error.isUnknown ? 'not_done' : 'unknown';
+  return { code: 'EFAILED', message: describeError(error), outcome };
 }

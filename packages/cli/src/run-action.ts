@@ -1,5 +1,6 @@
 /** How a command runs: its failure is printed on standard error, and its exit code shows the kind of failure. */
 import { exitCodeOf, Failed, Interrupted } from './exit-codes.js';
+import { unlessInterrupted } from './interruption.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 
@@ -10,7 +11,7 @@ export async function runAction(
 ): Promise<void> {
   const output = new Output(options.json);
   try {
-    await work(output);
+    await unlessInterrupted(output, work(output));
   } catch (error) {
     if (!(error instanceof Failed)) output.fail(error);
     process.exitCode = exitCodeOf(error);

@@ -6,6 +6,7 @@ import { encodeBatch } from './batch.js';
 import { decode, encode } from './codec.js';
 import { ConclaveError } from './errors.js';
 import { limits } from './limits.js';
+import { formatIssues } from './schema-issues.js';
 import { Count, GroupUid, type LogIndex, PeerId, StoreId, Term } from './types.js';
 
 /** A peer of a configuration with the store that its votes and acknowledgements must come from. */
@@ -65,7 +66,8 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
 /** @throws ConclaveError ECORRUPT */
 export function decodeConfiguration(payload: Uint8Array): Configuration {
   const parsed = Configuration.safeParse(decode(payload));
-  if (!parsed.success) throw new ConclaveError('ECORRUPT', `not a configuration: ${parsed.error.message}`);
+  if (!parsed.success)
+    throw new ConclaveError('ECORRUPT', `not a configuration: ${formatIssues(parsed.error.issues, 'all of it')}`);
   return parsed.data;
 }
 

@@ -14,6 +14,7 @@ import {
   SnapshotAssembler,
   snapshotChecksum,
 } from '@conclave/protocol';
+import { checkFolder } from '../writable-file.js';
 import { PiecesDigest } from './pieces-digest.js';
 
 const firstLine = Buffer.from('conclave backup 1\n');
@@ -82,6 +83,14 @@ export class BackupWriter {
     await this.file.writeFile(length);
     await this.file.writeFile(bytes);
   }
+}
+
+/**
+ * Checks that a backup can be written to a path, before a snapshot is taken for it.
+ * @throws Error if it is known now that it cannot be
+ */
+export async function checkReplaceable(namedPath: string): Promise<void> {
+  await checkFolder(await replaceablePath(namedPath));
 }
 
 /** Returns the path of the regular file that a path names, also by a link; the path itself if there is no file yet. */

@@ -2,7 +2,7 @@
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
-import { BackupWriter } from '../backup/backup-file.js';
+import { BackupWriter, checkReplaceable } from '../backup/backup-file.js';
 import { again, takeSnapshot } from '../backup/peer-snapshot.js';
 import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parseFile, parsePeer, withCommonOptions } from '../options.js';
@@ -30,6 +30,7 @@ export function registerBackup(program: Command): void {
   ).action((file: string, options: BackupOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {
+        await checkReplaceable(file);
         const peerId = options.peer ?? (await leaderOf(adminClient));
         const { head, digest } = await again(() => write(adminClient, peerId, file));
         const { index, term, chunks, bytes } = head;

@@ -9,6 +9,7 @@ import { type CommonOptions, defaultGroup, parsePeer, wholeNumber, withGroupless
 import { describeError, type Output } from '../output.js';
 import { runAction } from '../run-action.js';
 import { bytesText } from '../views/format.js';
+import { checkWritable } from '../writable-file.js';
 
 interface DiagnoseOptions extends Omit<CommonOptions, 'group'> {
   readonly peer: PeerId;
@@ -105,6 +106,7 @@ async function takeProfile(
   output: Output,
 ): Promise<void> {
   const where = { peerId: peer, actor, timeoutMs };
+  await checkWritable(out);
   if (!output.json) output.note(`profiling the ${actor} of ${peer} for ${seconds} s`);
   const taken = await adminClient.process(
     'profile',

@@ -168,8 +168,9 @@ async function watchChange<C extends ChangeCommand>(
       else output.line(doneText(reply as ChangeReply, view, performance.now() - began));
     } catch (error) {
       bars?.stop();
-      if (error instanceof Interrupted) output.note(continuesText);
-      throw error;
+      if (!(error instanceof Interrupted)) throw error;
+      output.note(continuesText);
+      throw new Interrupted(true);
     } finally {
       clearInterval(drawing);
       clearInterval(asking);

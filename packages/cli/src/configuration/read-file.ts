@@ -1,5 +1,6 @@
 /** Reads a configuration file, YAML or JSON, and reports what is invalid in it and where. */
 import { readFileSync, statSync } from 'node:fs';
+import { issueText } from '@conclave/protocol';
 import { mayBeContent } from '@conclave/protocol/login';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
@@ -25,7 +26,7 @@ export function readConfigurationFile<T>(file: string, schema: z.ZodType<T>): T 
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.flatMap(({ path, ...issue }) => {
-    if (issue.code !== 'unrecognized_keys') return [{ path, text: `${shown(path)}${issue.message}` }];
+    if (issue.code !== 'unrecognized_keys') return [{ path, text: `${shown(path)}${issueText({ path, ...issue })}` }];
     return issue.keys.map((key) => ({ path: [...path, key], text: `there is no setting ${[...path, key].join('.')}` }));
   });
   const placed = faults.map(({ path, text }) => {

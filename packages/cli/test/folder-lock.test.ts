@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const lockFile = new URL('../../../scripts/folder-lock.mjs', import.meta.url).href;
+
+describe('scripts/folder-lock.mjs', () => {
+  let folder = '';
+  const started: ChildProcess[] = [];
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'conclave-folder-lock-'));
+  });
+  afterEach(() => {
+    for (const child of started.splice(0)) child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Starts a process that prints a line once it holds the lock, and keeps it. */
+  function start(): ChildProcess {
+    const script = `import { withFolderLock } from ${JSON.stringify(lockFile)};
+      await withFolderLock(${JSON.stringify(path.join(folder, 'lock'))}, () => {
+        console.log('held');
+        return new Promise((resolve) => setTimeout(resolve, 60_000));
+      });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    started.push(child);
+    return child;
+  }
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'leaves nothing behind on %s, neither while it waits nor while it holds',
+    async (signal) => {
+      const holder = start();
+      await once(holder.stdout as Readable, 'data');
+      const waiter = start();
+      while (readdirSync(folder).length < 2) await sleep(10);
+      waiter.kill(signal);
+      expect(await once(waiter, 'exit')).toEqual([null, signal]);
+      expect(readdirSync(folder)).toEqual(['lock']);
+      holder.kill(signal);
+      expect(await once(holder, 'exit')).toEqual([null, signal]);
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
+});
