@@ -10,7 +10,7 @@ import {
 } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { eventLine, eventText } from '../src/views/event-line.js';
-import { count, duration } from '../src/views/format.js';
+import { bytesText, count, duration } from '../src/views/format.js';
 import { messageLine } from '../src/views/message-line.js';
 import { observed } from './status-samples.js';
 
@@ -159,6 +159,18 @@ describe('figures', () => {
     [9.94, '9.9 ms'],
     [812.4, '812 ms'],
     [3254, '3.25 s'],
+    [9.97, '10 ms'],
+    [999.6, '1.00 s'],
+    [59_994, '59.99 s'],
+    [59_996, '1 min 0 s'],
+    [119_700, '2 min 0 s'],
     [125_000, '2 min 5 s'],
   ])('%d ms are %s', (value, text) => expect(duration(value)).toBe(text));
+
+  it.each([
+    [812, '812 B'],
+    [65_536, '64.0 KiB'],
+    [1024 * 1024 - 1, '1.0 MiB'],
+    [1024 * 1024 * 1024, '1.0 GiB'],
+  ])('%d bytes are %s', (value, text) => expect(bytesText(value)).toBe(text));
 });

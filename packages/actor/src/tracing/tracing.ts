@@ -1,7 +1,7 @@
 /**
  * Traces of requests: the header `traceparent` of a request (W3C Trace Context) goes with it to the actors that work on it, and
  * appears in their log lines at the level `debug`. The only file that knows `@opentelemetry/api`: without an SDK its spans do
- * nothing. A request without that header costs one look at its headers.
+ * nothing. Of a request without that header, only the headers are read.
  */
 
 import type { ErrorBody } from '@conclave/protocol';
@@ -22,7 +22,7 @@ import type { LineLog } from '../actor-log.js';
 /** The header of a request and of its reply. */
 export const traceHeader = 'traceparent';
 
-/** More spans of messages than these are ended early. */
+/** At most this many spans of messages of an actor are open: with more, the oldest ones are ended. */
 const openSpans = 256;
 
 const tracer = trace.getTracer('conclave');
@@ -58,13 +58,13 @@ export class RequestTrace {
     return new RequestTrace(name, parent, { 'conclave.subject': subject }, log);
   }
 
-  /** The request has come so far. */
+  /** The request has reached this stage, with this log index. */
   reach(stage: string, index: number): void {
     this.span.addEvent(stage, { 'conclave.index': index });
     this.log.write('debug', `trace: ${stage}`, { trace_id: this.traceId, operation: this.name, index });
   }
 
-  /** It is answered. @param error undefined: it is done */
+  /** The reply to the request was sent. @param error undefined: the request was done */
   end(error?: ErrorBody): void {
     if (error !== undefined)
       this.span.setStatus({ code: SpanStatusCode.ERROR, message: `${error.code}: ${error.message}` });

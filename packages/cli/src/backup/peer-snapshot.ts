@@ -16,7 +16,7 @@ const chunkTimeoutMs = 10_000;
 const takeTimeoutMs = 600_000;
 /** Chunks that are requested at the same time. */
 const window = 4;
-/** How often reading may start again because a newer snapshot has replaced the one that is being read. */
+/** How many times a snapshot is read at most, if a newer one replaces it each time. */
 const attempts = 3;
 
 export interface PeerSnapshot {
@@ -40,7 +40,7 @@ export async function takeSnapshot(adminClient: AdminClient, peerId: PeerId): Pr
  * @throws ConclaveError
  */
 export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promise<string> {
-  return again(async () => {
+  return retryIfReplaced(async () => {
     const snapshot = await takeSnapshot(adminClient, peerId);
     const digest = new PiecesDigest();
     const assembler = new SnapshotAssembler(snapshot.head.index);
@@ -49,8 +49,8 @@ export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promis
   });
 }
 
-/** Starts again if a newer snapshot has replaced the one that was being read. */
-export async function again<T>(read: () => Promise<T>): Promise<T> {
+/** Repeats `read` if a newer snapshot has replaced the one that was being read. */
+export async function retryIfReplaced<T>(read: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await read();

@@ -2,7 +2,7 @@
 
 /**
  * The value that a share of all values does not exceed, by the nearest rank.
- * @param sorted ascending @param share in (0, 1] @returns NaN of nothing
+ * @param sorted ascending @param share in (0, 1] @returns the value; NaN if there are no values
  */
 export function percentile(sorted: ArrayLike<number>, share: number): number {
   if (sorted.length === 0) return Number.NaN;

@@ -3,7 +3,7 @@ import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
 import { BackupWriter, checkReplaceable } from '../backup/backup-file.js';
-import { again, takeSnapshot } from '../backup/peer-snapshot.js';
+import { retryIfReplaced, takeSnapshot } from '../backup/peer-snapshot.js';
 import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parseFile, parsePeer, withCommonOptions } from '../options.js';
 import { runAction } from '../run-action.js';
@@ -19,7 +19,7 @@ export function registerBackup(program: Command): void {
   withCommonOptions(
     program
       .command('backup')
-      .argument('<file>', 'what is to be written', parseFile)
+      .argument('<file>', 'the file to write', parseFile)
       .addOption(
         new Option(
           '--peer <name>',
@@ -32,7 +32,7 @@ export function registerBackup(program: Command): void {
       withAdminClient(options, async (adminClient) => {
         await checkReplaceable(file);
         const peerId = options.peer ?? (await leaderOf(adminClient));
-        const { head, digest } = await again(() => write(adminClient, peerId, file));
+        const { head, digest } = await retryIfReplaced(() => write(adminClient, peerId, file));
         const { index, term, chunks, bytes } = head;
         if (output.json)
           output.record({ file, group_id: options.group, peer_id: peerId, index, term, chunks, bytes, digest });

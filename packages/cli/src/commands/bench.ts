@@ -30,7 +30,7 @@ interface BenchOptions extends RowsOptions {
   readonly writers: readonly number[];
   readonly changes: number;
   readonly kills: number;
-  /** Empty: the benchmark measures something else. */
+  /** The numbers of open watches; empty: without `--watches`. */
   readonly watches: readonly number[];
 }
 
@@ -45,7 +45,7 @@ export function registerBench(program: Command): void {
         .default(15),
     )
     .addOption(
-      new Option('--warm-up-seconds <n>', 'for processes that were just started; each row has the same, at most 5')
+      new Option('--warm-up-seconds <n>', 'how long newly started processes warm up; each row, too, for at most 5')
         .argParser(wholeNumber(0, 600))
         .default(20),
     )

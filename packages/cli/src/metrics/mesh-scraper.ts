@@ -156,8 +156,8 @@ export class MeshScraper {
     const reply = await this.firstReply(subject, MetricsReply);
     if (reply === 'forbidden') this.forbiddenUntilMs.set(key, performance.now() + forbiddenMs);
     if (typeof reply === 'string') return reply;
-    const isMeant = reply.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
-    return isMeant ? reply : 'silent';
+    const isFromThisActor = reply.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
+    return isFromThisActor ? reply : 'silent';
   }
 
   /** Returns the first reply that fits the schema; replies of other programs do not count. */

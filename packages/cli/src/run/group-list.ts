@@ -30,6 +30,8 @@ const askTimeoutMs = 1000;
 export class GroupListFollower {
   private readonly listening: Subscription;
   private newest: Pick<GroupList, 'incarnation' | 'version'> | undefined;
+  /** Settles when the groups of the newest list run, or one cannot be started. */
+  private following: Promise<void> = Promise.resolve();
 
   private constructor(
     private readonly options: { readonly peer: PeerId; readonly groups: readonly GroupId[] },
@@ -45,7 +47,10 @@ export class GroupListFollower {
     };
   }
 
-  /** Resolves when all groups of the list run, as far as the list is known now. */
+  /**
+   * Resolves when all groups of the list run; if no list arrives in time, when those run that the options name. Rejects if one of them
+   * cannot be started.
+   */
   static async start(
     options: { readonly peer: PeerId; readonly groups: readonly GroupId[] },
     dependencies: GroupListDependencies,
@@ -54,8 +59,9 @@ export class GroupListFollower {
     const follower = new GroupListFollower(options, dependencies);
     const answer = await requests.ask(subjects.host(options.peer, 'list_groups'), {}, askTimeoutMs);
     const parsed = ListGroupsReply.safeParse(answer);
-    if (parsed.success) follower.follow(parsed.data);
+    if (parsed.success) await follower.follow(parsed.data);
     else if (follower.newest === undefined) await host.follow(wantedGroups(options.groups, []));
+    else await follower.following;
     return follower;
   }
 
@@ -65,16 +71,26 @@ export class GroupListFollower {
 
   private onList(data: Uint8Array): void {
     const parsed = GroupList.safeParse(parse(data));
-    if (parsed.success && parsed.data.peer_id === this.options.peer) this.follow(parsed.data);
-    else this.dependencies.log.write('warn', 'a list of groups is malformed');
+    if (parsed.success && parsed.data.peer_id === this.options.peer) {
+      this.follow(parsed.data).catch(this.dependencies.fail);
+    } else {
+      this.dependencies.log.write('warn', 'a list of groups is malformed, or of another peer');
+    }
   }
 
-  private follow({ incarnation, version, groups }: Pick<GroupList, 'incarnation' | 'version' | 'groups'>): void {
+  /** Resolves when the groups of this list run, or those of a newer one that was followed before. */
+  private follow({
+    incarnation,
+    version,
+    groups,
+  }: Pick<GroupList, 'incarnation' | 'version' | 'groups'>): Promise<void> {
     const { newest } = this;
-    if (newest?.incarnation === incarnation && version < newest.version) return;
-    this.newest = { incarnation, version };
-    const { host, fail } = this.dependencies;
-    host.follow(wantedGroups(this.options.groups, groups)).catch(fail);
+    const isOlder = newest?.incarnation === incarnation && version < newest.version;
+    if (!isOlder) {
+      this.newest = { incarnation, version };
+      this.following = this.dependencies.host.follow(wantedGroups(this.options.groups, groups));
+    }
+    return this.following;
   }
 }
 

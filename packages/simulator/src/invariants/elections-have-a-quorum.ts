@@ -18,7 +18,7 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
 
   /** Votes must be counted with the last configuration that the candidate has accepted. */
   private onElect(body: Body<'ballot-box.elect'>): void {
-    // Also if a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
+    // This is checked also if a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
     this.check(
       body.kind !== 'vote' || this.record.hasVoted(body.store_id, body.term, body.peer_id),
       () => `${body.peer_id} counts its own vote of term ${body.term}, which is not synced`,

@@ -1,8 +1,8 @@
-/** The status of each peer for a recording: when it has changed, and once a second. */
+/** The statuses of the peers for a recording: each when it has changed, and once a second. */
 import type { PeerId, StatusReply } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
-/** A status that has not changed is recorded again after this time: its ages have. */
+/** A status without other changes is recorded again after this time, because the times in it have grown (such as `silent_ms`). */
 const repeatMs = 1000;
 
 interface Last {
@@ -15,6 +15,7 @@ export class PeerStatuses {
 
   constructor(
     private readonly mesh: CoreMesh,
+    /** The shortest time between two statuses of one peer. */
     private readonly everyMs: number,
   ) {}
 
@@ -24,7 +25,7 @@ export class PeerStatuses {
     return last === undefined || this.mesh.nowMs >= last.atMs + this.everyMs;
   }
 
-  /** Returns the status of a peer to record; undefined: it has none, or it did not change. */
+  /** Returns the status of a peer to record; undefined: it has none, or its last one is less than a second old and unchanged. */
   next(peerId: PeerId): StatusReply | undefined {
     const { mesh } = this;
     const node = mesh.nodeActor(peerId);

@@ -7,9 +7,9 @@ import type { OperatorCommand } from '../language/command.js';
 import { LastingFault } from './lasting-fault.js';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Shorter than the time after which a client retries, and than the lease of a leader that transfers leadership. */
+/** Shorter than the time after which a client retries, and not longer than a lease: neither must be the reason for a success. */
 const replyMs = 900;
-/** Within this many election timeouts a peer detects a silent actor: after one, counted in ticks. */
+/** A peer detects a silent actor within this many election timeouts: on the first tick after the actor was silent for one. */
 const noticeTimeouts = 1.5;
 const electionMs = 20_000;
 const bootstrapMs = 6000;
@@ -30,14 +30,14 @@ export class FinalFault {
   run(): void {
     const { random, peers } = this.context.mesh;
     const dice = random.next();
-    if (dice < 0.15) this.restartHelper(random.pick(['ballot-box', 'replicator'] as const));
+    if (dice < 0.15) this.restartActorOfLeader(random.pick(['ballot-box', 'replicator'] as const));
     else if (dice < 0.25) this.crashActorOfLeader(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
     else if (dice < 0.35) this.operate({ type: 'transfer' }, replyMs, this.members.length > 1);
     else if (dice < 0.45) {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
-    } else if (dice < 0.6) this.bootstrapBeside();
+    } else if (dice < 0.6) this.bootstrapAgain();
     else if (dice < 0.7) this.crashNewPeers();
     else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
@@ -46,7 +46,7 @@ export class FinalFault {
   private crashNewPeers(): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
-    // Only peers that are no members, also not with a lost disk, can be added.
+    // A member with a lost disk has another store than the configuration names, and still cannot be added.
     const current = peerIds(mesh.status(leader).configuration?.peers ?? []);
     const dying = mesh.peers.filter((peerId) => !current.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
@@ -60,7 +60,7 @@ export class FinalFault {
   }
 
   /** Empty peers are asked to create the group, although it exists: they must find the existing group, and create nothing. */
-  private bootstrapBeside(): void {
+  private bootstrapAgain(): void {
     const { mesh } = this.context;
     const empty = mesh.peers.filter(
       (peerId) => !this.members.includes(peerId) && mesh.node(peerId).summary().last_index === 0,
@@ -69,11 +69,11 @@ export class FinalFault {
     if (at === undefined) return;
     this.operate({ type: 'bootstrap', at, peers: empty, timeout: bootstrapMs }, bootstrapMs, true);
     mesh.run(2 * this.noticeMs);
-    mesh.coverage.count('group founded beside a leader: refused');
+    mesh.coverage.count('group founded while it has a leader: refused');
   }
 
   /** The ballot-box or the replicator of the leader restarts: the leader must stay, and commit an entry that it has just appended. */
-  private restartHelper(kind: ActorKind): void {
+  private restartActorOfLeader(kind: ActorKind): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
     const { term, last_index } = mesh.node(leader).summary();
@@ -81,11 +81,11 @@ export class FinalFault {
     this.expect('a-leader-appends', () => mesh.node(leader).summary().last_index > last_index, replyMs);
     mesh.crash(leader, kind);
     mesh.start(leader, kind);
-    this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', replyMs);
+    this.expect('a-leader-survives-an-actors-restart', () => call.outcome === 'ok', replyMs);
     mesh.run(2 * this.noticeMs);
     const stillLeads = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
-    this.expect('a-leader-outlives-its-helpers', stillLeads, 0);
-    mesh.coverage.count(`leader outlives its ${kind}`);
+    this.expect('a-leader-survives-an-actors-restart', stillLeads, 0);
+    mesh.coverage.count(`leader survives the restart of its ${kind}`);
   }
 
   /** An actor of the leader crashes and is not restarted: another peer must be elected. */
@@ -94,7 +94,7 @@ export class FinalFault {
     const { leader } = this;
     if (this.members.length < 3 || !quorums.isSpare(leader)) return;
     mesh.crash(leader, kind);
-    this.expect('a-half-dead-leader-steps-down', () => mesh.leader !== leader, this.noticeMs);
+    this.expect('a-leader-without-an-actor-steps-down', () => mesh.leader !== leader, this.noticeMs);
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, electionMs);
     mesh.start(leader, kind);
     mesh.coverage.count(`leader steps down without its ${kind}`);

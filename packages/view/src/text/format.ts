@@ -22,7 +22,8 @@ export function bytesText(bytes: number): string {
   const units = ['KiB', 'MiB', 'GiB'];
   let value = bytes / 1024;
   if (value < 1) return `${bytes} B`;
-  while (value >= 1024 && units.length > 1) {
+  // What would be printed as `1024.0 KiB` is `1.0 MiB`.
+  while (value >= 1023.95 && units.length > 1) {
     value /= 1024;
     units.shift();
   }
@@ -31,10 +32,12 @@ export function bytesText(bytes: number): string {
 
 /** `7.5 ms`, `812 ms`, `3.25 s`, `2 min 5 s` */
 export function duration(ms: number): string {
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  // Each unit ends where its rounded value would be the first of the next unit.
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_995) return `${(ms / 1000).toFixed(2)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
 /** `4 s`, `2 min 5 s`, `3 h 12 min` */

@@ -125,9 +125,9 @@ export class StateComparison {
   /** The leader requests the digest of an entry. */
   onCompareState(body: Body<'node.compare_state'>): void {
     const { state, context } = this;
-    const isLeaders = body.leader_id === state.leaderId && body.term === state.term && state.role === 'follower';
-    const isMeant = body.group_uid === state.groupUid && body.target_store_id === state.storeId;
-    if (!isLeaders || !isMeant) return context.drop('compare_state_stale');
+    const isFromLeader = body.leader_id === state.leaderId && body.term === state.term && state.role === 'follower';
+    const isForThisStore = body.group_uid === state.groupUid && body.target_store_id === state.storeId;
+    if (!isFromLeader || !isForThisStore) return context.drop('compare_state_stale');
     this.wanted = { index: body.index, leaderId: body.leader_id, term: body.term };
     this.awaitEntry(body.index, () => this.report(this.wanted as Wanted, ''));
   }

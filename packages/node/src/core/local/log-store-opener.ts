@@ -83,8 +83,8 @@ export class LogStoreOpener {
 
   onFenced(body: Body<'node.fenced'>): void {
     const { state, context } = this;
-    const isMeant = body.store_id === state.storeId && body.refused_session === state.session;
-    if (!isMeant || body.session <= state.session || state.role === 'opening' || state.role === 'fenced') {
+    const isForThisSession = body.store_id === state.storeId && body.refused_session === state.session;
+    if (!isForThisSession || body.session <= state.session || state.role === 'opening' || state.role === 'fenced') {
       return context.drop('fenced_stale');
     }
     const reason = 'another node has opened the log-store';

@@ -9,12 +9,10 @@
  * 2. A change is reported as interrupted once, by the first leader after its own; never if it has an entry.
  */
 import {
-  asTerm,
   type Body,
   type Change,
   type ConclaveError,
   type Configuration,
-  isJoint,
   type LogIndex,
   limits,
   type PeerId,
@@ -68,8 +66,8 @@ export class ChangeAnnouncements {
   /** The leader announces a change without an entry in the log, or its end. */
   onAnnounced(body: Body<'node.change_announced'>): void {
     const { state, context } = this;
-    const isLeaders = body.leader_id === state.leaderId && body.term === state.term && state.role === 'follower';
-    if (!isLeaders || body.group_uid !== state.groupUid) return context.drop('change_announced_stale');
+    const isFromLeader = body.leader_id === state.leaderId && body.term === state.term && state.role === 'follower';
+    if (!isFromLeader || body.group_uid !== state.groupUid) return context.drop('change_announced_stale');
     const { old_peers, new_peers, term, over } = body;
     if (over === null) {
       this.announced = { old_peers, new_peers, term };
@@ -81,8 +79,8 @@ export class ChangeAnnouncements {
     this.end({ ...change, stage, term, index: 0 as LogIndex, error: over });
   }
 
-  /** Remembers a change that was undone. A store replacement is not remembered, because it is tried again. */
-  remember(active: ActiveChange, reason: ConclaveError): void {
+  /** Records a change that was undone. A store replacement is not recorded, because it is tried again. */
+  recordUndone(active: ActiveChange, reason: ConclaveError): void {
     if (active.kind === 'change') this.end(describe(active, this.state.term, 'undone', reason.toBody()));
   }
 
@@ -101,21 +99,19 @@ export class ChangeAnnouncements {
   }
 
   /** Whether the change has an entry, in its leader's term. */
-  private isInLog({ term, old_peers, new_peers }: Peers & { readonly term: Term }): boolean {
+  private isInLog({ term, new_peers }: Peers & { readonly term: Term }): boolean {
     const { log } = this.state;
-    return log.configurations.some(({ index, configuration }) => {
-      if ((log.termAt(index) ?? asTerm(0)) !== term) return false;
-      const is = (peers: readonly PeerId[]) => samePeers(peerIds(configuration.peers), peers);
-      return is(new_peers) && (isJoint(configuration) || !samePeers(old_peers, new_peers));
-    });
+    return log.configurations.some(
+      ({ index, configuration }) => log.termAt(index) === term && samePeers(peerIds(configuration.peers), new_peers),
+    );
   }
 
   /** Returns the last changes and their outcomes, oldest first. @param active the change that this leader carries out */
   history(active: ActiveChange | undefined): Change[] {
     const { state } = this;
     const ended = endedChanges(state, (inLog) => this.notInLog(inLog));
-    const goingOn = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
-    return [...ended, ...goingOn].slice(-limits.rememberedChanges);
+    const inProgress = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
+    return [...ended, ...inProgress].slice(-limits.rememberedChanges);
   }
 
   /** Returns the changes that the log does not show, each with the last entry when it ended. */

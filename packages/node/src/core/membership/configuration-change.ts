@@ -346,7 +346,7 @@ export class ConfigurationChange {
     context.cancelTimer('change');
     this.leadership.setNewPeers([]);
     this.catchUp.end();
-    this.announcements.remember(active, reason);
+    this.announcements.recordUndone(active, reason);
     this.replyUndone(active, reason);
     this.emitStageOf(active, 'none');
   }
@@ -378,7 +378,7 @@ export class ConfigurationChange {
     const outcome = active.stage === 'catching_up' ? active.outcomeUndone : 'unknown';
     for (const requestId of waitingFor(active)) context.refuse(requestId, 'EPERM', reason, outcome, leaderId);
     if (active.stage === 'catching_up') {
-      this.announcements.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
+      this.announcements.recordUndone(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
     }
   }
 

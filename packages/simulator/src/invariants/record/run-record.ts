@@ -142,8 +142,8 @@ export class RunRecord {
     this.appended = this.accepted.onAppend(body);
     if (body.leader_id === from.peerId) this.recordAppendTime(this.appended ?? []);
     const leader = this.leaders.get(body.leader_term);
-    const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
-    if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
+    const isOfLeader = leader?.peerId === from.peerId && leader.storeId === body.store_id;
+    if (isOfLeader && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
   }
 
   private recordAppendTime(appended: readonly Entry[]): void {
