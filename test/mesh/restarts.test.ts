@@ -189,6 +189,36 @@ describe('promise 23: status reports whether a peer may be restarted now', () =>
     },
   );
 
+  it('a peer whose log-store is paused is no target of a transfer, and stops a rolling restart, which prints each reason once', async () => {
+    await leaderSays('all may', (status) => mayRestart(status).length === 3);
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const [paused = '', other = ''] = names.filter((name) => name !== leader);
+    const logStore = mesh.peer(paused).process('log-store');
+    logStore.signal('SIGSTOP');
+    try {
+      await leaderSays('it stores nothing', ({ progress }) =>
+        progress.some(({ peer_id, stored_ms = 0 }) => peer_id === paused && stored_ms > 1000),
+      );
+      const refused = await mesh.plain.ask('admin.transfer_leader', { peer_id: paused });
+      expect(refused.body).toMatchObject({ error: { code: 'EUNREACHABLE', outcome: 'not_done' } });
+      await mesh.plain.insist('kv.put', { key: 'after', value: 'the refusal' });
+      const restart = (peer: string) => conclave('restart', '--peers', peer, '--run', 'true', '--timeout-ms', '5000');
+      const hangs = await restart(paused);
+      expect(hangs).toMatchObject({
+        code: 4,
+        error: expect.stringContaining(`the log-store of ${paused} does not reply`),
+      });
+      const waits = await restart(other);
+      expect(waits).toMatchObject({ code: 3, error: expect.stringContaining('EBUSY: stopped, not within 5000 ms') });
+      const notes = waits.error.split('\n').filter((line) => line.includes('waiting until'));
+      const kinds = notes.map((line) => line.replace(/\d+ ms/, ''));
+      expect(kinds).toEqual([...new Set(kinds)]);
+    } finally {
+      logStore.signal('SIGCONT');
+    }
+    await leaderSays('all may again', (each) => mayRestart(each).length === 3);
+  });
+
   it('a rolling restart that asks before each step goes through, and keeps all that was acknowledged', async () => {
     const acknowledged: number[] = [];
     let isOver = false;

@@ -423,6 +423,10 @@ export const chapters = [
         mutants: ['cut-manifest-is-not-noticed', 'rows-of-unreadable-tables-are-skipped'],
       },
       {
+        rule: 'The record of a group counts its other records, so that a missing one is noticed',
+        mutants: ['missing-records-are-not-noticed'],
+      },
+      {
         rule: 'A store that went back behind what it had acknowledged is refused, and does not vote',
         mutants: ['older-copy-accepted-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
       },
@@ -505,6 +509,10 @@ export const chapters = [
           'target-that-is-behind-is-never-ordered',
           'target-that-has-not-applied-is-not-behind',
         ],
+      },
+      {
+        rule: 'A peer that stores nothing is no target, and writes wait at most two election timeouts for a target',
+        mutants: ['target-that-stores-nothing-is-ordered', 'writes-wait-for-the-whole-transfer'],
       },
       {
         rule: 'A new leader serves the group before it publishes that it was elected',

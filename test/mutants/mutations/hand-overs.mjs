@@ -6,6 +6,7 @@ const node = 'packages/node/src/core/node-core.ts';
 const roles = 'packages/node/src/core/role-changes.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
 const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
+const candidates = 'packages/node/src/core/leader/transfer-candidates.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const handOvers = [
@@ -38,6 +39,22 @@ export const handOvers = [
     seeds: 0,
     test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
     why: 'the leader’s node has to be paused while its target becomes silent: few seeds reach that',
+  },
+  {
+    id: 'target-that-stores-nothing-is-ordered',
+    rule: 'A peer whose log-store acknowledges nothing is no target: it could not store a vote.',
+    edits: [{ file: candidates, find: "if (install === null && storesNothing) return 'stores_nothing';", replace: '' }],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
+    why: 'the leader keeps its leadership, and only time is lost',
+  },
+  {
+    id: 'writes-wait-for-the-whole-transfer',
+    rule: 'Writes wait at most two election timeouts for a target that has caught up.',
+    edits: [{ file: transfer, find: 'if (!isBehind && latestMs < active.endsAtMs)', replace: 'if (isBehind)' }],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
+    why: 'the leader keeps its leadership, and only time is lost',
   },
   {
     id: 'target-that-has-not-applied-is-not-behind',

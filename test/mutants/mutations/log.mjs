@@ -274,6 +274,20 @@ export const log = [
     why: 'what an iterator of LevelDB skips is in the shell; the disk of the simulator has no tables',
   },
   {
+    id: 'missing-records-are-not-noticed',
+    rule: 'A store that lacks a record of a configuration, of a term or of its snapshot is damaged.',
+    edits: [
+      {
+        file: 'packages/log-store/src/core/records.ts',
+        find: 'if (meta.records !== undefined) checkRecords(groupId, state, meta.records);',
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/log-store/test/level-log-storage.test.ts',
+    why: 'the disk of the simulator loses no single rows',
+  },
+  {
     id: 'cut-manifest-is-not-noticed',
     rule: 'A store whose manifest lacks its end is damaged: LevelDB would start without its newest tables.',
     edits: [

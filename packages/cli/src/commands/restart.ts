@@ -108,7 +108,7 @@ class RollingRestart {
   }
 
   private async restart(peerId: PeerId): Promise<void> {
-    const groups = await this.adminClient.hostedGroups({ peerId, timeoutMs: askTimeoutMs });
+    const groups = await this.groupsOf(peerId);
     for (const group of groups) await this.transferLeadership(group, peerId);
     for (const group of groups) await this.untilAllowed(group, peerId);
     const sessions = await Promise.all(groups.map((group) => this.sessionOf(group, peerId)));
@@ -116,6 +116,17 @@ class RollingRestart {
     this.print(`${peerId}: ${command}`);
     await runShell(command, peerId);
     for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
+  }
+
+  /** The process of its log-stores knows which groups a peer hosts. */
+  private async groupsOf(peerId: PeerId): Promise<AdminClient[]> {
+    try {
+      return await this.adminClient.hostedGroups({ peerId, timeoutMs: askTimeoutMs });
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      const text = `stopped: the log-store of ${peerId} does not reply which groups the peer hosts`;
+      throw new ConclaveError(error.code, `${text} (${error.message}); see conclave health --peer ${peerId}`);
+    }
   }
 
   private async transferLeadership(group: AdminClient, peerId: PeerId): Promise<void> {
@@ -165,7 +176,7 @@ class RollingRestart {
   }
 
   /**
-   * Requests the status repeatedly until `reasonOf` finds no reason against it. Prints the reason if that takes long, and each change.
+   * Requests the status repeatedly until `reasonOf` finds no reason against it. Prints the reason if that takes long, and each other reason once.
    * @throws ConclaveError EBUSY with the last reason
    */
   private async until(
@@ -176,7 +187,7 @@ class RollingRestart {
   ): Promise<Status> {
     const began = performance.now();
     const deadline = began + this.timeoutMs;
-    let noted = '';
+    const noted = new Set<string>();
     for (let reason: string | undefined = 'it was not asked'; ; ) {
       try {
         const where = peerId === undefined ? {} : { peerId };
@@ -193,8 +204,10 @@ class RollingRestart {
           `stopped, not within ${this.timeoutMs} ms: ${what} (${group.groupId}): ${reason}`,
         );
       }
-      if (reason !== noted && performance.now() - began > noteAfterMs) {
-        noted = reason;
+      // How long a peer has been silent, for example, is another number each time.
+      const kind = reason.replace(/\d+/g, '');
+      if (!noted.has(kind) && performance.now() - began > noteAfterMs) {
+        noted.add(kind);
         this.output.note(`conclave: waiting until ${what} (${group.groupId}): ${reason}`);
       }
       await sleep(pauseMs);

@@ -47,11 +47,21 @@ export function restartSafety(view: RestartView): Restart[] {
   const members = new Set(sets.flatMap((set) => peerIds([...set.keys()])));
   const all = [...new Set([...members, ...view.newPeers])].sort();
   return all.map((peer_id) => {
-    const reason = members.has(peer_id)
-      ? sets.map((set) => reasonAgainst(view, set, peer_id)).find((rejection) => rejection !== '')
-      : 'the change in progress waits for it';
+    const reason =
+      sets.map((set) => reasonAgainst(view, set, peer_id)).find((rejection) => rejection !== '') ??
+      (members.has(peer_id) ? undefined : reasonAgainstNew(view, peer_id));
     return { peer_id, may: reason === undefined, reason: reason ?? '' };
   });
+}
+
+/** Returns why a peer that the change in progress adds must not be restarted; undefined: it may be, as the change does not progress with it. */
+function reasonAgainstNew(view: RestartView, peerId: PeerId): string | undefined {
+  const { leadership } = view;
+  const progress = leadership.progress(peerId);
+  if (progress === undefined || progress.silent_ms < 0) return undefined;
+  const { silent_ms, stored_ms = silent_ms, install } = progress;
+  const quietMs = leadership.confirmation.reportAgeMs + Math.max(silent_ms, install === null ? stored_ms : 0);
+  return quietMs > recentMs(view) ? undefined : 'the change in progress waits for it';
 }
 
 /** Returns why the rest of this set could commit nothing without the peer; empty: it could. */

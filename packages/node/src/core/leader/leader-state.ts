@@ -45,7 +45,12 @@ export class LeaderState {
     this.alerts = new PeerAlerts(context, state);
     this.confirmation = new LeaderConfirmation(context, state, actors, (peerId) => this.progress(peerId));
     this.targets = new ReplicationTargets(context, state, actors);
-    this.candidates = new TransferCandidates(context, state, () => this.progressOf);
+    this.candidates = new TransferCandidates(
+      context,
+      state,
+      () => this.progressOf,
+      () => this.isEarly,
+    );
   }
 
   /** This peer has become the leader: resets all reports, and sends the leader's state to the ballot-box and the replicators. */

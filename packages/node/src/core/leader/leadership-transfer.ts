@@ -12,6 +12,8 @@
  *    leader knows. Exception: `transferNow`, whose leader steps down in any case.
  * 2. Writes wait only from the order on. A target that lags delays the order for at most half of the transfer's timeout; a target
  *    that is not known, or could not commit entries, delays it further. There is none after the timeout.
+ * 3. Writes wait for a target that does not lag for at most two election timeouts: if it was not elected by then, something is wrong
+ *    with it that the leader does not know.
  */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -29,6 +31,7 @@ interface ActiveTransfer {
   readonly mustStepDown: boolean;
   /** When the order is sent even if the target still lags. */
   readonly orderByMs: number;
+  readonly endsAtMs: number;
   /** Whether the replicators have been sent the order. */
   readonly isOrdered: boolean;
 }
@@ -80,6 +83,9 @@ export class LeadershipTransfer {
     if (reason === 'silent' || reason === 'unknown')
       return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
     if (reason === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
+    if (reason === 'stores_nothing') {
+      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: its log-store stores nothing`);
+    }
     if (reason === 'lacks_actor') {
       return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: one of its own actors is silent`);
     }
@@ -173,6 +179,8 @@ export class LeadershipTransfer {
     if (!active.mustStepDown && !this.canCommit(active.targetId)) return;
     this.active = { ...active, isOrdered: true };
     this.sendOrder();
+    const latestMs = context.nowMs + 2 * context.options.electionTimeoutMs;
+    if (!isBehind && latestMs < active.endsAtMs) context.setTimer('transfer', latestMs - context.nowMs);
   }
 
   /** Returns the most up-to-date peer that can lead and could commit entries as the leader. */
@@ -225,10 +233,11 @@ export class LeadershipTransfer {
 
   private begin(active: Pick<ActiveTransfer, 'targetId' | 'requestId' | 'mustStepDown'>, timeoutMs: number): void {
     const { context } = this;
-    this.active = { ...active, orderByMs: context.nowMs + timeoutMs / 2, isOrdered: false };
+    const endsAtMs = context.nowMs + timeoutMs;
+    this.active = { ...active, orderByMs: context.nowMs + timeoutMs / 2, endsAtMs, isOrdered: false };
     context.log('info', 'transfers its leadership', { target: active.targetId });
-    this.orderWhenReady();
     context.setTimer('transfer', timeoutMs);
+    this.orderWhenReady();
   }
 
   /** Sends the order to the replicators. Called again when they have restarted. */

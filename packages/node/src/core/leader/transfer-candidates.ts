@@ -9,7 +9,15 @@ import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
 /** Why a peer cannot lead now. */
-export type IneligibleReason = 'silent' | 'refused' | 'cannot_lead' | 'read_only' | 'lacks_actor' | 'unknown';
+export type IneligibleReason =
+  | 'silent'
+  | 'refused'
+  | 'cannot_lead'
+  | 'read_only'
+  /** Its node responds, and its log-store acknowledges nothing, so that it could not store a vote either. */
+  | 'stores_nothing'
+  | 'lacks_actor'
+  | 'unknown';
 
 export class TransferCandidates {
   constructor(
@@ -17,6 +25,8 @@ export class TransferCandidates {
     private readonly state: NodeState,
     /** What the replicators reported last. */
     private readonly reported: () => ReadonlyMap<PeerId, Progress>,
+    /** Whether this leader was elected so recently that a peer may have acknowledged nothing yet. */
+    private readonly isEarly: () => boolean,
   ) {}
 
   /** Returns, of the peers `among` that can lead, the one with the most entries; undefined: none can lead. */
@@ -46,10 +56,15 @@ export class TransferCandidates {
     const progress = this.reported().get(peerId);
     if (progress === undefined) return 'unknown';
     if (progress.refusal !== '') return 'refused';
+    const { electionTimeoutMs } = this.context.options;
     if (progress.silent_ms < 0) return 'unknown';
-    if (progress.silent_ms > this.context.options.electionTimeoutMs) return 'silent';
+    if (progress.silent_ms > electionTimeoutMs) return 'silent';
     if (progress.cannot_lead === true) return 'cannot_lead';
     if (progress.read_only) return 'read_only';
+    // A peer that receives a snapshot acknowledges its chunks instead. An older build reports no time.
+    const { install, stored_ms = 0 } = progress;
+    const storesNothing = stored_ms < 0 ? !this.isEarly() : stored_ms > electionTimeoutMs;
+    if (install === null && storesNothing) return 'stores_nothing';
     return progress.lacks_actor === true ? 'lacks_actor' : undefined;
   }
 

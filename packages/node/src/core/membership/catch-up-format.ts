@@ -32,9 +32,22 @@ export interface CatchupRates {
   readonly group: number;
 }
 
-/** Returns why a peer did not catch up in time (promise 12). */
-export function catchupText(progress: Progress | undefined, lastIndex: LogIndex, rates: CatchupRates): string {
+/**
+ * Returns why a peer did not catch up in time (promise 12).
+ * @param silentAfterMs a peer that has sent or stored nothing for longer is silent
+ */
+export function catchupText(
+  progress: Progress | undefined,
+  lastIndex: LogIndex,
+  rates: CatchupRates,
+  silentAfterMs: number,
+): string {
   if (progress === undefined || progress.silent_ms < 0) return 'never answered';
+  const { silent_ms, stored_ms = 0, refusal, read_only, install } = progress;
+  if (silent_ms > silentAfterMs) return `silent for ${Math.floor(silent_ms / 1000)} s`;
+  if (refusal !== '') return `rejected: ${refusal}`;
+  if (read_only) return 'read-only';
+  if (install === null && (stored_ms < 0 || stored_ms > silentAfterMs)) return 'its log-store stores nothing';
   if (progress.install !== null) return `installing a snapshot at ${installPercent(progress)} %`;
   const lag = `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
   const [peer, group] = [Math.round(rates.peer), Math.round(rates.group)];

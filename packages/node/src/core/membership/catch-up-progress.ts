@@ -70,12 +70,13 @@ export class CatchUpProgress {
 
   /** Returns which of these peers have not caught up, how far each is, and how fast it and the group are (promise 12). */
   laggards(adding: readonly PeerId[]): string {
+    const { electionTimeoutMs } = this.context.options;
     return adding
       .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))
       .filter(({ progress }) => progress?.caught_up !== true)
       .map(({ peerId, progress }) => {
         const rates = { peer: this.rateOf(peerId).perSecond, group: this.groupRate.perSecond };
-        return `${peerId} (${catchupText(progress, this.state.log.lastIndex, rates)})`;
+        return `${peerId} (${catchupText(progress, this.state.log.lastIndex, rates, electionTimeoutMs)})`;
       })
       .join(', ');
   }

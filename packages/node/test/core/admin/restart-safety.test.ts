@@ -98,6 +98,12 @@ describe('promise 23: which peers may be restarted now', () => {
     );
     expect(advice(node)).toBe('n1 n2 n3 n4* n5*');
     expect(reason(node, 'n4')).toBe('the change in progress waits for it');
+    // A new peer that hangs has to be restarted, or the change fails.
+    for (const hanging of [{ silentMs: -1 }, { silentMs: 5000 }, { storedMs: 5000 }]) {
+      const rest = ['n2', 'n3', 'n5'].map((peer) => ({ peer, match: 2 }));
+      node.progress(...rest, { peer: 'n4', match: 2, ...hanging });
+      expect(advice(node), JSON.stringify(hanging)).toBe('n1 n2 n3 n4 n5*');
+    }
     const caughtUp = { match: 2, caughtUp: true };
     node.progress(
       { peer: 'n2', match: 2 },

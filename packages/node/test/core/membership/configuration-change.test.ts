@@ -230,6 +230,21 @@ describe('a change that cannot be', () => {
     expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone', error });
   });
 
+  test.each([
+    ['silent for 2 s', { silentMs: 2500 }],
+    ['read-only', { readOnly: true }],
+    ['its log-store stores nothing', { storedMs: electionTimeoutMs + 1 }],
+    ['its log-store stores nothing', { storedMs: -1 }],
+    ['lags by 2 entries, stored 0 entries/s while the group wrote 0 entries/s', {}],
+  ])('promise 12: the error of a change names what is wrong with a peer: %s', (text, wrong) => {
+    const node = leader();
+    node.admin('change_peers', { new_peers: ['n1', 'n2', 'n3', 'n4'], timeout_ms: 900 });
+    node.progress(...members, { peer: 'n4', match: 0, ...wrong });
+    node.wait(1000);
+    const error = { code: 'ECATCHUP', message: `did not catch up in time: n4 (${text})` };
+    expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone', error });
+  });
+
   test('promise 11: a set whose majority is out of reach is refused before it is appended', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2, silentMs: 5000 }, { peer: 'n3', match: 2 });
