@@ -338,8 +338,8 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "if (!meant || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {",
-        replace: "if (!meant || state.role === 'leader' || body.group_uid === noGroupUid) {",
+        find: "if (!isForThisStore || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {",
+        replace: "if (!isForThisStore || state.role === 'leader' || body.group_uid === noGroupUid) {",
       },
     ],
     seeds: 250,
