@@ -21,7 +21,7 @@ function acknowledged(): string[] {
 describe('the acceptor of a link', () => {
   it('begins with the first of a link, and accepts the others in order', () => {
     expect(acceptor.admit(own(), { link: 1, seq: 1 }, sent)).toBe('begun');
-    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('next');
     expect(acknowledged()).toEqual([]);
     expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('repeat');
     expect(acceptor.admit(own(), { link: 1, seq: 4 }, sent)).toBe('gap');
@@ -63,7 +63,7 @@ describe('the acceptor of a link', () => {
     tick('stray', limits.linkOtherStoreTicks - 1);
     expect(acceptor.admit(own(1, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
     expect(acceptor.isCurrent(own())).toBe(true);
-    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('next');
   });
 
   it('follows a new store that ticks instead of the old one, and no late message reverts that', () => {

@@ -299,7 +299,7 @@ describe('the ordered link', () => {
     const bench = StoreHarness.opened();
     bench.store(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
     expect(bench.receive(append({ link: 2, seq: 1, verified: 1, batches: [batch(1, 1, 1)] }))).toEqual([]);
-    expect(bench.core.dropped).toEqual({ link_begun_anew: 1 });
+    expect(bench.core.dropped).toEqual({ link_restarted: 1 });
   });
 });
 

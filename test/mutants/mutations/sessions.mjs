@@ -137,13 +137,15 @@ export const sessions = [
   {
     id: 'link-accepts-repeats',
     rule: 'Links from a node to its own actors are ordered: a sequence number per session, accepted once.',
-    edits: [{ file: link, find: "if (body.seq <= this.taken) return 'repeat';", replace: '' }],
+    edits: [{ file: link, find: "if (body.seq <= this.acceptedSeq) return 'repeat';", replace: '' }],
     seeds: 60,
   },
   {
     id: 'link-accepts-past-a-gap',
     rule: 'Links from a node to its own actors are ordered: ... accepted in order.',
-    edits: [{ file: link, find: "return body.seq > this.taken + 1 ? 'gap' : 'take';", replace: "return 'take';" }],
+    edits: [
+      { file: link, find: "return body.seq > this.acceptedSeq + 1 ? 'gap' : 'next';", replace: "return 'next';" },
+    ],
     seeds: 60,
   },
   {

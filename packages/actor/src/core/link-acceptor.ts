@@ -63,12 +63,12 @@ export class LinkAcceptor {
   admit(own: Own, frame: Frame, effects: Sink): Admission {
     const reception = this.receiver.receive({ store_id: own.store_id, session: own.session, ...frame });
     switch (reception) {
-      case 'take':
+      case 'next':
         if (frame.seq === 1) this.unacknowledged.count = 0;
         this.unacknowledged.count += 1;
         this.unacknowledged.link = frame.link;
         if (this.unacknowledged.count >= limits.linkAcknowledgeEvery) effects.push(this.acknowledge(own, frame.link));
-        return frame.seq === 1 ? 'begun' : 'take';
+        return frame.seq === 1 ? 'begun' : 'next';
       case 'repeat':
       case 'gap':
         effects.push(this.acknowledge(own, frame.link));
@@ -86,7 +86,7 @@ export class LinkAcceptor {
   accept(own: Own, frame: Frame, effects: Sink, onNewLink: () => void): string | undefined {
     const admission = this.admit(own, frame, effects);
     if (admission === 'begun') onNewLink();
-    return admission === 'begun' || admission === 'take' ? undefined : `link_${admission}`;
+    return admission === 'begun' || admission === 'next' ? undefined : `link_${admission}`;
   }
 
   /** Acknowledges a tick, whose frame names the last message sent. @returns false: it is not of the session that is followed */

@@ -113,7 +113,7 @@ export class LinkSender<M> {
 /** How a receiver classifies a frame. */
 export type Reception =
   /** The next in order: accept it. */
-  | 'take'
+  | 'next'
   /** Accepted before: acknowledge it again. */
   | 'repeat'
   /** An earlier one is missing: acknowledge what was accepted, so that the rest is resent. */
@@ -126,13 +126,13 @@ export class LinkReceiver {
   private storeId: StoreId | undefined;
   private session = 0;
   private link = 0;
-  private taken = 0;
+  private acceptedSeq = 0;
   /** Another store of which ticks arrive, and how many have arrived since the last tick of the followed store. */
   private other: { readonly storeId: StoreId; ticks: number } | undefined;
 
   /** The acknowledgement of this link; `seq` 0: nothing of it was accepted. */
   frameFor(frame: { link: number }): Frame {
-    return { link: frame.link, seq: frame.link === this.link ? this.taken : 0 };
+    return { link: frame.link, seq: frame.link === this.link ? this.acceptedSeq : 0 };
   }
 
   get currentSession(): Session {
@@ -167,19 +167,19 @@ export class LinkReceiver {
   /** Classifies a framed message without accepting it. */
   classify(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
     if (this.isStale(body)) return 'stale';
-    if (!this.isCurrent(body) || body.link > this.link) return body.seq === 1 ? 'take' : 'gap';
+    if (!this.isCurrent(body) || body.link > this.link) return body.seq === 1 ? 'next' : 'gap';
     if (body.link < this.link) return 'stale';
-    if (body.seq <= this.taken) return 'repeat';
-    return body.seq > this.taken + 1 ? 'gap' : 'take';
+    if (body.seq <= this.acceptedSeq) return 'repeat';
+    return body.seq > this.acceptedSeq + 1 ? 'gap' : 'next';
   }
 
-  /** Classifies a framed message, and accepts it if the result is `take`. */
+  /** Classifies a framed message, and accepts it if the result is `next`. */
   receive(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
     const reception = this.classify(body);
-    if (reception !== 'take') return reception;
+    if (reception !== 'next') return reception;
     if (!this.isCurrent(body) || body.link > this.link) this.follow(body);
-    this.taken = body.seq;
-    return 'take';
+    this.acceptedSeq = body.seq;
+    return 'next';
   }
 
   private follow(body: { readonly store_id: StoreId; readonly session: Session } & Frame): void {
@@ -187,6 +187,6 @@ export class LinkReceiver {
     this.storeId = body.store_id;
     this.session = body.session;
     this.link = body.link;
-    this.taken = 0;
+    this.acceptedSeq = 0;
   }
 }

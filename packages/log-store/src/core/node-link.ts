@@ -52,15 +52,15 @@ export class NodeLink {
   }
 
   /** Classifies a framed message of the open session without accepting it. */
-  classify(sender: Sender, { link, seq }: Frame): Reception | 'begun_anew' {
-    const judged = this.link.classify({ store_id: sender.store_id, session: sender.session, link, seq });
-    return judged === 'take' && seq === 1 && this.link.currentSession === sender.session ? 'begun_anew' : judged;
+  classify(sender: Sender, { link, seq }: Frame): Reception | 'restarted' {
+    const reception = this.link.classify({ store_id: sender.store_id, session: sender.session, link, seq });
+    return reception === 'next' && seq === 1 && this.link.currentSession === sender.session ? 'restarted' : reception;
   }
 
   /** Accepts the message, which is the next one. */
-  take(sender: Sender, { link, seq }: Frame): void {
+  accept(sender: Sender, { link, seq }: Frame): void {
     const reception = this.link.receive({ store_id: sender.store_id, session: sender.session, link, seq });
-    invariant(reception === 'take', 'the next message is accepted');
+    invariant(reception === 'next', 'the next message is accepted');
     this.refusal = undefined;
   }
 
@@ -83,7 +83,7 @@ export class NodeLink {
   }
 
   /** The number of accepted messages of a link, synced or not; 0: none. */
-  takenOf(link: number): number {
+  acceptedOf(link: number): number {
     return this.link.frameFor({ link }).seq;
   }
 

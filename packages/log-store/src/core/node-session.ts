@@ -90,11 +90,11 @@ export class NodeSession {
 
   /** Whether a message is of the open session. If it is not, and the node sent it, sends the current session to the node. */
   isOpenFor(sender: Sender, actor: 'node' | 'replicator'): boolean {
-    const judged = this.link.classifySession(sender, this.log.accepted);
-    if (judged === 'open') return true;
-    this.output.count(judged);
+    const relation = this.link.classifySession(sender, this.log.accepted);
+    if (relation === 'open') return true;
+    this.output.count(relation);
     if (actor !== 'node') return false;
-    if (judged === 'older_session') {
+    if (relation === 'older_session') {
       this.output.sendNode(messages.fenced(this.options, sender, this.log.accepted.session));
     } else {
       this.welcome();
@@ -108,16 +108,16 @@ export class NodeSession {
    */
   isNext(message: LinkMessage): boolean {
     if (!this.isOpenFor(message, 'node')) return false;
-    const judged = this.link.classify(message, message);
-    if (judged === 'take') return true;
-    this.output.count(`link_${judged}`);
-    if (judged === 'repeat' || judged === 'gap') this.acknowledge(message.session, message.link);
+    const reception = this.link.classify(message, message);
+    if (reception === 'next') return true;
+    this.output.count(`link_${reception}`);
+    if (reception === 'repeat' || reception === 'gap') this.acknowledge(message.session, message.link);
     return false;
   }
 
   /** Accepts the message, which is the next one. It is acknowledged once the next write is synced. */
   accept(message: LinkMessage): void {
-    this.link.take(message, message);
+    this.link.accept(message, message);
     this.log.accept(message.session, message);
   }
 
@@ -131,7 +131,7 @@ export class NodeSession {
   onTick(body: Body<'log-store.tick'>): void {
     if (!this.isOpenFor(body, 'node')) return;
     const { session, link, seq: asked_seq } = body;
-    this.acknowledge(session, link, { taken_seq: this.link.takenOf(link), asked_seq });
+    this.acknowledge(session, link, { taken_seq: this.link.acceptedOf(link), asked_seq });
   }
 
   // ---- Synced writes -------------------------------------------------------------------------------
