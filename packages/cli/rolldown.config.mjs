@@ -31,7 +31,12 @@ function asciiOnly() {
   const escaped = (/** @type {string} */ character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   return {
     name: 'ascii-only',
-    renderChunk: (code) => code.replaceAll(/[^\0-\x7f]/g, escaped),
+    // Not in `renderChunk`: the text is printed once more after it, with the characters themselves.
+    generateBundle: (_options, files) => {
+      for (const file of Object.values(files)) {
+        if (file.type === 'chunk') file.code = file.code.replaceAll(/[^\0-\x7f]/g, escaped);
+      }
+    },
   };
 }
 
@@ -41,13 +46,20 @@ export default defineConfig({
     index: path.join(here, 'dist', 'index.js'),
     'run-main': path.join(here, 'dist', 'run-main.js'),
     'health-main': path.join(here, 'dist', 'health-main.js'),
+    'run/v8-tuning': path.join(here, 'dist', 'run', 'v8-tuning.js'),
     'processes/hide-secrets': path.join(here, 'dist', 'processes', 'hide-secrets.js'),
     'lock/watchdog': path.join(here, 'dist', 'lock', 'watchdog.js'),
   },
   platform: 'node',
   external: ['level', 'msgpackr', 'etcd3', '@nats-io/jetstream', '@nats-io/transport-node'],
   plugins: [bundleLicenses(path.join(here, '..', 'view')), page(), asciiOnly()],
-  output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
+  output: {
+    dir: path.join(here, 'bundle'),
+    format: 'esm',
+    cleanDir: true,
+    chunkFileNames: '[name]-[hash].js',
+    comments: false,
+  },
   // Circular imports occur inside packages that we use.
   checks: { circularDependency: false },
 });

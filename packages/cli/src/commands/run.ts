@@ -11,7 +11,7 @@ import { describeFailure, PeerProcess, type PeerProcessDependencies } from '../r
 import { ProcessHealth } from '../run/process-health.js';
 import { checkTimes, type RunOptions, withRunOptions } from '../run/run-options.js';
 import { whenStorageWorks } from '../run/storage-probe.js';
-import { collectLater, compileSooner } from '../run/v8-tuning.js';
+import { collectLater, compileSooner, letYoungGenerationGrow } from '../run/v8-tuning.js';
 
 /** How long the actors may take to stop. */
 const stopMs = 5000;
@@ -70,6 +70,7 @@ async function run(options: RunOptions): Promise<void> {
   }
   // No request was served yet, and LevelDB survives an exit at any moment.
   if (peerProcess === 'stop_requested') process.exit(0);
+  letYoungGenerationGrow();
   log.write('info', 'ready', { groups: options.groups });
   process.send?.({ type: 'ready' });
   health.onStarted(peerProcess);

@@ -2,16 +2,7 @@
  * Creates the actors of a process, each with the core of its kind, and owns what they share: the log-stores' LevelDB, and the
  * limit on the rate of sent snapshots.
  */
-import {
-  type Actor,
-  type ActorContext,
-  type Connection,
-  CoreRunner,
-  type LineLog,
-  PlainActor,
-  type RequestServer,
-} from '@conclave/actor';
-import type { Application } from '@conclave/actor/core';
+import { type Actor, type ActorContext, CoreRunner, type LineLog, PlainActor } from '@conclave/actor';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import {
   DiskMonitor,
@@ -22,7 +13,6 @@ import {
   Scrubber,
   WriteScheduler,
 } from '@conclave/log-store';
-import { NodeActor, NodeCore, ProcessAppends } from '@conclave/node';
 import {
   asLogIndex,
   bucketsOf,
@@ -34,16 +24,9 @@ import {
   sampleOf,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
-import { loadApplication } from './application.js';
 import type { GroupStore } from './group-api.js';
-import { dataFolder, type RunOptions, snapshotOptions } from './run-options.js';
-
-/** The dependencies of a node besides its core. */
-export interface Outside {
-  readonly connection: Connection;
-  readonly requests: RequestServer;
-  readonly version: string;
-}
+import type { NodeMaker, Outside } from './node-maker.js';
+import { dataFolder, type RunOptions } from './run-options.js';
 
 /** What the log-stores of all groups share. */
 interface Data extends LogStoreDependencies {
@@ -58,7 +41,6 @@ const firstScrubMs = 600_000;
 const scrubRetryMs = 60_000;
 
 export class ActorFactory {
-  private readonly appends = new ProcessAppends();
   private outside: Outside | undefined;
   private scrubber: Scrubber | undefined;
   private readonly logStores = new Map<GroupId, LogStoreActor>();
@@ -67,19 +49,22 @@ export class ActorFactory {
   private constructor(
     private readonly options: RunOptions,
     private readonly data: Data | undefined,
-    private readonly application: Application | undefined,
+    private readonly nodes: NodeMaker | undefined,
   ) {
     const bytesPerSecond = options.snapshotMbPerSecond * MiB;
     this.snapshotThrottle = new SnapshotThrottle({ bytesPerSecond, burstMs: options.heartbeatIntervalMs });
   }
 
   /**
-   * Loads the application if a node is among the actors, and opens the data if a log-store is.
+   * Loads the code of the nodes if a node is among the actors, and opens the data if a log-store is.
    * @throws Error if they cannot be loaded or opened
    */
   static async open(options: RunOptions, log: LineLog, onStorageFailed: (error: Error) => void): Promise<ActorFactory> {
-    const application = options.actors.includes('node') ? await loadApplication(options) : undefined;
-    if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined, application);
+    // The other processes of a peer need not keep this code in memory; it is the largest part (decision 0136).
+    const nodes = options.actors.includes('node')
+      ? await (await import('./node-maker.js')).NodeMaker.load(options)
+      : undefined;
+    if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined, nodes);
     const folder = dataFolder(options);
     const warn = (text: string, fields: Readonly<Record<string, unknown>>) => log.write('warn', text, fields);
     const storage = new LevelLogStorage({ folder, warn });
@@ -93,7 +78,7 @@ export class ActorFactory {
       throw error;
     });
     const scheduler = new WriteScheduler(storage);
-    const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, application);
+    const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, nodes);
     factory.scrub(log);
     return factory;
   }
@@ -179,21 +164,10 @@ export class ActorFactory {
   }
 
   private makeNode(context: ActorContext): Actor {
-    const { application } = this;
-    if (this.outside === undefined) throw new Error('a node is made before there is a connection');
-    if (application === undefined) throw new Error('a node is made without its application');
-    const { groupId, peerId } = context;
-    const { version } = this.outside;
-    return new NodeActor(context, {
-      ...this.outside,
-      appends: this.appends,
-      service: application.service,
-      makeCore: (incarnation, timed, divergence) =>
-        new NodeCore(
-          { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation, version },
-          { stateMachine: timed(application.makeStateMachine()), divergence },
-        ),
-    });
+    const { nodes, outside } = this;
+    if (outside === undefined) throw new Error('a node is made before there is a connection');
+    if (nodes === undefined) throw new Error('a node is made without its code');
+    return nodes.make(context, outside);
   }
 
   private makeLogStore(context: ActorContext): Actor {
