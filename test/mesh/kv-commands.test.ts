@@ -77,7 +77,8 @@ describe('conclave lease, txn, lock list and lock get', () => {
       ['lock', 'get', 'by-hand'],
       ['kv', 'get', 'tied'],
     ]) {
-      expect({ args, ...(await start(...args).ended) }).toMatchObject({ args, code: 1, out: '' });
+      const error = expect.stringMatching(/^conclave: ENOENT: /);
+      expect({ args, ...(await start(...args).ended) }).toMatchObject({ args, code: 1, out: '', error });
     }
   });
 

@@ -62,10 +62,18 @@ function base64(raw: Uint8Array): string {
 
 /** An error in one sentence that begins with its code. It may quote arguments, so secrets are removed. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof ConclaveError)) return withoutSecrets(error instanceof Error ? error.message : String(error));
+  if (!(error instanceof ConclaveError)) return withoutSecrets(messageOf(error));
   const hint = error.leaderId === undefined || error.leaderId === '' ? '' : `; the leader is ${error.leaderId}`;
   const outcome = error.outcome === 'unknown' ? ' (whether it was done is unknown)' : '';
   return `${error.code}: ${withoutSecrets(error.message)}${outcome}${hint}`;
+}
+
+/** Returns the message of an error that is none of Conclave's. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // The message of Node.js names no folder.
+  const isFolderGone = (error as NodeJS.ErrnoException).syscall === 'uv_cwd';
+  return isFolderGone ? 'the current folder was deleted: change to another one' : error.message;
 }
 
 function errorBody(error: unknown): unknown {

@@ -208,7 +208,21 @@ describe('a context', () => {
     expect((await optionsFor(['kv', 'get', 'key', '--context', 'mine'])).servers).toEqual(['nats://of-the-tool:4222']);
   });
 
+  it('can be used in every folder: the paths of its files are absolute', () => {
+    contexts().add('mine', { 'nats-creds': 'operator.creds', 'nats-tls-ca': '/etc/ca.pem', 'nats-user': 'ann' });
+    expect(contexts().read('mine')).toEqual({
+      'nats-creds': path.resolve('operator.creds'),
+      'nats-tls-ca': '/etc/ca.pem',
+      'nats-user': 'ann',
+    });
+    contexts().add('of-the-tool', { 'nats-context': 'far' });
+    contexts().add('of-a-file', { 'nats-context': './far.json' });
+    expect(contexts().read('of-the-tool')).toEqual({ 'nats-context': 'far' });
+    expect(contexts().read('of-a-file')).toEqual({ 'nats-context': path.resolve('far.json') });
+  });
+
   it('is a file that only its user reads, and refused where it is not there', async () => {
+    expect(() => contexts().use('none')).toThrow('there is no context none; create one with `conclave context add`');
     contexts().add('mine', { group: 'orders' });
     expect(statSync(path.join(folder, 'conclave', 'contexts', 'mine.json')).mode & 0o077).toBe(0);
     expect(() => contexts().use('none')).toThrow('there is no context none; there are mine');

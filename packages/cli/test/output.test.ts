@@ -60,6 +60,11 @@ describe('what a command prints', () => {
   });
 });
 
+it('The error of a deleted current folder says what to do.', () => {
+  const error = Object.assign(new Error('ENOENT: no such file or directory, uv_cwd'), { syscall: 'uv_cwd' });
+  expect(describeError(error)).toBe('the current folder was deleted: change to another one');
+});
+
 describe('JSON', () => {
   it('has binary values as base64, Buffers too', () => {
     expect(toJson({ value: Buffer.from('hi'), list: [new Uint8Array([1])] })).toBe('{"value":"aGk=","list":["AQ=="]}');

@@ -96,9 +96,9 @@ async function list(client: ConclaveClient, output: Output): Promise<void> {
   if (!output.json) output.line(table(['lease', 'ms', 'keys'], rows, ['ms', 'keys']));
 }
 
-/** Prints a negative answer, unless a record has done so, and returns the error that ends the command. */
+/** Prints that something does not exist, unless a record has done so, and returns the error that ends the command. */
 export function negative(output: Output, text: string): Failed {
-  if (!output.json) output.note(`conclave: ${text}`);
+  if (!output.json) output.fail(new ConclaveError('ENOENT', text));
   return new Failed(exitCodes.negative);
 }
 

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { DestinationStream } from 'pino';
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
 import type { HttpListener } from '../metrics/http-server.js';
+import { messageOf } from '../output.js';
 import { ownVersion } from '../own-files.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from '../run/peer-process.js';
 import { ProcessHealth } from '../run/process-health.js';
@@ -88,7 +89,7 @@ async function run(options: RunOptions): Promise<void> {
 
 function endAtStart(error: unknown, log: LineLog): never {
   const code = error instanceof ConclaveError ? { code: error.code } : {};
-  log.write('fatal', `the process cannot start: ${(error as Error).message}`, code);
+  log.write('fatal', `the process cannot start: ${messageOf(error)}`, code);
   // A damaged store is a failure of this machine; nothing was requested, so no outcome is unknown.
   process.exit(error instanceof ConclaveError && error.code === 'ECORRUPT' ? exitCodes.failed : exitCodeOf(error));
 }

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { mayBeContent } from '@conclave/protocol/login';
+import { loginOptions, mayBeContent } from '@conclave/protocol/login';
 import { UsageError } from '../exit-codes.js';
 import type { CommandNode } from '../help/command-tree.js';
 import { makeFolder } from '../make-folder.js';
@@ -61,9 +61,17 @@ export class Contexts {
     return readConfigurationFile(this.fileOf(name), contextSchema(this.tree));
   }
 
-  /** Adds a context, or replaces it. Only this user may read its file. */
+  /**
+   * Adds a context, or replaces it. Only this user may read its file. It can be used in every folder: the paths of files become
+   * absolute.
+   */
   add(name: string, values: Values): void {
-    this.write(this.fileOf(name), `${JSON.stringify(values, undefined, 2)}\n`);
+    const file = this.fileOf(name);
+    const entries = Object.entries(values).map(([key, value]) => [
+      key,
+      isPath(key, value) ? path.resolve(value) : value,
+    ]);
+    this.write(file, `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
   }
 
   /**
@@ -95,9 +103,8 @@ export class Contexts {
     if (all.includes(name)) return;
     const isShown = validName.test(name.replace(natsMark, '')) && !mayBeContent(name);
     const shown = isShown ? name : 'of the given name';
-    throw new UsageError(
-      `there is no context ${shown}; there ${all.length === 0 ? 'is none' : `are ${all.join(', ')}`}`,
-    );
+    const others = all.length === 0 ? 'create one with `conclave context add`' : `there are ${all.join(', ')}`;
+    throw new UsageError(`there is no context ${shown}; ${others}`);
   }
 
   private write(file: string, text: string): void {
@@ -106,6 +113,13 @@ export class Contexts {
     writeFileSync(temporary, text, { mode: 0o600 });
     renameSync(temporary, file);
   }
+}
+
+/** Whether a setting is the path of a file; a context of the `nats` tool is its name or its file. */
+function isPath(key: string, value: unknown): value is string {
+  if (typeof value !== 'string' || value.startsWith('~') || mayBeContent(value)) return false;
+  if (key === 'nats-context') return value.includes('/') || value.endsWith('.json');
+  return loginOptions.some(({ option, value: kind }) => option === key && kind === 'file');
 }
 
 function namesIn(folder: string): readonly string[] {

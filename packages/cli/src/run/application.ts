@@ -1,7 +1,8 @@
 /** The state machine of a node: the key-value store, or the one that `--application` names. */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Application } from '@conclave/actor/core';
 import { KvService, KvStateMachine } from '@conclave/kv';
 import type { RunOptions } from './run-options.js';
@@ -19,18 +20,34 @@ export async function loadApplication(options: RunOptions): Promise<Application>
     return { service: new KvService(), makeStateMachine: () => new KvStateMachine(options) };
   }
   const [module, name = defaultExport] = application.split('#') as [string, string?];
-  const exported = ((await import(locate(module))) as Record<string, unknown>)[name];
+  const exported = ((await import(found(module))) as Record<string, unknown>)[name];
   if (exported === undefined) throw new Error(`--application: ${module} exports no ${name}`);
   const made: unknown = typeof exported === 'function' ? await exported() : exported;
   if (isApplication(made)) return made;
   throw new Error(`--application: ${name} of ${module} exports no { service: { parse }, makeStateMachine }`);
 }
 
+/** @throws Error if there is no such file or package */
+function found(module: string): string {
+  try {
+    const url = locate(module);
+    if (existsSync(fileURLToPath(url))) return url;
+  } catch {
+    // The error below says the same.
+  }
+  const hint = isFile(module) ? path.resolve(module) : 'a file begins with ./ or /';
+  throw new Error(`--application: there is no ${isFile(module) ? 'file' : 'package'} ${module} (${hint})`);
+}
+
 /** A file, relative to the current folder; or a package that is installed there. */
 function locate(module: string): string {
   const here = process.cwd();
-  if (module.startsWith('.') || path.isAbsolute(module)) return pathToFileURL(path.resolve(here, module)).href;
+  if (isFile(module)) return pathToFileURL(path.resolve(here, module)).href;
   return pathToFileURL(createRequire(path.join(here, 'package.json')).resolve(module)).href;
+}
+
+function isFile(module: string): boolean {
+  return module.startsWith('.') || path.isAbsolute(module);
 }
 
 function isApplication(made: unknown): made is Application {
