@@ -137,7 +137,7 @@ describe('promises 26 and 1: a change while clients write', () => {
     }
     console.log(`with a log-store that runs for this share of the time:\n${outcomes.join('\n')}`);
     expect(outcomes[0]).toContain('stored 0 entries/s');
-    // At its own speed it is taken in.
+    // At its own speed it is added.
     const { body } = await changePeers(mesh, [...old, 'n4'], { timeout_ms: 60_000 });
     expect(body).toMatchObject({ new_peers: [...old, 'n4'] });
     await load.acknowledged(1000);

@@ -172,7 +172,7 @@ export async function holdCatchingUp(mesh: Mesh, stores: PausedStores, more: obj
  */
 export async function holdJoint(mesh: Mesh, stores: PausedStores, ...loads: readonly Pausable[]): Promise<Held> {
   const held = await holdCatchingUp(mesh, stores);
-  // A peer that does not store what is written is not taken in. So nothing is, until the joint entry.
+  // A peer that does not store what is written is not added, so nothing is written until the joint entry.
   await Promise.all(loads.map((load) => load.pause()));
   await leaderSays(mesh, 'n4 has all', ({ progress, last_index }) =>
     progress.some((one) => one.peer_id === 'n4' && one.caught_up && one.match_index === last_index),

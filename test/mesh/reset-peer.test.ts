@@ -82,7 +82,7 @@ describe('promises 15 and 24: after the quorum is lost for good, reset_peer', ()
     await mesh.start('n3');
     const refused = await until('n3 is refused', async () => {
       const { body, errorCode } = await mesh.plain.ask('admin.add_peer', { peer_id: 'n3', timeout_ms: 5000 }, 30_000);
-      if (errorCode === 0) throw new Error('n3 was taken in');
+      if (errorCode === 0) throw new Error('n3 was added');
       const { error } = body as { error: ErrorBody };
       return error.code === 'ENOTEMPTY' ? error : undefined;
     });

@@ -69,9 +69,9 @@ export class PeerReset {
     const withinMs = leaderlessTimeouts * context.options.electionTimeoutMs;
     if (this.waiting !== undefined) return 'this peer is being reset';
     if (state.role === 'leader') return 'this peer leads: change the configuration instead';
-    if (state.isLogSuperseded) return 'a snapshot is being put in the place of the log';
+    if (state.isLogSuperseded) return 'a snapshot is replacing the log';
     if (context.nowMs - this.ledUntilMs < withinMs)
-      return 'this peer has led until now, and may still receive answers of its quorum';
+      return 'this peer led until a moment ago, and may still receive replies of its quorum';
     if (context.nowMs - state.leaderContactMs < withinMs) return `${state.leaderId || 'a leader'} leads the group`;
     if (context.nowMs - state.openedMs < withinMs)
       return 'this peer has just started, and may still receive messages of a leader';
@@ -82,7 +82,8 @@ export class PeerReset {
 
   private reasonAgainst(configuration: Configuration, newPeers: readonly PeerId[]): string | undefined {
     const { peerId, storeId } = this.state;
-    if (!isIn(configuration, peerId, storeId)) return `${peerId}, with this store, is no member: it has to be taken in`;
+    if (!isIn(configuration, peerId, storeId))
+      return `${peerId}, with this store, is not a member: reset the members, then add it`;
     if (!newPeers.includes(peerId)) return `${peerId} is not among the peers that are to continue`;
     const known = new Set(peerIds([...configuration.peers, ...configuration.old_peers]));
     const strangers = newPeers.filter((one) => !known.has(one));

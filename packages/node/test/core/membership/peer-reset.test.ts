@@ -155,7 +155,7 @@ describe('promises 15 and 24: reset_peer', () => {
     expect(node.admin('reset_peer', { new_peers: ['n1'] }, 'peer').join()).toContain(`refuse 1 ${code} not_done`);
   });
 
-  test('is refused right after a start, and by a peer that leads, or has led until now', () => {
+  test('is refused right after a start, and by a peer that leads, or led until a moment ago', () => {
     const node = new NodeHarness();
     node.open({ term: 4, log, commit: 2 });
     expect(node.admin('reset_peer', { new_peers: ['n1'] }, 'peer')).toEqual(['refuse 1 EBUSY not_done']);
