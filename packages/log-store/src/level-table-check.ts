@@ -6,12 +6,16 @@
  * the footer: the places of two blocks, padding, and a magic number. The second of these blocks is the index. For each block with rows it
  * has a key, at or after the block's last key, and the place of the block. A place is an offset and a size, as varints; all other numbers
  * are little-endian. See LevelDB's doc/table_format.md.
+ *
+ * Conclave writes tables without compression. A program that changes a stopped store may write some with it; of these only the index is
+ * verified, because its entries cannot be read here.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { isMaskedChecksum } from './level-log-check.js';
 
 const footerBytes = 48;
 const trailerBytes = 5;
+const uncompressed = 0;
 const magic = 0xdb4775248b80fb57n;
 /** At the end of a key in a table: the number of the write, and the kind of change. */
 const sequenceBytes = 8;
@@ -21,6 +25,12 @@ export interface TableDamage {
   readonly offset: number;
   /** The rows in the block are after the first of these keys, and not after the second; undefined: not known. */
   readonly keys: readonly [string, string] | undefined;
+}
+
+interface Block {
+  readonly content: Buffer;
+  /** How the content is compressed. */
+  readonly type: number;
 }
 
 interface Place {
@@ -49,8 +59,9 @@ export async function findTableDamage(
     if ((await blockAt(handle, metaIndex)) === undefined) return { offset: metaIndex.offset, keys: undefined };
     const indexBlock = await blockAt(handle, index);
     if (indexBlock === undefined) return { offset: index.offset, keys: undefined };
+    if (indexBlock.type !== uncompressed) return undefined;
     let after: string | undefined;
-    for (const { key, place } of entriesOf(indexBlock)) {
+    for (const { key, place } of entriesOf(indexBlock.content)) {
       const block = await blockAt(handle, place);
       if (block === undefined) return { offset: place.offset, keys: after === undefined ? undefined : [after, key] };
       after = key;
@@ -69,11 +80,11 @@ async function bytesAt(handle: FileHandle, offset: number, length: number): Prom
 }
 
 /** @returns undefined if the block is damaged */
-async function blockAt(handle: FileHandle, { offset, bytes }: Place): Promise<Buffer | undefined> {
+async function blockAt(handle: FileHandle, { offset, bytes }: Place): Promise<Block | undefined> {
   const block = await bytesAt(handle, offset, bytes + trailerBytes);
   if (block === undefined || !isMaskedChecksum(block.readUInt32LE(bytes + 1), block.subarray(0, bytes + 1)))
     return undefined;
-  return block.subarray(0, bytes);
+  return { content: block.subarray(0, bytes), type: block.readUInt8(bytes) };
 }
 
 /** Returns the entries of an intact index. A key is stored as the number of bytes that it shares with the previous one, and its rest. */

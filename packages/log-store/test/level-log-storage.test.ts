@@ -763,6 +763,23 @@ describe('a LevelDB that is not what it was', () => {
     }
   });
 
+  it('is not damaged for a scrub if another program has written compressed tables into it', async () => {
+    await write(1, 100, 1000);
+    await close();
+    // The default of the library, as a script of an operator would have it.
+    const script = new Level<string, Uint8Array>(level(), { valueEncoding: 'view' });
+    for (let index = 1; index <= 100; index++) {
+      const key = batchKey(main, index);
+      await script.put(key, (await script.get(key)) as Uint8Array);
+    }
+    // A method of the library on Node.js.
+    await (script as unknown as { compactRange(from: string, to: string): Promise<void> }).compactRange('!', '~~');
+    await script.close();
+    const open = await reopen();
+    expect((await readdir(level())).some((name) => name.endsWith('.ldb'))).toBe(true);
+    expect(await open.damagedTables(async () => true)).toEqual([]);
+  });
+
   it('is upgraded from an earlier version with other keys of entries, also if moving them was interrupted', async () => {
     const other = asGroupId('main-');
     const place = (group: string, index: number) => `${group}/e/${String(index).padStart(16, '0')}`;
