@@ -25,7 +25,7 @@ beforeAll(async () => {
   stops.add(async () => removeFolder(folder));
   server = await startNats();
   stops.add(() => server.stop());
-  const groups = ['main', 'copy', 'copy-of-damaged'];
+  const groups = ['main', 'copy', 'copy-of-damaged', 'written'];
   mesh = await Mesh.found({ servers: [server], peers: names, placement: 'one', groups }, stops);
 });
 
@@ -83,6 +83,30 @@ describe('a backup', () => {
     const [one, other] = [await mesh.plain.insist('admin.status'), await copy.insist('admin.status')];
     expect(other.group_uid).not.toBe(one.group_uid);
     await copy.insist('kv.put', { key: 'new', value: 'v' });
+  });
+
+  it('is restored although leases of it end and clients write as soon as the new group has a leader', async () => {
+    const early = path.join(folder, 'early.backup');
+    const { lease_id } = await mesh.plain.insist('kv.lease_grant', { ttl_ms: 1000 });
+    await mesh.plain.insist('kv.put', { key: 'leased', value: 'x', lease_id });
+    expect(await conclave('backup', early)).toMatchObject({ code: 0 });
+    const group = await PlainClient.open([server.url], 'written');
+    stops.add(() => group.close());
+    let isOver = false;
+    const writing = (async () => {
+      for (let number = 0; !isOver; number++) {
+        await group.ask('kv.put', { key: 'written', value: String(number) }, 1000).catch(() => undefined);
+      }
+    })();
+    try {
+      const restored = await conclave('restore', early, '--group', 'written', '--peers', names.join());
+      expect(restored).toMatchObject({ code: 0, error: '' });
+      const [key, value] = [...before][0] as [string, string];
+      expect((await group.insist('kv.get', { key })).value).toBe(value);
+    } finally {
+      isOver = true;
+      await writing;
+    }
   });
 
   it('is not restored over an existing group', async () => {

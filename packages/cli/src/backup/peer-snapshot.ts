@@ -30,22 +30,37 @@ export interface PeerSnapshot {
 /** Makes a peer take a snapshot, and begins to read it. */
 export async function takeSnapshot(adminClient: AdminClient, peerId: PeerId): Promise<PeerSnapshot> {
   await adminClient.admin('snapshot', {}, { peerId, timeoutMs: takeTimeoutMs });
+  return currentSnapshot(adminClient, peerId);
+}
+
+/** Begins to read the snapshot that a peer has. */
+async function currentSnapshot(adminClient: AdminClient, peerId: PeerId): Promise<PeerSnapshot> {
   const first = await readChunk(adminClient, peerId, undefined, 0);
   const { snapshot_id: snapshotId, head } = first;
   return { peerId, snapshotId, head, chunks: chunksOf(adminClient, peerId, first) };
 }
 
+/** The digest of a state, and the head of the snapshot that it was read from. */
+export interface StateDigest {
+  readonly digest: string;
+  readonly head: SnapshotHead;
+}
+
 /**
- * Returns the digest of a peer's current state.
+ * Returns the digest of a peer's current state, or of the snapshot that it has.
  * @throws ConclaveError
  */
-export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promise<string> {
+export async function digestOf(
+  adminClient: AdminClient,
+  peerId: PeerId,
+  of: 'state' | 'snapshot' = 'state',
+): Promise<StateDigest> {
   return retryIfReplaced(async () => {
-    const snapshot = await takeSnapshot(adminClient, peerId);
+    const snapshot = await (of === 'state' ? takeSnapshot : currentSnapshot)(adminClient, peerId);
     const digest = new PiecesDigest();
     const assembler = new SnapshotAssembler(snapshot.head.index);
     for await (const chunk of snapshot.chunks) for (const piece of assembler.add(chunk)) digest.add(piece);
-    return digest.end();
+    return { digest: digest.end(), head: snapshot.head };
   });
 }
 

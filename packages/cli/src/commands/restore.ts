@@ -1,6 +1,6 @@
 /** `conclave restore`: founds a new group with the state of a backup, and compares the state of its peers with the backup. */
 import { randomUUID } from 'node:crypto';
-import { ConclaveError, type PeerId } from '@conclave/protocol';
+import { ConclaveError, type PeerId, type SnapshotHead } from '@conclave/protocol';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.js';
 import { BackupReader } from '../backup/backup-file.js';
@@ -20,6 +20,12 @@ const chunkTimeoutMs = 10_000;
 const foundingMs = 60_000;
 /** A starting peer subscribes within this time. */
 const hostedWithinMs = 10_000;
+
+/** What the first peer is compared with. */
+interface Compared {
+  readonly digest: string;
+  readonly head: Pick<SnapshotHead, 'index'>;
+}
 
 interface RestoreOptions extends CommonOptions {
   readonly peers: readonly string[];
@@ -67,9 +73,9 @@ async function restore(
   const restoreId = `restore-${randomUUID()}`;
   await sendChunks(adminClient, reader, restoreId, founder, timeoutMs);
   await begin(adminClient, peers, founder, { restore_id: restoreId, head }, timeoutMs, options.new === true);
-  await compareFirst(adminClient, founder, digest, timeoutMs);
+  await compareFirst(adminClient, founder, { digest, head }, timeoutMs);
   const { group_uid, peers: taken } = await bootstrap(adminClient, peers, timeoutMs);
-  for (const peerId of peers.slice(1)) await compareOther(adminClient, founder, peerId, timeoutMs);
+  if (peers.length > 1) await compareOthers(adminClient, founder, peers.slice(1), timeoutMs);
   if (output.json) {
     output.record({ group_id: options.group, group_uid, peers: taken, index: head.index, bytes: head.bytes, digest });
     return;
@@ -151,37 +157,78 @@ async function begin(
 }
 
 /**
- * Compares the state of the first peer with the backup, as soon as that peer has it and before other peers are added: leases in
- * the backup end in the new group, too, and are missing from then on.
+ * Compares what the first peer has with the backup, before other peers are added: first the snapshot that it has stored, from which
+ * it restores its state, and then this state, unless entries have changed it since: leases in the backup end in the new group,
+ * too, and clients may write as soon as there is a leader.
  */
 async function compareFirst(
   adminClient: AdminClient,
   peerId: PeerId,
-  digest: string,
+  backup: Compared,
   timeoutMs: number,
 ): Promise<void> {
-  const found = await retryUntil(
-    `${peerId} has its state`,
-    timeoutMs,
-    () => digestOf(adminClient, peerId),
-    isTransient,
-  );
-  if (found === digest) return;
+  const read = (of: 'state' | 'snapshot') =>
+    retryUntil(`${peerId} has its ${of}`, timeoutMs, () => digestOf(adminClient, peerId, of), isTransient);
+  const stored = await read('snapshot');
+  const isBackup = stored.head.index === backup.head.index;
+  if (isBackup && stored.digest !== backup.digest) throw notTheBackup(`the snapshot of ${peerId}`);
+  const state = await read('state');
+  if (state.digest === backup.digest) return;
+  if (!hasChanged(backup.head, state.head)) throw notTheBackup(`the state of ${peerId}`);
+  if (isBackup) return;
   throw new ConclaveError(
-    'ECORRUPT',
-    `the state of ${peerId} is not that of the backup: it was written meanwhile, leases have ended, or it is damaged`,
+    'EBUSY',
+    `${peerId} began with the backup, but it was not compared with it: a newer snapshot has replaced it already`,
     'unknown',
   );
 }
 
-/** Compares the state of another peer with that of the first one, once both have applied the same entries. */
-async function compareOther(adminClient: AdminClient, first: PeerId, peerId: PeerId, timeoutMs: number): Promise<void> {
+function notTheBackup(what: string): ConclaveError {
+  return new ConclaveError('ECORRUPT', `${what} is not that of the backup: it is damaged`, 'unknown');
+}
+
+/** Whether there are entries after the backup, up to this later state, that may change the state: all but configurations. */
+function hasChanged(backup: Compared['head'], now: SnapshotHead): boolean {
+  const configurations = now.configurations.filter(({ index }) => index > backup.index && index <= now.index);
+  return now.index - backup.index > configurations.length;
+}
+
+/** Waits until the states of all members have been compared after the same entry, and are equal. */
+async function compareOthers(
+  adminClient: AdminClient,
+  first: PeerId,
+  others: readonly PeerId[],
+  timeoutMs: number,
+): Promise<void> {
+  try {
+    await retryUntil(
+      `${others.join(', ')} have what ${first} has`,
+      timeoutMs,
+      async () => {
+        const compared = await adminClient.admin('check', {}, { timeoutMs: chunkTimeoutMs });
+        return compared.differing.length + compared.unanswered.length === 0 ? true : undefined;
+      },
+      isTransient,
+    );
+  } catch (error) {
+    if (!(error instanceof ConclaveError && error.code === 'EUNSUPPORTED')) throw error;
+    for (const peerId of others) await compareSnapshots(adminClient, first, peerId, timeoutMs);
+  }
+}
+
+/** In a group of level 0: waits until two peers that have applied the same entries have the same state. */
+async function compareSnapshots(
+  adminClient: AdminClient,
+  first: PeerId,
+  peerId: PeerId,
+  timeoutMs: number,
+): Promise<void> {
   await retryUntil(
     `${peerId} has what ${first} has`,
     timeoutMs,
     async () => {
       const [one, other] = await Promise.all([digestOf(adminClient, first), digestOf(adminClient, peerId)]);
-      return one === other ? true : undefined;
+      return one.digest === other.digest ? true : undefined;
     },
     isTransient,
   );
