@@ -85,4 +85,20 @@ describe('logs', () => {
     expect(loggedErrorsOf(`${log}\n{"level":50,"msg":"more"}`)).toHaveLength(3);
     expect(loggedErrorsOf('')).toEqual([]);
   });
+
+  it('have a crash of Node.js as the line of its error', () => {
+    const crash = [
+      'node:internal/modules/esm/resolve:283',
+      '    throw new ERR_MODULE_NOT_FOUND(',
+      '          ^',
+      '',
+      "Error [ERR_MODULE_NOT_FOUND]: Cannot find module '/a.js'",
+      '    at finalizeResolution (node:internal/modules/esm/resolve:283:11) {',
+      "  code: 'ERR_MODULE_NOT_FOUND'",
+      '}',
+      '',
+      'Node.js v20.20.2',
+    ].join('\n');
+    expect(loggedErrorsOf(crash)).toEqual(["Error [ERR_MODULE_NOT_FOUND]: Cannot find module '/a.js'"]);
+  });
 });

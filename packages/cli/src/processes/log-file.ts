@@ -19,8 +19,11 @@ export function loggedErrorsOf(text: string): string[] {
     .slice(-atMost);
 }
 
+/** Lines of a crash of Node.js around the line of its error: the place, the stack, the fields, the version. */
+const aroundError = /^(\s|\}|node:|file:|Node\.js v)/;
+
 function loggedErrorOf(line: string): string | undefined {
-  if (!line.startsWith('{')) return line.trim();
+  if (!line.startsWith('{')) return aroundError.test(line) ? undefined : line.trim();
   try {
     const { level, msg, reason } = JSON.parse(line) as { level?: number; msg?: string; reason?: string };
     if (level === undefined || level < pinoWarning) return undefined;
