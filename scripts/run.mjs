@@ -8,8 +8,15 @@ import { fileURLToPath } from 'node:url';
 /** The project's folder. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
+/** @type {NodeJS.Signals[]} */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/** How long a command may run after a signal. */
+const MAY_END_MS = 2_000;
+
 /**
- * Runs a command to its end with its output captured.
+ * Runs a command to its end with its output captured. A signal that ends this process ends the command first: it does not
+ * continue in the background, where it would disturb the next run.
  *
  * @param {string} command
  * @param {string[]} args
@@ -26,8 +33,26 @@ export function capture(command, args, { onOutput, ...options } = {}) {
     };
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
-    child.on('error', (error) => resolve({ code: 127, output: error.message }));
-    child.on('close', (code, signal) => resolve({ code: exitCode(code, signal), output }));
+    /** @type {NodeJS.Signals | undefined} */
+    let received;
+    /** @type {NodeJS.Timeout | undefined} */
+    let killing;
+    const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
+      received ??= signal;
+      // `npm ci` may continue for half a minute. The next one starts over.
+      killing ??= setTimeout(() => child.kill('SIGKILL'), MAY_END_MS);
+      // Ctrl-C in a terminal reaches the child, too.
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    };
+    for (const signal of stopSignals) process.on(signal, onSignal);
+    const settle = (/** @type {{ code: number, output: string }} */ result) => {
+      for (const signal of stopSignals) process.off(signal, onSignal);
+      clearTimeout(killing);
+      if (received === undefined) resolve(result);
+      else process.kill(process.pid, received);
+    };
+    child.on('error', (error) => settle({ code: 127, output: error.message }));
+    child.on('close', (code, signal) => settle({ code: exitCode(code, signal), output }));
   });
 }
 

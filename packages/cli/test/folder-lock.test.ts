@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+const runFile = new URL('../../../scripts/run.mjs', import.meta.url).href;
 const lockFile = new URL('../../../scripts/folder-lock.mjs', import.meta.url).href;
 
 describe('scripts/folder-lock.mjs', () => {
@@ -49,4 +50,26 @@ describe('scripts/folder-lock.mjs', () => {
       expect(readdirSync(folder)).toEqual([]);
     },
   );
+
+  it('is not released before the command that runs under it has ended, as `npm ci` in the set-up', async () => {
+    const mark = path.join(folder, 'ended');
+    const command = `process.on('SIGINT', () => setTimeout(() => {
+        require('node:fs').writeFileSync(${JSON.stringify(mark)}, '');
+        process.exit();
+      }, 300));
+      console.log('runs');
+      setTimeout(() => undefined, 60_000);`;
+    const script = `import { withFolderLock } from ${JSON.stringify(lockFile)};
+      import { capture } from ${JSON.stringify(runFile)};
+      await withFolderLock(${JSON.stringify(path.join(folder, 'lock'))}, () =>
+        capture(process.execPath, ['-e', ${JSON.stringify(command)}], { onOutput: () => console.log('runs') }));`;
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    started.push(holder);
+    await once(holder.stdout as Readable, 'data');
+    holder.kill('SIGINT');
+    expect(await once(holder, 'exit')).toEqual([null, 'SIGINT']);
+    expect(readdirSync(folder)).toEqual(['ended']);
+  });
 });
