@@ -7,7 +7,7 @@ import { startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { PlainClient } from '../support/plain-client.js';
-import { Mesh, Stops } from './fault-mesh.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 
 const names = ['n1', 'n2', 'n3'];
@@ -92,21 +92,28 @@ describe('a backup', () => {
     expect(await conclave('backup', early)).toMatchObject({ code: 0 });
     const group = await PlainClient.open([server.url], 'written');
     stops.add(() => group.close());
-    let isOver = false;
-    const writing = (async () => {
-      for (let number = 0; !isOver; number++) {
-        await group.ask('kv.put', { key: 'written', value: String(number) }, 1000).catch(() => undefined);
-      }
-    })();
+    const { child, ended } = startCommand(server.url, [
+      ...['restore', early, '--group', 'written', '--peers', names.join()],
+    ]);
+    // Between the founding and the comparison.
+    await until('n1 has founded the group', async () =>
+      (await group.ask('n1.admin.status', {}, 1000)).body.group_uid === '' ? undefined : true,
+    );
+    child.kill('SIGSTOP');
     try {
-      const restored = await conclave('restore', early, '--group', 'written', '--peers', names.join());
-      expect(restored).toMatchObject({ code: 0, error: '' });
-      const [key, value] = [...before][0] as [string, string];
-      expect((await group.insist('kv.get', { key })).value).toBe(value);
+      await group.insist('kv.put', { key: 'written', value: 'early' });
+      await until('the lease has ended', async () =>
+        (await group.insist('kv.get', { key: 'leased' })).value === null ? true : undefined,
+      );
     } finally {
-      isOver = true;
-      await writing;
+      child.kill('SIGCONT');
     }
+    expect(await ended).toMatchObject({ code: 0, error: '' });
+    const [key, value] = [...before][0] as [string, string];
+    expect((await group.insist('kv.get', { key })).value).toBe(value);
+    expect((await group.insist('admin.status')).configuration).toMatchObject({
+      peers: names.map((peer_id) => ({ peer_id })),
+    });
   });
 
   it('is not restored over an existing group', async () => {
