@@ -24,7 +24,11 @@ class ScriptedSource implements ViewSource {
     this.listener = listener;
   }
 
-  async close(): Promise<void> {}
+  isClosed = false;
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+  }
 }
 
 const builtPage = pageBuilder();
@@ -167,13 +171,15 @@ describe('the server of the page', () => {
     }
   });
 
-  it('names the port that another program has', async () => {
+  it('names the port that another program has, and closes its source, which would keep the process running', async () => {
     const { url } = await start();
     const port = Number(new URL(url).port);
-    await expect(start({ port })).rejects.toMatchObject({
+    const source = new ScriptedSource();
+    await expect(start({ port, source })).rejects.toMatchObject({
       code: 'EBUSY',
       message: `127.0.0.1:${port} is used by another program: choose another port with --listen 127.0.0.1:<port>`,
     });
+    expect(source.isClosed).toBe(true);
   });
 
   it('reports to the page which role is needed to read keys', async () => {

@@ -76,6 +76,8 @@ export class ViewServer {
       await listen(server, host, port);
     } catch (error) {
       hub.close();
+      // Its timers would keep the process running.
+      await source.close();
       throw error;
     }
     const { port: bound } = server.address() as AddressInfo;
