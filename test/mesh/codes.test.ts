@@ -8,6 +8,8 @@ import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
 const names = ['n1', 'n2', 'n3'];
+/** A transfer of leadership ends after two election timeouts (decision 0147): they must be long enough to start a process meanwhile. */
+const electionTimeoutMs = 6000;
 const stops = new Stops();
 let server: NatsServer;
 let mesh: Mesh;
@@ -15,13 +17,14 @@ let mesh: Mesh;
 beforeAll(async () => {
   server = await startNats();
   stops.add(() => server.stop());
-  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
+  const args = ['--election-timeout-ms', String(electionTimeoutMs)];
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', args }, stops);
   await mesh.healthy(...names);
 });
 
 afterAll(() => stops.run());
 
-/** Has the leader transfer its leadership to a peer whose node is paused, so that the command is in progress for as long as wanted. */
+/** Has the leader transfer its leadership to a peer whose node is paused, so that the command is in progress for a while. */
 async function handOverToNobody(timeoutMs: number) {
   // A leader transfers its leadership only if it knows that a quorum stores entries: a new one has received no report yet.
   await mesh.caughtUp(...names);
