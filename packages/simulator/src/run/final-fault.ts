@@ -32,7 +32,7 @@ export class FinalFault {
     const dice = random.next();
     if (dice < 0.15) this.restartActorOfLeader(random.pick(['ballot-box', 'replicator'] as const));
     else if (dice < 0.25) this.crashActorOfLeader(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
-    else if (dice < 0.35) this.operate({ type: 'transfer' }, replyMs, this.members.length > 1);
+    else if (dice < 0.35) this.operate({ type: 'transfer' }, replyMs, this.hasSuccessor());
     else if (dice < 0.45) {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
@@ -70,6 +70,13 @@ export class FinalFault {
     this.operate({ type: 'bootstrap', at, peers: empty, timeout: bootstrapMs }, bootstrapMs, true);
     mesh.run(2 * this.noticeMs);
     mesh.coverage.count('group founded while it has a leader: refused');
+  }
+
+  /** Whether another member can lead: not one whose state differs from the majority's, or may do so, because there is no majority. */
+  private hasSuccessor(): boolean {
+    const { mesh } = this.context;
+    const isDiverged = (peerId: PeerId): boolean => mesh.lastStatus(peerId).health.reason.startsWith('diverged');
+    return this.members.some((peerId) => peerId !== this.leader && !isDiverged(peerId));
   }
 
   /** The ballot-box or the replicator of the leader restarts: the leader must stay, and commit an entry that it has just appended. */

@@ -15,7 +15,7 @@
  * 3. Writes wait for a target that does not lag for at most two election timeouts: if it was not elected by then, something is wrong
  *    with it that the leader does not know.
  */
-import { type Body, type PeerId, peerIds } from '@conclave/protocol';
+import { type Body, type ErrorCode, type PeerId, peerIds } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
 import type { RoleControl } from '../role-control.js';
 import type { NodeState } from '../state/index.js';
@@ -77,30 +77,41 @@ export class LeadershipTransfer {
       return context.refuse(requestId, 'EBUSY', text);
     }
     if (targetId === undefined) {
-      return context.refuse(requestId, 'EUNREACHABLE', 'no other peer that accepts entries is reachable');
+      const texts = others.map((other) => this.rejectionOf(other)?.text ?? '').filter((text) => text !== '');
+      const text =
+        texts.length === 0 ? 'the group has no other member' : `no other member can lead: ${texts.join('; ')}`;
+      return context.refuse(requestId, 'EUNREACHABLE', text);
     }
-    const reason = this.leadership.candidates.ineligibleReason(targetId);
-    if (reason === 'silent' || reason === 'unknown')
-      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
-    if (reason === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
-    if (reason === 'stores_nothing') {
-      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: its log-store stores nothing`);
-    }
-    if (reason === 'lacks_actor') {
-      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: one of its own actors is silent`);
-    }
-    if (reason === 'cannot_lead') {
-      return context.refuse(
-        requestId,
-        'EUNSUPPORTED',
-        `${targetId} cannot lead: conclave health --peer ${targetId} prints the reason`,
-      );
-    }
-    if (reason === 'read_only') {
-      return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only`);
-    }
+    const rejection = this.rejectionOf(targetId);
+    if (rejection !== undefined) return context.refuse(requestId, rejection.code, rejection.text);
     if (!this.canCommit(targetId)) return this.refuseWithoutQuorum(requestId, targetId, others);
     this.begin({ targetId, requestId, mustStepDown: false }, timeoutMs);
+  }
+
+  /** Returns why this peer cannot become leader now; undefined: it can. */
+  private rejectionOf(peerId: PeerId): { readonly code: ErrorCode; readonly text: string } | undefined {
+    const reason = this.leadership.candidates.ineligibleReason(peerId);
+    switch (reason) {
+      case undefined:
+        return undefined;
+      case 'silent':
+      case 'unknown':
+        return { code: 'EUNREACHABLE', text: `${peerId} is silent` };
+      case 'refused':
+        return { code: 'EUNREACHABLE', text: `${peerId} has another store` };
+      case 'stores_nothing':
+        return { code: 'EUNREACHABLE', text: `${peerId} cannot lead: its log-store stores nothing` };
+      case 'lacks_actor':
+        return { code: 'EUNREACHABLE', text: `${peerId} cannot lead: one of its own actors is silent` };
+      case 'cannot_lead': {
+        const text = `${peerId} cannot lead: conclave health --peer ${peerId} prints the reason`;
+        return { code: 'EUNSUPPORTED', text };
+      }
+      case 'read_only':
+        return { code: 'EREADONLY', text: `${peerId} is read-only` };
+      default:
+        reason satisfies never;
+    }
   }
 
   /** Whether the transfer may become possible soon: this leader was just elected, and the replicators have not reported all members yet. */

@@ -69,6 +69,7 @@ describe('transfer_leader', () => {
       { peer: 'n3', match: 2, refusal: 'ESTORE' },
     );
     expect(node.admin('transfer_leader')).toEqual(['refuse 6 EUNREACHABLE not_done']);
+    expect(node.lastError?.message).toBe('no other member can lead: n2 is silent; n3 has another store');
   });
 
   test('picks no peer whose log-store stores nothing, and refuses it as the target: it could not store a vote', () => {
