@@ -31,7 +31,7 @@ function asciiOnly() {
   const escaped = (/** @type {string} */ character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   return {
     name: 'ascii-only',
-    // Not in `renderChunk`: the text is printed once more after it, with the characters themselves.
+    // An earlier hook is of no use: the text is printed once more after it, with the characters themselves.
     generateBundle: (_options, files) => {
       for (const file of Object.values(files)) {
         if (file.type === 'chunk') file.code = file.code.replaceAll(/[^\0-\x7f]/g, escaped);

@@ -33,7 +33,7 @@ export interface CatchupRates {
 }
 
 /**
- * Returns why a peer did not catch up in time (promise 12).
+ * Returns how far a peer was that did not catch up in time (promise 12), and what is wrong with it, if that is known.
  * @param silentAfterMs a peer that has sent or stored nothing for longer is silent
  */
 export function catchupText(
@@ -42,14 +42,21 @@ export function catchupText(
   rates: CatchupRates,
   silentAfterMs: number,
 ): string {
-  if (progress === undefined || progress.silent_ms < 0) return 'never answered';
-  const { silent_ms, stored_ms = 0, refusal, read_only, install } = progress;
-  if (silent_ms > silentAfterMs) return `silent for ${Math.floor(silent_ms / 1000)} s`;
-  if (refusal !== '') return `rejected: ${refusal}`;
-  if (read_only) return 'read-only';
-  if (install === null && (stored_ms < 0 || stored_ms > silentAfterMs)) return 'its log-store stores nothing';
+  if (progress === undefined || progress.silent_ms < 0) return '(never answered)';
+  const problem = problemOf(progress, silentAfterMs);
+  return `(${distanceText(progress, lastIndex, rates)})${problem === '' ? '' : `: ${problem}`}`;
+}
+
+function distanceText(progress: Progress, lastIndex: LogIndex, rates: CatchupRates): string {
   if (progress.install !== null) return `installing a snapshot at ${installPercent(progress)} %`;
   const lag = `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
   const [peer, group] = [Math.round(rates.peer), Math.round(rates.group)];
   return `${lag}, stored ${peer} entries/s while the group wrote ${group} entries/s`;
+}
+
+function problemOf({ silent_ms, stored_ms = 0, refusal, read_only, install }: Progress, silentAfterMs: number): string {
+  if (silent_ms > silentAfterMs) return `silent for ${Math.floor(silent_ms / 1000)} s`;
+  if (refusal !== '') return `rejected: ${refusal}`;
+  if (read_only) return 'read-only';
+  return install === null && (stored_ms < 0 || stored_ms > silentAfterMs) ? 'its log-store stores nothing' : '';
 }

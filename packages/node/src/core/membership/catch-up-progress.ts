@@ -76,7 +76,7 @@ export class CatchUpProgress {
       .filter(({ progress }) => progress?.caught_up !== true)
       .map(({ peerId, progress }) => {
         const rates = { peer: this.rateOf(peerId).perSecond, group: this.groupRate.perSecond };
-        return `${peerId} (${catchupText(progress, this.state.log.lastIndex, rates, electionTimeoutMs)})`;
+        return `${peerId} ${catchupText(progress, this.state.log.lastIndex, rates, electionTimeoutMs)}`;
       })
       .join(', ');
   }

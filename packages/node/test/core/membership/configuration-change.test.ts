@@ -231,17 +231,18 @@ describe('a change that cannot be', () => {
   });
 
   test.each([
-    ['silent for 2 s', { silentMs: 2500 }],
-    ['read-only', { readOnly: true }],
-    ['its log-store stores nothing', { storedMs: electionTimeoutMs + 1 }],
-    ['its log-store stores nothing', { storedMs: -1 }],
-    ['lags by 2 entries, stored 0 entries/s while the group wrote 0 entries/s', {}],
-  ])('promise 12: the error of a change names what is wrong with a peer: %s', (text, wrong) => {
+    [': silent for 2 s', { silentMs: 2500 }],
+    [': read-only', { readOnly: true }],
+    [': its log-store stores nothing', { storedMs: electionTimeoutMs + 1 }],
+    [': its log-store stores nothing', { storedMs: -1 }],
+    ['', {}],
+  ])('promise 12: the error of a change contains how far a peer is, and what is wrong with it: "%s"', (text, wrong) => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n2', 'n3', 'n4'], timeout_ms: 900 });
     node.progress(...members, { peer: 'n4', match: 0, ...wrong });
     node.wait(1000);
-    const error = { code: 'ECATCHUP', message: `did not catch up in time: n4 (${text})` };
+    const distance = 'lags by 2 entries, stored 0 entries/s while the group wrote 0 entries/s';
+    const error = { code: 'ECATCHUP', message: `did not catch up in time: n4 (${distance})${text}` };
     expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone', error });
   });
 
