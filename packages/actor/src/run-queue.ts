@@ -32,14 +32,13 @@ export class RunQueue {
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => this.run());
+    setImmediate(() => this.runRounds(performance.now() + sliceMs));
   }
 
-  private run(): void {
-    this.runRounds(performance.now() + sliceMs);
-  }
-
-  /** Runs the runnables that wait. Those that they queue run in the next round, in a microtask of its own. */
+  /**
+   * Runs the runnables that wait. Those that they queue run in the next round, in a microtask of its own.
+   * @param until when I/O is read again
+   */
   private runRounds(until: number): void {
     const round = this.waiting;
     this.waiting = [];

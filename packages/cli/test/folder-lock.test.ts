@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const runFile = new URL('../../../scripts/run.mjs', import.meta.url).href;
@@ -21,13 +21,15 @@ describe('scripts/folder-lock.mjs', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Starts a process that prints a line once it holds the lock, and keeps it. */
+  /** Starts a process that takes the lock and keeps it. It prints `waits` once it has prepared what it needs, and `holds`. */
   function start(): ChildProcess {
     const script = `import { withFolderLock } from ${JSON.stringify(lockFile)};
-      await withFolderLock(${JSON.stringify(path.join(folder, 'lock'))}, () => {
-        console.log('held');
+      const held = withFolderLock(${JSON.stringify(path.join(folder, 'lock'))}, () => {
+        console.log('holds');
         return new Promise((resolve) => setTimeout(resolve, 60_000));
-      });`;
+      });
+      console.log('waits');
+      await held;`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -39,9 +41,10 @@ describe('scripts/folder-lock.mjs', () => {
     'leaves nothing behind on %s, neither while it waits nor while it holds',
     async (signal) => {
       const holder = start();
-      await once(holder.stdout as Readable, 'data');
+      await printed(holder, 'holds');
       const waiter = start();
-      while (readdirSync(folder).length < 2) await sleep(10);
+      await printed(waiter, 'waits');
+      expect(readdirSync(folder)).toHaveLength(2);
       waiter.kill(signal);
       expect(await once(waiter, 'exit')).toEqual([null, signal]);
       expect(readdirSync(folder)).toEqual(['lock']);
@@ -67,9 +70,15 @@ describe('scripts/folder-lock.mjs', () => {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     started.push(holder);
-    await once(holder.stdout as Readable, 'data');
+    await printed(holder, 'runs');
     holder.kill('SIGINT');
     expect(await once(holder, 'exit')).toEqual([null, 'SIGINT']);
     expect(readdirSync(folder)).toEqual(['ended']);
   });
 });
+
+/** Resolves when a process has printed this line. */
+async function printed(child: ChildProcess, line: string): Promise<void> {
+  for await (const found of createInterface({ input: child.stdout as Readable })) if (found === line) return;
+  throw new Error(`the process has ended, and has not printed "${line}"`);
+}

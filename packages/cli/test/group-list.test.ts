@@ -17,8 +17,8 @@ function listOf(version: number, ...names: string[]) {
   return { peer_id: 'n1', incarnation: 'i-1', version, groups, writes };
 }
 
-/** The process around the follower: `started` has the groups that it must run, and `settle` ends each start. */
-function process(answer: () => Promise<unknown>) {
+/** Starts a follower. What is around it: `started` has the groups that it must run, and `settle` ends each start. */
+function startFollower(answer: () => Promise<unknown>) {
   let publish: (message: { data: Uint8Array }) => void = () => undefined;
   const started: string[] = [];
   const settle: { resolve: () => void; reject: (error: Error) => void }[] = [];
@@ -59,7 +59,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('GroupListFollower.start', () => {
   it('resolves only when the groups of the list run', async () => {
-    const { started, settle, outcome } = process(async () => listOf(1, 'a'));
+    const { started, settle, outcome } = startFollower(async () => listOf(1, 'a'));
     await turn();
     expect([started, outcome.text]).toEqual([['a,main'], 'starting']);
     settle[0]?.resolve();
@@ -68,7 +68,7 @@ describe('GroupListFollower.start', () => {
   });
 
   it('rejects if a group of the list cannot be started', async () => {
-    const { settle, failures, outcome } = process(async () => listOf(1, 'a'));
+    const { settle, failures, outcome } = startFollower(async () => listOf(1, 'a'));
     await turn();
     settle[0]?.reject(new Error('there is no application'));
     await turn();
@@ -76,7 +76,7 @@ describe('GroupListFollower.start', () => {
   });
 
   it('starts the groups of the options if no list arrives', async () => {
-    const { started, settle, outcome } = process(async () => undefined);
+    const { started, settle, outcome } = startFollower(async () => undefined);
     await turn();
     expect([started, outcome.text]).toEqual([['main'], 'starting']);
     settle[0]?.resolve();
@@ -89,7 +89,7 @@ describe('GroupListFollower.start', () => {
     const asked = new Promise<unknown>((resolve) => {
       reply = resolve;
     });
-    const { started, settle, outcome, publish } = process(() => asked);
+    const { started, settle, outcome, publish } = startFollower(() => asked);
     publish(listOf(2, 'a', 'b'));
     reply(listOf(1, 'a'));
     await turn();
@@ -102,7 +102,7 @@ describe('GroupListFollower.start', () => {
 
 describe('a list that is published later', () => {
   it('is followed, and reported if one of its groups cannot be started', async () => {
-    const { started, settle, failures, publish } = process(async () => listOf(1, 'a'));
+    const { started, settle, failures, publish } = startFollower(async () => listOf(1, 'a'));
     await turn();
     settle[0]?.resolve();
     publish(listOf(2, 'b'));

@@ -61,7 +61,8 @@ export class EntrySource {
     const { cache } = this.leaderTerm;
     const inCache = cache.placeOf(nextIndex);
     const isCached = inCache !== undefined && cache.at(inCache)?.payload !== undefined;
-    // The shared batches contain the entry, or the target has all batches that were read from the log-store: drops the batches that were read.
+    // The shared batches contain the entry, or the target has all batches that were read from the log-store: those are no longer
+    // needed.
     if (isCached || this.fetched?.placeOf(nextIndex) === undefined) this.fetched = undefined;
     const run = isCached ? cache : this.fetched;
     let place = isCached ? inCache : this.fetched?.placeOf(nextIndex);

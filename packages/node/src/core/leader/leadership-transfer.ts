@@ -77,7 +77,7 @@ export class LeadershipTransfer {
       return context.refuse(requestId, 'EBUSY', text);
     }
     if (targetId === undefined) {
-      const texts = others.map((other) => this.rejectionOf(other)?.text ?? '').filter((text) => text !== '');
+      const texts = others.flatMap((other) => this.rejectionOf(other)?.text ?? []);
       const text =
         texts.length === 0 ? 'the group has no other member' : `no other member can lead: ${texts.join('; ')}`;
       return context.refuse(requestId, 'EUNREACHABLE', text);

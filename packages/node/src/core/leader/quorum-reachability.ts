@@ -5,8 +5,9 @@ import type { StepContext } from '../step-context.js';
 import type { LeaderState } from './leader-state.js';
 
 /**
- * Returns whether a majority of these members is reachable, each with its store, and not read-only; this leader always counts as both. Replicators that have just
- * started have reached no peer yet, so in the first two election timeouts the result can be `not_known`.
+ * Returns whether a majority of these members is reachable, each with its store, and not read-only; this leader always counts as
+ * both. Replicators that have just started have reached no peer yet, so in the first two election timeouts the result can be
+ * `not_known`.
  * @param sinceMs when the replicators started
  * @param withinMs a member is reachable if it responded within this time
  */

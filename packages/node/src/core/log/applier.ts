@@ -73,8 +73,8 @@ export class Applier {
   /**
    * Applies soon, in a step of its own: the messages of the current step, above all those to the log-store, are sent first. Called
    * for a follower, because no client waits for it; also called when a step has no room for more entries. A follower that lacks
-   * many committed entries stores them first: new entries come after them, and a quorum may need this follower for those. Until then it takes only one step of
-   * applying per heartbeat interval, however many entries arrive.
+   * many committed entries stores them first: new entries come after them, and a quorum may need this follower for those. Until then
+   * it takes only one step of applying per heartbeat interval, however many entries arrive.
    */
   runSoon(): void {
     const { state, context } = this;
