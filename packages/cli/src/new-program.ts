@@ -12,9 +12,11 @@ export function newProgram(): Command {
       .version(ownVersion())
       // Options after a command belong to that command.
       .enablePositionalOptions()
-      .showHelpAfterError('(see conclave --help)')
-      // The error may quote the arguments.
-      .configureOutput({ writeErr: (text) => print(process.stderr, withoutSecrets(text)) })
+      // `start` prints errors. Help after an incomplete command may quote the arguments.
+      .configureOutput({
+        outputError: () => undefined,
+        writeErr: (text) => print(process.stderr, withoutSecrets(text)),
+      })
       // Subcommands inherit this: `main` ends the process, with the code for how it was called.
       .exitOverride()
   );

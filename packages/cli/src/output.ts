@@ -1,7 +1,7 @@
 /** The output of a command: results on standard output, everything else on standard error. */
 
 import { styleText } from 'node:util';
-import { ConclaveError } from '@conclave/protocol';
+import { ConclaveError, systemErrorText } from '@conclave/protocol';
 import { Interrupted } from './exit-codes.js';
 import { withoutSecrets } from './processes/hide-secrets.js';
 import { print } from './terminal-text.js';
@@ -73,7 +73,7 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // The message of Node.js names no folder.
   const isFolderGone = (error as NodeJS.ErrnoException).syscall === 'uv_cwd';
-  return isFolderGone ? 'the current folder was deleted: change to another one' : error.message;
+  return isFolderGone ? 'the current folder was deleted: change to another one' : systemErrorText(error);
 }
 
 function errorBody(error: unknown): unknown {

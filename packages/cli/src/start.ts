@@ -2,8 +2,8 @@
 import { type Command, CommanderError } from 'commander';
 import { handleClosedOutput } from './closed-output.js';
 import { exitCodeOf } from './exit-codes.js';
-import { describeError } from './output.js';
-import { printProblem } from './terminal-text.js';
+import { Output } from './output.js';
+import { requestsJson, usageErrorOf } from './parser-errors.js';
 
 /**
  * Commands print their own failures; errors that arrive here mean that a command was used incorrectly.
@@ -16,13 +16,17 @@ export async function start(create: () => Command, prepare?: (program: Command) 
   for (const [name, value] of Object.entries(process.env)) {
     if (value === '' && (name === 'NATS_URL' || name.startsWith('CONCLAVE_'))) delete process.env[name];
   }
+  const words = process.argv.slice(2);
+  const output = new Output(requestsJson(words));
+  let program: Command | undefined;
   try {
-    const program = create();
+    program = create();
     prepare?.(program);
     await program.parseAsync();
   } catch (error) {
-    // The parser has printed the error.
-    if (!(error instanceof CommanderError)) printProblem(describeError(error));
+    const isParsers = error instanceof CommanderError && program !== undefined;
+    const shown = isParsers ? usageErrorOf(error, program as Command, words) : error;
+    if (shown !== undefined) output.fail(shown);
     process.exitCode = exitCodeOf(error);
   }
 }

@@ -141,13 +141,7 @@ describe('the command', () => {
     [['health', '--all-peers', '--al-groups'], "unknown option '--al-groups'"],
   ])('refuses %j before it does anything', async (args, why) => {
     const program = createProgram();
-    const said: string[] = [];
-    const quiet = (command: Command): void => {
-      command.exitOverride().configureOutput({ writeErr: (text) => said.push(text) });
-      command.commands.forEach(quiet);
-    };
-    quiet(program);
-    await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject({ exitCode: 1 });
-    expect(said.join('')).toContain(why);
+    const error = { exitCode: 1, message: expect.stringContaining(why) };
+    await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject(error);
   });
 });

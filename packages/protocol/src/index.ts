@@ -24,5 +24,6 @@ export * from './schema-issues.js';
 export * from './senders.js';
 export * from './snapshot.js';
 export * from './subjects.js';
+export * from './system-errors.js';
 export * from './types.js';
 export * from './watch.js';

@@ -1,6 +1,6 @@
 /** Reads a configuration file, YAML or JSON, and reports what is invalid in it and where. */
 import { readFileSync, statSync } from 'node:fs';
-import { issueText } from '@conclave/protocol';
+import { issueText, systemErrorReason } from '@conclave/protocol';
 import { mayBeContent } from '@conclave/protocol/login';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
@@ -57,7 +57,7 @@ function readText(file: string): string {
     if (mayBeContent(file)) {
       throw new UsageError('the setting of the configuration file has the content of a file; it must name the file');
     }
-    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+    throw new UsageError(`${file} cannot be read: ${systemErrorReason(error)}`);
   }
 }
 

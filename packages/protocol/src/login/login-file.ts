@@ -1,6 +1,7 @@
 /** Reads the files of a login: regular ones, as each is read again at every connection. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { systemErrorText } from '../system-errors.js';
 import { LoginError } from './login-error.js';
 
 /** Longer than any secret, certificate or bundle of authorities. */
@@ -37,7 +38,7 @@ export function readLoginFile(what: string, file: string): string {
     return readFileSync(file, 'utf8');
   } catch (error) {
     if (mayBeContent(file)) throw new LoginError('ELOGIN', isContent);
-    throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${(error as Error).message}`);
+    throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${systemErrorText(error)}`);
   }
 }
 

@@ -29,6 +29,9 @@ export function parseServerUrl(text: string, place: number): ServerUrl {
     // With a scheme that has a port of its own, URL leaves that port out; this one has none.
     url = new URL(`nats://${rest}`);
   } catch {
+    if (/:\d+\/?$/.test(rest) && URL.canParse(`nats://${rest.replace(/:\d+\/?$/, '')}`)) {
+      throw wrong('has a port that is not from 1 to 65535');
+    }
     throw wrong('is no URL (special characters of a user or password are written as %XX, an IPv6 address as [::1])');
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { systemErrorText } from '@conclave/protocol';
 import { InvalidArgumentError, Command as Program } from 'commander';
 import type { Command } from '../language/command.js';
 import { formatScript, parseScript } from '../language/script.js';
@@ -106,7 +107,7 @@ async function write(seed: number, { result, records }: RecordedRun, file: strin
     console.error(`${count} records written to ${file}: conclave view --replay ${file}`);
     return true;
   } catch (error) {
-    console.error(`error: the recording is not written: ${(error as Error).message}`);
+    console.error(`error: the recording is not written: ${systemErrorText(error)}`);
     return false;
   }
 }

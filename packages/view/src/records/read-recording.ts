@@ -1,7 +1,7 @@
 /** Reads a recording, and checks all of it: the file may come from anywhere. */
 import { createReadStream } from 'node:fs';
 import { createGunzip, type Gunzip } from 'node:zlib';
-import { ConclaveError, events, formatIssues, limits } from '@conclave/protocol';
+import { ConclaveError, events, formatIssues, limits, systemErrorReason } from '@conclave/protocol';
 import { RecordingHeader, ViewRecord } from './record.js';
 
 /** A recording in memory. */
@@ -41,7 +41,8 @@ function close(gunzip: Gunzip): void {
 }
 
 function notRead(file: string, error: Error): ConclaveError {
-  const reason = 'code' in error && String(error.code).startsWith('Z_') ? 'it is not a recording' : error.message;
+  const reason =
+    'code' in error && String(error.code).startsWith('Z_') ? 'it is not a recording' : systemErrorReason(error);
   return new ConclaveError('EINVAL', `${file} cannot be read: ${reason}`);
 }
 
