@@ -512,7 +512,11 @@ export const chapters = [
       },
       {
         rule: 'A peer that stores nothing is no target, and writes wait at most two election timeouts for a target',
-        mutants: ['target-that-stores-nothing-is-ordered', 'writes-wait-for-the-whole-transfer'],
+        mutants: [
+          'target-that-stores-nothing-is-ordered',
+          'target-whose-new-store-has-no-vote-is-ordered',
+          'writes-wait-for-the-whole-transfer',
+        ],
       },
       {
         rule: 'A new leader serves the group before it publishes that it was elected',

@@ -49,6 +49,20 @@ export const handOvers = [
     why: 'the leader keeps its leadership, and only time is lost',
   },
   {
+    id: 'target-whose-new-store-has-no-vote-is-ordered',
+    rule: 'A member whose lost store is being replaced is no target: its new store has no vote yet.',
+    edits: [
+      {
+        file: candidates,
+        find: "if (member !== undefined && member.store_id !== progress.store_id) return 'refused';",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
+    why: 'a store has to be replaced and to catch up before a transfer to that peer: one seed in thousands reaches that',
+  },
+  {
     id: 'writes-wait-for-the-whole-transfer',
     rule: 'Writes wait at most two election timeouts for a target that has caught up.',
     edits: [{ file: transfer, find: 'if (!isBehind && latestMs < active.endsAtMs)', replace: 'if (isBehind)' }],

@@ -58,6 +58,9 @@ export class TransferCandidates {
     if (progress.refusal !== '') return 'refused';
     const { electionTimeoutMs } = this.context.options;
     if (progress.silent_ms < 0) return 'unknown';
+    // A new store that replaces a member's lost one catches up, and does not vote yet.
+    const member = this.state.log.configuration?.configuration.peers.find(({ peer_id }) => peer_id === peerId);
+    if (member !== undefined && member.store_id !== progress.store_id) return 'refused';
     if (progress.silent_ms > electionTimeoutMs) return 'silent';
     if (progress.cannot_lead === true) return 'cannot_lead';
     if (progress.read_only) return 'read_only';

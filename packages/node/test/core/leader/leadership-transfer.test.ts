@@ -72,6 +72,14 @@ describe('transfer_leader', () => {
     expect(node.lastError?.message).toBe('no other member can lead: n2 is silent; n3 has another store');
   });
 
+  test('refuses a peer whose lost store is being replaced as the target: its new store has no vote yet', () => {
+    const node = leader();
+    node.progress({ peer: 'n2', match: 2, store: 's9' }, { peer: 'n3', match: 1 });
+    expect(node.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 1 EUNREACHABLE not_done']);
+    expect(node.lastError?.message).toBe('n2 has another store');
+    expect(node.admin('transfer_leader')).toEqual(['replicator.transfer to n3 with 2']);
+  });
+
   test('picks no peer whose log-store stores nothing, and refuses it as the target: it could not store a vote', () => {
     const node = leader();
     const storedMs = electionTimeoutMs + 1;
