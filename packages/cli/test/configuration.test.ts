@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -181,6 +181,19 @@ function refusalOf(config: string): string {
 
 describe('a context', () => {
   const contexts = () => new Contexts(commandTree(createProgram()), environment);
+
+  it('of a folder that cannot be read is not reported as missing', () => {
+    const home = mkdtempSync(path.join(tmpdir(), 'conclave-contexts-'));
+    try {
+      mkdirSync(path.join(home, 'conclave'));
+      symlinkSync('contexts', path.join(home, 'conclave', 'contexts'));
+      const unreadable = new Contexts(commandTree(createProgram()), { XDG_CONFIG_HOME: home });
+      expect(() => unreadable.list()).toThrow('ELOOP');
+      expect(() => unreadable.use('production')).toThrow('ELOOP');
+    } finally {
+      rmSync(home, { recursive: true });
+    }
+  });
 
   it('contains where a group is, for the commands that use it and not for those that run peers', async () => {
     contexts().add('production', { nats: ['nats://far:4222'], group: 'orders' });

@@ -45,7 +45,7 @@ export class Contexts {
     this.natsFolder = path.join(base, 'nats', 'context');
   }
 
-  /** Returns the names of all contexts; those of the `nats` tool are marked. */
+  /** Returns the names of all contexts; those of the `nats` tool are marked. @throws Error if a folder cannot be read */
   list(): readonly string[] {
     const nats = namesIn(this.natsFolder).map((name) => natsMark + name);
     return [...namesIn(path.join(this.folder, 'contexts')), ...nats];
@@ -126,7 +126,9 @@ function namesIn(folder: string): readonly string[] {
   try {
     const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
     return files.map((name) => name.slice(0, -'.json'.length)).toSorted();
-  } catch {
+  } catch (error) {
+    // An unreadable folder is not an empty one.
+    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return [];
   }
 }
