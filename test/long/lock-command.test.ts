@@ -135,6 +135,19 @@ describe('conclave lock', () => {
     expect(await next.ended).toMatchObject({ code: 0, out: 'ran\n' });
   });
 
+  it('gives up its place in the queue on Ctrl-C', async () => {
+    const holder = start('lock', 'queued', '--owner', 'first', '--', node, '-e', stay);
+    await held('queued');
+    const waiting = async () => (await mesh.plain.insist('kv.lock_get', { name: 'queued' })).waiting;
+    const run = start('lock', 'queued', '--ttl-ms', '600000', '--', node, '-e', 'console.log("ran")');
+    await until('it waits', async () => ((await waiting()) === 1 ? true : undefined));
+    run.child.kill('SIGINT');
+    expect(await run.ended).toMatchObject({ code: null, out: '', error: expect.stringContaining('interrupted\n') });
+    expect(await waiting()).toBe(0);
+    holder.child.kill('SIGTERM');
+    await holder.ended;
+  });
+
   it('prints that it waits for a group that does not reply', async () => {
     const run = start('lock', 'l', '--group', 'mian', '--wait-ms', '3000', '--', node, '-e', 'console.log("ran")');
     const { code, out, error } = await run.ended;

@@ -9,15 +9,19 @@ import type { Output } from './output.js';
 /** How long the work of a command may take to report the outcome. */
 const settleMs = 500;
 
-/** Makes the work settle: its open calls fail with their outcome. */
+/** Each makes the work settle: its open calls fail with their outcome. */
 const closers = new Set<() => Promise<void>>();
 /** Requests that change something, and have no reply yet. */
 let openChanges = 0;
 
-/** From now on Ctrl-C calls `close`; returns how to end that. */
+/** From now on Ctrl-C calls `close`, after those that were passed later have settled; returns how to end that. */
 export function closeOnInterruption(close: () => Promise<void>): () => void {
   closers.add(close);
   return () => closers.delete(close);
+}
+
+async function closeAll(): Promise<void> {
+  for (const close of [...closers].reverse()) await close().catch(() => undefined);
 }
 
 /** Waits for the reply to a request that changes something: if Ctrl-C comes before it, whether the request was done is unknown. */
@@ -44,7 +48,7 @@ export async function unlessInterrupted(output: Output, work: Promise<void>): Pr
     if (isInterrupted || process.listenerCount('SIGINT') > 1) return;
     isInterrupted = true;
     const hadOpenChanges = openChanges > 0;
-    for (const close of closers) void close().catch(() => undefined);
+    void closeAll();
     const late = new Promise<undefined>((resolve) => setTimeout(resolve, settleMs, undefined));
     void Promise.race([settled, late]).then((error) => {
       const isUnknown = hadOpenChanges || (error instanceof ConclaveError && error.outcome === 'unknown');

@@ -15,6 +15,11 @@ export interface LockOptions {
   readonly owner?: string;
   /** Called if the wait takes longer than a second, and again when what it waits for has changed. */
   readonly onWait?: (wait: LockWait) => void;
+  /**
+   * Ends the wait: the place in the queue is given up, and then the call fails with the signal's reason. It has no effect on a lock that
+   * is held.
+   */
+  readonly signal?: AbortSignal;
 }
 
 /** What a wait for a lock waits for: another client to release it, or a group that does not reply, for this reason. */
@@ -52,7 +57,8 @@ export class Lock {
 
   /**
    * @param problem returns why the group does not reply at the moment; undefined: it replies, as far as known
-   * @throws ConclaveError EBUSY: another client still holds it. ETIMEDOUT: the group did not reply within `waitMs`.
+   * @throws ConclaveError EBUSY: another client still holds it. ETIMEDOUT: the group did not reply within `waitMs`. The reason of
+   * `signal` if that is aborted.
    */
   static async acquire(
     leases: LeaseApi,
@@ -61,6 +67,7 @@ export class Lock {
     options: LockOptions,
     problem: () => string | undefined,
   ): Promise<Lock> {
+    options.signal?.throwIfAborted();
     const wait = new Wait(options, problem);
     try {
       return await Lock.acquireWithin(wait, leases, locks, name, options);
@@ -77,16 +84,21 @@ export class Lock {
     options: LockOptions,
   ): Promise<Lock> {
     for (;;) {
-      const lease = await LeaseKeepalive.grant(leases, options.ttlMs ?? defaultTtlMs, {
+      const granting = LeaseKeepalive.grant(leases, options.ttlMs ?? defaultTtlMs, {
         ...wait.callOptions(),
         keepPastExpiry: true,
       });
+      const lease = await wait.unlessAborted(granting, (late) => late.end());
       try {
-        const token = await tokenOf(locks, name, options.owner ?? defaultOwner, lease, wait);
-        await lease.confirm(wait.confirmMs());
+        const token = await wait.unlessAborted(tokenOf(locks, name, options.owner ?? defaultOwner, lease, wait));
+        await wait.unlessAborted(lease.confirm(wait.confirmMs()));
         return new Lock(name, token, lease, locks);
       } catch (error) {
         const ended = lease.end().catch(() => undefined);
+        if (wait.isAborted) {
+          await ended;
+          throw error;
+        }
         // The lease has ended, and with it the place in the queue; the wait continues with another lease.
         if (isEnd(error) && wait.hasTimeLeft()) {
           await wait.pause(longestPauseMs);
@@ -139,10 +151,13 @@ class Wait {
   /** The owner that held the lock when the group replied last; undefined: unknown. */
   holder: string | undefined;
 
+  private readonly signal: AbortSignal | undefined;
+
   constructor(
-    { waitMs = 0, onWait }: LockOptions,
+    { waitMs = 0, onWait, signal }: LockOptions,
     private readonly problem: () => string | undefined,
   ) {
+    this.signal = signal;
     this.waitMs = waitMs;
     this.untilMs = performance.now() + waitMs;
     if (waitMs > 0 && onWait !== undefined) this.timer = setInterval(() => this.report(onWait), reportMs).unref();
@@ -150,6 +165,28 @@ class Wait {
 
   end(): void {
     clearInterval(this.timer);
+  }
+
+  get isAborted(): boolean {
+    return this.signal?.aborted === true;
+  }
+
+  /**
+   * Settles as `step` does, or rejects with the signal's reason as soon as that is aborted.
+   * @param undo is called with the result of a step that settles after that
+   */
+  unlessAborted<T>(step: Promise<T>, undo: (result: T) => Promise<void> = async () => undefined): Promise<T> {
+    const { signal } = this;
+    if (signal === undefined) return step;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        reject(signal.reason);
+        step.then(undo).catch(() => undefined);
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      step.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    });
   }
 
   private report(onWait: (wait: LockWait) => void): void {
@@ -208,6 +245,7 @@ async function tokenOf(
     if (holder?.lease_id === publicPartOf(lease.leaseId)) return holder.token;
     wait.holder = holder?.owner;
     lease.signal.throwIfAborted();
+    if (wait.isAborted) return 0;
     if (!wait.hasTimeLeft()) {
       throw new ConclaveError('EBUSY', `${holder?.owner ?? 'another'} holds ${JSON.stringify(name)}`);
     }

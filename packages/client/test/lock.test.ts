@@ -83,6 +83,20 @@ describe('a lock', () => {
     expect(held.isHeld()).toBe(true);
   });
 
+  it('that nobody waits for any more has no place kept in its queue', async () => {
+    const [one, other] = [await newClient(), await newClient()];
+    const held = await one.lock('l');
+    const controller = new AbortController();
+    const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 60_000, signal: controller.signal });
+    await until(async () => (await one.locks.get('l')).waiting === 1);
+    controller.abort(new Error('stopped'));
+    await expect(asTimePasses(waiting)).rejects.toThrow('stopped');
+    expect(await one.locks.get('l')).toMatchObject({ holder: { token: held.token }, waiting: 0 });
+    await expect(other.lock('l', { signal: controller.signal })).rejects.toThrow('stopped');
+    await held.release();
+    expect(await other.leases.list()).toEqual({ leases: [], more: false });
+  });
+
   it('is lost when its lease has ended, and reports that', async () => {
     const client = await newClient();
     const lock = await client.lock('l', { ttlMs: 1000 });

@@ -3,7 +3,8 @@ import type { Lock, LockWait } from '@conclave/client';
 import { ConclaveError, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { withClient } from '../connection.js';
-import { exitCodes, Failed } from '../exit-codes.js';
+import { exitCodes, Failed, Interrupted } from '../exit-codes.js';
+import { closeOnInterruption } from '../interruption.js';
 import { GuardedCommand } from '../lock/guarded-command.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
 import { describeError, type Output } from '../output.js';
@@ -54,7 +55,7 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
   return withClient(options, async (client) => {
     const { owner, ttlMs, waitMs } = options;
     const onWait = (wait: LockWait) => output.note(`conclave: ${textOfWait(name, options.group, wait)}`);
-    const lock = await client.lock(name, { owner, ttlMs, waitMs, onWait });
+    const lock = await unlessGivenUp((signal) => client.lock(name, { owner, ttlMs, waitMs, onWait, signal }));
     try {
       const code = await GuardedCommand.run(lock, command, ttlMs, output);
       if (lock.signal.aborted || code === undefined) {
@@ -68,6 +69,21 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
       if (!lock.signal.aborted) await releaseLock(lock, output);
     }
   });
+}
+
+/** Acquires a lock. On Ctrl-C the place in its queue is given up. */
+async function unlessGivenUp(acquire: (signal: AbortSignal) => Promise<Lock>): Promise<Lock> {
+  const controller = new AbortController();
+  const acquiring = acquire(controller.signal);
+  const end = closeOnInterruption(async () => {
+    controller.abort(new Interrupted());
+    await acquiring;
+  });
+  try {
+    return await acquiring;
+  } finally {
+    end();
+  }
 }
 
 /** What a user that waits for a lock sees. */
