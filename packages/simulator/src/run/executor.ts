@@ -38,13 +38,17 @@ export class Executor {
     private readonly mesh: CoreMesh,
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
-    /** Procedures of several steps, and `isHeldBack`: whether an operator would not start this peer now. */
+    /**
+     * Procedures of several steps, and what an operator knows: whether this peer must not be started now, and whether another peer
+     * was reset and this one has the abandoned history.
+     */
     private readonly procedures: {
       readonly quiesce: () => void;
       readonly resetSurvivors: (command: ResetSurvivorsCommand) => void;
       readonly recreate: (peers: readonly PeerId[], withBackup: boolean) => void;
       readonly backup: (peerId: PeerId) => void;
       readonly isHeldBack: (peerId: PeerId) => boolean;
+      readonly hasAbandonedHistory: (peerId: PeerId) => boolean;
     },
   ) {}
 
@@ -228,13 +232,14 @@ export class Executor {
     if (serverNames.every((one) => !nats.isUp(one))) this.mesh.coverage.count('all NATS servers gone');
   }
 
-  /** `ifSpare`: only if the group keeps its quorum without this disk. `ifHeld`: only if another disk has a log. */
+  /** `ifSpare`: only if the group keeps its quorum without this disk. `ifHeld`: only if another disk has a log that counts. */
   private wipe({ peer, ifSpare, ifHeld }: WipeCommand): void {
     const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
     if (peerId === undefined || (ifSpare && !this.quorums.isSpare(peerId))) return;
     const { peers, disks } = this.mesh;
-    const holders = peers.filter((one) => one !== peerId && disks.lastIndex(one) > 0 && !disks.isDamaged(one));
-    if (ifHeld === true && holders.length === 0) return;
+    const isHolder = (one: PeerId): boolean =>
+      disks.lastIndex(one) > 0 && !disks.isDamaged(one) && !this.procedures.hasAbandonedHistory(one);
+    if (ifHeld === true && !peers.some((one) => one !== peerId && isHolder(one))) return;
     this.mesh.coverage.count('disk lost');
     this.mesh.crashPeer(peerId);
     this.mesh.disks.wipe(peerId);

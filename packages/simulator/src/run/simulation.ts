@@ -11,7 +11,7 @@ import type { Random } from '../mesh/random.js';
 import { type Backup, Backups } from './backups.js';
 import { Executor } from './executor.js';
 import { LivenessPhase } from './liveness-phase.js';
-import { isHeldBack } from './peers-without-election.js';
+import { hasAbandonedHistory, isHeldBack } from './peers-without-election.js';
 import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';
 import type { RunContext } from './run-context.js';
@@ -57,6 +57,7 @@ export class Simulation implements RunContext {
       backup,
       isHeldBack: (peerId: PeerId) =>
         survivorReset.keepsDown(peerId) || isHeldBack(this.mesh, this.invariants.record, peerId),
+      hasAbandonedHistory: (peerId: PeerId) => hasAbandonedHistory(this.mesh, this.invariants.record, peerId),
     };
     this.executor = new Executor(this.mesh, this.clients, this.quorums, procedures);
   }
