@@ -75,13 +75,15 @@ const known = [
   /^n\d .*(steps down|stepped down).*$/,
   /^missing votes: .*$/,
   /^(asked|over|stage [a-z ]+), .*$/,
-  /^ {2}n\d +\[[#-]{30}\] \d+ %( {2}.*)?$/,
+  /^ {2}n\d +\[[#-]{20,30}\] \d+ %( .*)?$/,
   /^done: \{[n1-4,]+\} to \{[n1-4,]+\} in [^-#]*$/,
 ];
 
 describe('conclave peers change on a terminal', () => {
   it.each([
     [60, ['n1', 'n2', 'n4']],
+    [120, ['n1', 'n2', 'n3']],
+    [40, ['n1', 'n2', 'n4']],
     [120, ['n1', 'n2', 'n3']],
   ] as const)('leaves whole lines and no remnants of others, %i columns wide', async (columns, peers) => {
     const { code, screen } = await onTerminal(columns, ['peers', 'change', ...peers]);

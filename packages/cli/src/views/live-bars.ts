@@ -7,6 +7,8 @@ import type { ChangeView } from './change-view.js';
 /** Control sequences of terminals: erase everything that follows; wrap long lines; cut them. */
 const [clearBelow, wrapLines, cutLines] = ['\x1b[J', '\x1b[?7h', '\x1b[?7l'];
 const barFormat = '  {peer} [{bar}] {percentage} %  {text}';
+/** Lengths of a bar, and of what is beside it up to the percentage, in characters: the percentage is not cut off. */
+const [shortestBar, longestBar, besideBar] = [5, 30, 20];
 
 export class LiveBars {
   private readonly bars: MultiBar;
@@ -19,7 +21,7 @@ export class LiveBars {
       stream,
       hideCursor: true,
       gracefulExit: false,
-      barsize: 30,
+      barsize: Math.max(shortestBar, Math.min(longestBar, stream.columns - besideBar)),
       barCompleteChar: '#',
       barIncompleteChar: '-',
       linewrap: false,
