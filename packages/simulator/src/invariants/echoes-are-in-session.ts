@@ -19,12 +19,6 @@ import { summaryOf } from './record/nodes.js';
 const trustShare = 0.9;
 const roundingMs = 0.01;
 
-/** What a node has received of the leader of the latest term of a history, by its own clock. */
-interface ReceivedTicks {
-  readonly term: number;
-  readonly ticks: Map<number, number>;
-}
-
 type Tick = Message<'node.append_entries' | 'node.install_snapshot' | 'node.read_tick'>;
 
 function isTick(message: Message | undefined): message is Tick {
@@ -39,8 +33,11 @@ export class EchoesAreInSession extends Rule implements Invariant {
   private readonly nodes = new Map<string, Actor>();
   /** By core: when a newer session was opened, by the node's own clock. */
   private readonly endedMs = new WeakMap<object, number>();
-  /** By core and history: messages of an older history, which may have higher terms, can arrive late. */
-  private readonly received = new WeakMap<object, Map<string, ReceivedTicks>>();
+  /**
+   * By core, then by history and term: when each tick arrived, by the node's own clock. An older term's tick may be echoed after a later
+   * term's tick for another store of the peer has arrived.
+   */
+  private readonly received = new WeakMap<object, Map<string, Map<number, number>>>();
 
   readonly sent = {
     'node.opened': (body: Body<'node.opened'>, from: Actor) => this.onOpened(body, from),
@@ -54,14 +51,12 @@ export class EchoesAreInSession extends Rule implements Invariant {
     const { message } = this.record.step ?? {};
     if (!isTick(message)) return;
     const { term, tick_id, group_uid } = message.body;
-    const histories = this.received.get(actor.core) ?? new Map<string, ReceivedTicks>();
-    this.received.set(actor.core, histories);
-    let received = histories.get(group_uid);
-    if (received === undefined || received.term < term) {
-      received = { term, ticks: new Map() };
-      histories.set(group_uid, received);
-    }
-    if (received.term === term && !received.ticks.has(tick_id)) received.ticks.set(tick_id, nowMs);
+    const terms = this.received.get(actor.core) ?? new Map<string, Map<number, number>>();
+    this.received.set(actor.core, terms);
+    const key = `${group_uid} ${term}`;
+    const ticks = terms.get(key) ?? new Map<number, number>();
+    terms.set(key, ticks);
+    if (!ticks.has(tick_id)) ticks.set(tick_id, nowMs);
   }
 
   /** A log-store is open for a session: those of all other nodes of its peer have ended. */
@@ -86,8 +81,8 @@ export class EchoesAreInSession extends Rule implements Invariant {
       () => `${name} echoes a leader ${nowMs - (endedMs ?? 0)} ms after a newer session of its log-store was opened`,
     );
     if (session_tick_id === 0) return;
-    const received = this.received.get(core)?.get(group_uid);
-    const receivedMs = received?.term === leader_term ? received.ticks.get(session_tick_id) : undefined;
+    const ticks = this.received.get(core)?.get(`${group_uid} ${leader_term}`);
+    const receivedMs = ticks?.get(session_tick_id);
     this.check(
       receivedMs !== undefined,
       () => `${name} reports session tick ${session_tick_id} of term ${leader_term}, which it has not received`,
@@ -97,6 +92,6 @@ export class EchoesAreInSession extends Rule implements Invariant {
       () =>
         `${name} reports session tick ${session_tick_id}, received ${receivedMs - (endedMs ?? 0)} ms after its session ended`,
     );
-    for (const tick of received?.ticks.keys() ?? []) if (tick < session_tick_id) received?.ticks.delete(tick);
+    for (const tick of ticks?.keys() ?? []) if (tick < session_tick_id) ticks?.delete(tick);
   }
 }
