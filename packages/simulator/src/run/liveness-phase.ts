@@ -24,6 +24,8 @@ const startMs = 4000;
 const leaderMs = 20_000;
 const changeMs = 60_000;
 const replyMs = 20_000;
+/** How often a bootstrap is sent that was not done, and how long the operator waits in between. */
+const [bootstrapAttempts, bootstrapAgainMs] = [5, 2000];
 const replacementMs = 60_000;
 const repairMs = 120_000;
 
@@ -130,14 +132,22 @@ export class LivenessPhase {
     }
   }
 
-  /** Bootstraps the group if no peer holds an entry: the script's bootstrap has failed because of the faults. */
+  /**
+   * Bootstraps the group if no peer holds an entry: the script's bootstrap has failed because of the faults. A founder that has
+   * given up keeps others from founding the group for some seconds.
+   */
   private bootstrapIfMissing(): void {
     const { mesh, clients } = this.context;
     const [at] = mesh.peers;
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
-    const bootstrap = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: replyMs });
-    this.expect('groups-are-bootstrapped', () => bootstrap.settlement !== undefined, 2 * replyMs);
+    const isBusy = (): boolean => {
+      const bootstrap = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: replyMs });
+      this.expect('groups-are-bootstrapped', () => bootstrap.settlement !== undefined, 2 * replyMs);
+      return bootstrap.settlement?.outcome === 'not_done';
+    };
+    for (let attempt = 1; isBusy() && attempt < bootstrapAttempts; attempt += 1)
+      mesh.until(() => false, bootstrapAgainMs);
   }
 
   /** Does what an operator would do with read-only peers: makes them writable. */

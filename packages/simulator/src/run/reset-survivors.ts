@@ -24,15 +24,19 @@ export class SurvivorReset {
 
   /**
    * @param alone whether only one peer is reset, even if more could be
-   * @param now whether to reset even if the quorum exists. Then entries of peers that are down may be discarded
+   * @param now whether to reset even if the quorum exists, unless `status` shows a leader. Then entries of peers that are down may be
+   * discarded. The operator stops the other peers first: with a peer whose reset is late, they could elect a leader of the old history
    */
   run(alone: boolean, now = false): void {
     const { mesh, clients, quorums } = this.context;
-    const survivors = quorums.isWhole && !now ? [] : this.survivors(alone);
+    const isNeedless = now ? mesh.leader !== undefined : quorums.isWhole;
+    const survivors = isNeedless ? [] : this.survivors(alone);
     if (survivors.length === 0) return;
     if (quorums.isWhole) mesh.coverage.count('reset although the quorum exists');
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one survivor' : 'several survivors'}`);
     clients.history.checkedUntilMs ??= mesh.nowMs;
+    const others = mesh.peers.filter((peerId) => !survivors.includes(peerId) && mesh.disks.lastIndex(peerId) > 0);
+    if (now) for (const peerId of others) mesh.crashPeer(peerId);
     const { invariants } = this.context;
     for (const at of survivors) this.open.add(at);
     const done = new Set<PeerId>();

@@ -88,7 +88,8 @@ export class Bootstrap {
     }
     if (this.founding !== undefined) return context.refuse(requestId, 'EBUSY', 'this peer is founding the group');
     if (this.promisedTo !== undefined && this.promisedTo.untilMs > context.nowMs) {
-      return context.refuse(requestId, 'EBUSY', `${this.promisedTo.peerId} is founding the group`);
+      const text = `${this.promisedTo.peerId} is founding the group, or has just given that up: ask again`;
+      return context.refuse(requestId, 'EBUSY', text);
     }
     const { restore } = body;
     if (restore !== undefined && !this.backup.hasAll(restore.restore_id, restore.head)) {
