@@ -213,6 +213,23 @@ describe('the status of a group', () => {
     expect(newestConfiguration(new Map([[asPeerId('n5'), silent]]))).toBeUndefined();
   });
 
+  it('without a leader, in the joint stage, expects an election only if both sets have a quorum', () => {
+    const joint = { configuration: configuration(['n1', 'n4', 'n5'], ['n1', 'n2', 'n3']), leader_id: '' } as const;
+    const textOf = (...available: string[]) => {
+      const peers = new Map<ReturnType<typeof asPeerId>, PeerReply>(
+        available.map((name) => [asPeerId(name), { status: status(name, joint) }]),
+      );
+      return statusText('main', { group: undefined, newest: newestConfiguration(peers), peers });
+    };
+    const without = textOf('n2', 'n3');
+    expect(without).toMatch(
+      /^quorum +0 of 3 are available, and 2 are needed: 2 more must come back; missing: n1, n4, n5$/m,
+    );
+    expect(without).toMatch(/^quorum of the old set +2 of 3 are available, and 2 are needed; missing: n1$/m);
+    const complete = textOf('n2', 'n3', 'n4', 'n5');
+    expect(complete.match(/are needed: one of them should be elected soon; missing: n1$/gm)).toHaveLength(2);
+  });
+
   it('without a reply of the leader: the leader that followers report, and no election is expected', () => {
     const answers = new Map<ReturnType<typeof asPeerId>, PeerReply>([
       [asPeerId('n1'), silent],
@@ -293,9 +310,7 @@ describe('the status of a group', () => {
     expect(text).toContain(
       'n2 must not be restarted now: without it 1 of 3 would continue, and 2 are needed: n3 is read-only',
     );
-    expect(peerText(full, restart[2])).toMatch(
-      /stores entries +no: its disk has less room than the reserve \(.* free\)/,
-    );
+    expect(peerText(full, restart[2])).toMatch(/read-only +yes: its disk has less room than the reserve \(.* free\)/);
     expect(peerText(full, restart[2])).toMatch(/may be restarted +yes/);
     expect(peerText(full, restart[0])).toMatch(/may be restarted +no: without it/);
   });
@@ -314,7 +329,7 @@ describe('the status of a group', () => {
       peer              n2 (store store-n2, session 2)
       role              follower
       health            healthy
-      stores entries    yes
+      read-only         no
       may be restarted  not known
       group             main (uid)
       leader            n1

@@ -116,25 +116,27 @@ function missingOf(
 /** Returns what is known, a line each, as name and value. */
 export function newestFacts(newest: NewestConfiguration): (readonly [string, string])[] {
   const { configuration, index, known_to, quorum, other_history, reported_leaders } = newest;
-  const hasLeader = reported_leaders.length > 0;
+  // A leader needs a majority of each set.
+  const isElectionExpected =
+    reported_leaders.length === 0 && quorum.every(({ available, needed }) => available >= needed);
   return [
     [
       'configuration',
       `${configurationText(configuration)} at index ${count(index)}, the newest found, in the log of ${known_to.join(', ')}`,
     ],
     ...quorum.map(
-      (set) => [set.set === 'peers' ? 'quorum' : 'quorum of the old set', quorumText(set, hasLeader)] as const,
+      (set) => [set.set === 'peers' ? 'quorum' : 'quorum of the old set', quorumText(set, isElectionExpected)] as const,
     ),
     ...(other_history.length === 0 ? [] : [['another history', otherHistoryText(other_history)] as const]),
     ['read next', leaderlessSection],
   ];
 }
 
-function quorumText({ available, needed, missing }: MissingMembers, hasLeader: boolean): string {
+function quorumText({ available, needed, missing }: MissingMembers, isElectionExpected: boolean): string {
   const who = missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`;
   const size = available + missing.length;
   const there = `${available} of ${size} are available, and ${needed} are needed`;
-  if (available >= needed) return `${there}${hasLeader ? '' : ': one of them should be elected soon'}${who}`;
+  if (available >= needed) return `${there}${isElectionExpected ? ': one of them should be elected soon' : ''}${who}`;
   const missingCount = needed - available;
   return `${there}: ${missingCount} more must come back${who}`;
 }

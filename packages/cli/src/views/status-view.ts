@@ -79,7 +79,7 @@ export function peerText(status: StatusReply, restart?: Restart): string {
       ['peer', `${status.peer_id} (store ${status.store_id}, session ${status.session})`],
       ['role', status.role],
       ['health', status.health.healthy ? 'healthy' : `unhealthy: ${status.health.reason}`],
-      ['stores entries', storesEntriesText(status)],
+      ['read-only', ownReadOnlyText(status)],
       ['may be restarted', restart === undefined ? 'not known' : restart.may ? 'yes' : `no: ${restart.reason}`],
       ...groupFacts(status),
       ...(dropped.length === 0
@@ -90,9 +90,9 @@ export function peerText(status: StatusReply, restart?: Restart): string {
   ].join('\n\n');
 }
 
-function storesEntriesText({ read_only, disk_free_bytes }: StatusReply): string {
+function ownReadOnlyText({ read_only, disk_free_bytes }: StatusReply): string {
   const free = disk_free_bytes === null ? '' : ` (${bytesText(disk_free_bytes)} free)`;
-  return (read_only === '' ? 'yes' : `no: ${readOnlyText(read_only)}`) + free;
+  return (read_only === '' ? 'no' : `yes: ${readOnlyText(read_only)}`) + free;
 }
 
 /** Promise 23: which peers must not be restarted now, and why. */
