@@ -35,6 +35,12 @@ describe('a recording', () => {
     expect(records).toMatchObject([{ kind: 'lost', text: 'the recording ends here: its file has reached its bound' }]);
   });
 
+  it.runIf(process.platform === 'linux')('that the disk has no room for fails with its name', async () => {
+    const writer = await RecordWriter.create({ file: '/dev/full', header });
+    writer.write(changeRecords());
+    await expect(writer.close()).rejects.toThrow('/dev/full cannot be written: no space left on device');
+  });
+
   it('can be read up to its last flush if its writer dies', async () => {
     const file = path.join(folder, 'cut');
     const writer = await RecordWriter.create({ file, header });

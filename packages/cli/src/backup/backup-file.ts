@@ -13,6 +13,7 @@ import {
   removeChecksum,
   SnapshotAssembler,
   snapshotChecksum,
+  systemErrorReason,
 } from '@conclave/protocol';
 import { checkFolder } from '../writable-file.js';
 import { PiecesDigest } from './pieces-digest.js';
@@ -41,7 +42,7 @@ export class BackupWriter {
     const file = await open(partPath, 'wx', 0o600);
     const writer = new BackupWriter(file, path, partPath, head);
     try {
-      await file.writeFile(firstLine);
+      await writer.write(firstLine);
       await writer.record(addChecksum(head));
       return writer;
     } catch (error) {
@@ -80,8 +81,17 @@ export class BackupWriter {
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);
     // `write` may write only a part, as on a disk that is almost full.
-    await this.file.writeFile(length);
-    await this.file.writeFile(bytes);
+    await this.write(length);
+    await this.write(bytes);
+  }
+
+  private async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.file.writeFile(bytes);
+    } catch (error) {
+      // The error of a write names no file.
+      throw new Error(`${this.path} cannot be written: ${systemErrorReason(error)}`);
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { constants, createGzip, type Gzip } from 'node:zlib';
-import { limits } from '@conclave/protocol';
+import { limits, systemErrorReason } from '@conclave/protocol';
 import { type RecordingHeader, recordVersion, type ViewRecord } from './record.js';
 
 export interface RecordWriterOptions {
@@ -44,7 +44,8 @@ export class RecordWriter {
     this.closed = new Promise((resolve) => this.out.once('close', resolve));
     for (const stream of [this.gzip, this.out]) {
       stream.on('error', (error: Error) => {
-        this.failure ??= error;
+        // The error of a write names no file.
+        this.failure ??= new Error(`${file} cannot be written: ${systemErrorReason(error)}`);
         this.out.destroy();
       });
     }
