@@ -8,6 +8,7 @@ import { type Body, batchHeader, batchPayloads, type LogIndex } from '@conclave/
 import type { Actor } from '../mesh/actor.js';
 import type { NodeReply } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
 
 interface Attempt {
   /** The node that answered `not_done`, and the code. */
@@ -25,6 +26,8 @@ interface Waiting {
   readonly actor: Actor;
   readonly payload: Uint8Array;
   readonly attempt: Attempt;
+  /** The term in which the node led when it received the request; undefined: it did not lead. */
+  readonly term: number | undefined;
 }
 
 export class NotDoneIsNeverAppended extends Rule implements Invariant {
@@ -50,16 +53,19 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
   onStepping(actor: Actor, input: unknown): void {
     const { type, requestId, payload } = input as { type: string; requestId: number; payload: Uint8Array };
     const attempt = type === 'propose' ? this.attemptOf.get(requestId) : undefined;
-    if (attempt !== undefined) this.waiting.set(requestId, { actor, payload, attempt });
+    if (attempt === undefined) return;
+    const { role, term } = summaryOf(actor);
+    this.waiting.set(requestId, { actor, payload, attempt, term: role === 'leader' ? term : undefined });
   }
 
   private onAppend({ batches, leader_term }: Body<'feed.append'>, from: Actor): void {
     for (const { index, payload } of commandsOf(batches)) {
-      // A retry has the same bytes. Each entry belongs to one of the messages, the first one.
-      const [requestId, of] =
-        [...this.waiting].find(
-          ([, { actor, payload: asked }]) => actor === from && Buffer.compare(asked, payload) === 0,
-        ) ?? [];
+      const same = [...this.waiting].filter(
+        ([, { actor, payload: asked }]) => actor === from && Buffer.compare(asked, payload) === 0,
+      );
+      // A retry has the same bytes. Each entry belongs to one of the messages: the first one that this leader received in its term.
+      // Those of an earlier term are refused later.
+      const [requestId, of] = same.find(([, { term }]) => term === leader_term) ?? same[0] ?? [];
       if (requestId === undefined || of === undefined) continue;
       const { attempt } = of;
       this.waiting.delete(requestId);

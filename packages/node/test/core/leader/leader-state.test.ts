@@ -142,8 +142,12 @@ describe('proposals', () => {
 
   test('promise 21: a leader is confirmed no longer than a voter with a shorter election timeout grants no vote', () => {
     const node = leader();
+    // While the lease is in use, no tick permits an early vote.
+    node.useLease();
+    node.wait(heartbeatIntervalMs);
+    node.confirmed();
     node.progress({ peer: 'n2', match: 2, electionTimeoutMs: electionTimeoutMs / 2 }, { peer: 'n3', match: 2 });
-    node.nowMs += electionTimeoutMs / 2 + 1;
+    node.nowMs = node.tickMs + electionTimeoutMs / 2 + 1;
     expect(node.propose('a').concat(node.admin('status'))).toEqual([]);
     const lines = node.higherTerm('n2', 9).concat(node.wait(2 * electionTimeoutMs));
     expect(lines.filter(isAnswer)).toEqual(['refuse 1 EPERM unknown', 'refuse 2 EPERM not_done']);
